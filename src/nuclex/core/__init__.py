@@ -1,0 +1,1 @@
+"""The foundation: configuration, registry, artefacts on disk, provenance, errors, progress. No biology, no tensors."""

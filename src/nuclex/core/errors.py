@@ -1,0 +1,67 @@
+"""What can go wrong, and the exit code each kind of trouble gives.
+
+Every message is one sentence that says where (file and line, or key), what was found and what is allowed.
+The command line turns these into that sentence and the code; nothing else in nuclex calls ``sys.exit``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class NuclexError(Exception):
+    """Anything nuclex refuses on purpose; an exception that is not one of these is a bug in nuclex."""
+
+    exit_code = 1
+
+
+class InputError(NuclexError):
+    """The user's input or options are wrong (exit code 2)."""
+
+    exit_code = 2
+
+
+class OutsideError(NuclexError):
+    """Something outside nuclex failed: the network, a tool, a lock held by another run (exit code 3)."""
+
+    exit_code = 3
+
+
+class CorruptError(NuclexError):
+    """An artefact that nuclex wrote is not what it was when it was written (exit code 4)."""
+
+    exit_code = 4
+
+
+class DiskError(NuclexError):
+    """The disk is full or not writable (exit code 5)."""
+
+    exit_code = 5
+
+
+class NonFiniteError(NuclexError):
+    """Training stopped on a loss or gradient that is not a finite number (exit code 6)."""
+
+    exit_code = 6
+
+
+class StoppedError(NuclexError):
+    """A signal asked the run to stop; a checkpoint was written first (exit code 128 + signal number)."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
+
+
+def at(path: str | Path, line: int | None = None) -> str:
+    """The ``file:line`` prefix of an error message.
+
+    >>> at("genes.fa", 3)
+    'genes.fa:3'
+    """
+    return f"{path}:{line}" if line is not None else str(path)
+
+
+def missing_extra(package: str, extra: str, purpose: str) -> InputError:
+    """The sentence for an optional library that is not installed."""
+    return InputError(f"{purpose} needs the package {package!r}, which is not installed; pip install 'nuclex[{extra}]'")

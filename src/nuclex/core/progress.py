@@ -1,0 +1,89 @@
+"""What a person sees while nuclex works: a bar on a terminal, a plain line now and then elsewhere, always on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+_quiet: ContextVar[bool] = ContextVar("nuclex_quiet", default=False)
+
+
+@contextlib.contextmanager
+def quiet(active: bool = True) -> Iterator[None]:
+    """Silence bars and messages inside the block."""
+    token = _quiet.set(active)
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
+
+
+def say(message: str) -> None:
+    """One line for the person, on stderr, unless ``--quiet``."""
+    if not _quiet.get():
+        print(message, file=sys.stderr, flush=True)
+
+
+class Bar:
+    """Progress of one piece of work; made by ``bar``."""
+
+    def __init__(self, title: str, total: int, start: int = 0, interval_s: float = 10.0) -> None:
+        self.title, self.total, self.done = title, total, start
+        self._interval_s = interval_s
+        self._began = self._printed = time.monotonic()
+        self._start = start
+        self._note = ""
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        """Move on by ``steps``; ``note`` is what to show beside the bar (loss, tokens/s)."""
+        self.done += steps
+        self._note = note
+        now = time.monotonic()
+        if now - self._printed >= self._interval_s:
+            self._printed = now
+            say(f"{self.title}: {self.done}/{self.total} {note} {self._left(now)}".rstrip())
+
+    def _left(self, now: float) -> str:
+        rate = (self.done - self._start) / max(now - self._began, 1e-9)
+        return f"{(self.total - self.done) / rate:.0f} s left" if rate > 0 else ""
+
+    def close(self) -> None:
+        """Called when the work is over."""
+
+
+class _TerminalBar(Bar):
+    def __init__(self, title: str, total: int, start: int = 0) -> None:
+        super().__init__(title, total, start, interval_s=float("inf"))
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        self._progress = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
+        self._task = self._progress.add_task(title, total=total, completed=start, note="")
+        self._progress.start()
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        super().advance(steps, note)
+        self._progress.update(self._task, advance=steps, note=note)
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+@contextlib.contextmanager
+def bar(title: str, total: int, start: int = 0) -> Iterator[Bar]:
+    """A progress bar with time left: rich on a terminal, a plain line every ten seconds where there is none."""
+    made: Bar
+    made = _TerminalBar(title, total, start) if sys.stderr.isatty() and not _quiet.get() else Bar(title, total, start)
+    try:
+        yield made
+    finally:
+        made.close()
