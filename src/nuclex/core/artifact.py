@@ -89,7 +89,7 @@ def atomic_folder(target: str | Path, *, replace: bool = False) -> Iterator[Path
 
 def write_manifest(folder: Path) -> None:
     """Record name, size and sha256 of every file in ``folder`` (except the manifest itself)."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
     entries = {
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
         for path in files

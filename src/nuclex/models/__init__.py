@@ -1,0 +1,1 @@
+"""Neural networks that read sequences: one backbone, its blocks, and the heads that answer questions."""

@@ -1,0 +1,1 @@
+"""The parts of a block: attention, rotary positions, feed-forward."""

@@ -1,0 +1,53 @@
+"""Random numbers as pure functions of a key and a counter, so that nothing has to be saved to repeat them.
+
+A draw depends only on what it is for (seed, epoch, purpose, which sequence, which position), never on what was
+drawn before it or on what else is in the batch. The mixing is SplitMix64 (Steele et al. 2014,
+doi:10.1145/2660193.2660195), applied to key and counters in turn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+_INCREMENT = np.uint64(0x9E3779B97F4A7C15)
+_FIRST = np.uint64(0xBF58476D1CE4E5B9)
+_SECOND = np.uint64(0x94D049BB133111EB)
+
+
+def key(*parts: int | str) -> int:
+    """A 64-bit key from anything that names a purpose, such as ``key(seed, epoch, "mask")``."""
+    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in parts)
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def bits(stream: int, *counters: NDArray[np.integer] | int) -> NDArray[np.uint64]:
+    """64 random bits for each (broadcast) tuple of counters, such as (sequence index, position)."""
+    with np.errstate(over="ignore"):
+        state = np.asarray(stream, dtype=np.uint64)
+        for counter in counters:
+            state = _mix(state + _INCREMENT * (np.asarray(counter).astype(np.uint64) + np.uint64(1)))
+        return np.asarray(_mix(state), dtype=np.uint64)
+
+
+def uniform(stream: int, *counters: NDArray[np.integer] | int) -> NDArray[np.float64]:
+    """A number in [0, 1) for each tuple of counters."""
+    return (bits(stream, *counters) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def integers(stream: int, below: NDArray[np.integer] | int, *counters: NDArray[np.integer] | int) -> NDArray[np.int64]:
+    """A whole number in [0, ``below``) for each tuple of counters."""
+    return np.floor(uniform(stream, *counters) * np.asarray(below)).astype(np.int64)
+
+
+def permutation(stream: int, length: int) -> NDArray[np.int64]:
+    """A random order of ``range(length)``."""
+    return np.argsort(bits(stream, np.arange(length)), kind="stable").astype(np.int64)
+
+
+def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    state = (state ^ (state >> np.uint64(30))) * _FIRST
+    state = (state ^ (state >> np.uint64(27))) * _SECOND
+    return np.asarray(state ^ (state >> np.uint64(31)), dtype=np.uint64)
