@@ -1,0 +1,54 @@
+"""One place that computes numbers: classification, regression, base pairs, and how sure they are. No tensors."""
+
+from nuclex.metrics.classification import (
+    PerClass,
+    PrecisionRecallF1,
+    accuracy,
+    auprc,
+    auroc,
+    balanced_accuracy,
+    confusion_matrix,
+    matthews,
+    per_class,
+    precision_recall_f1,
+)
+from nuclex.metrics.regression import mae, pearson, r_squared, rmse, spearman
+from nuclex.metrics.statistics import (
+    Interval,
+    PairedDifference,
+    Ratio,
+    bootstrap,
+    bootstrap_statistic,
+    holm,
+    paired_difference,
+)
+from nuclex.metrics.structure import PairMatch, PairScore, mean_score, score_pairs
+
+__all__ = [
+    "Interval",
+    "PairMatch",
+    "PairScore",
+    "PairedDifference",
+    "PerClass",
+    "PrecisionRecallF1",
+    "Ratio",
+    "accuracy",
+    "auprc",
+    "auroc",
+    "balanced_accuracy",
+    "bootstrap",
+    "bootstrap_statistic",
+    "confusion_matrix",
+    "holm",
+    "mae",
+    "matthews",
+    "mean_score",
+    "paired_difference",
+    "pearson",
+    "per_class",
+    "precision_recall_f1",
+    "r_squared",
+    "rmse",
+    "score_pairs",
+    "spearman",
+]

@@ -1,0 +1,244 @@
+"""Intervals and tests against scipy, hand-made numbers, and their promise: how often they cover the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from nuclex.core.errors import InputError
+from nuclex.metrics.regression import spearman
+from nuclex.metrics.statistics import (
+    Interval,
+    Ratio,
+    bootstrap,
+    bootstrap_statistic,
+    holm,
+    paired_difference,
+)
+
+
+def family_data(seed: int, families: int = 40, members: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    """Values that are nearly the same within a family: 320 rows, but only 40 independent ones. True mean 0."""
+    rng = np.random.default_rng(seed)
+    values = np.repeat(rng.normal(size=families), members) + 0.1 * rng.normal(size=families * members)
+    return values, np.repeat(np.arange(families), members)
+
+
+@pytest.mark.parametrize("method", ["bca", "percentile"])
+def test_mean_equals_scipy(method: str) -> None:
+    values = np.random.default_rng(1).exponential(size=60)
+    ours = bootstrap(values, method=method, replicates=999, seed=3)  # type: ignore[arg-type]
+    theirs = stats.bootstrap(
+        (values,), np.mean, n_resamples=999, method=method, rng=np.random.default_rng(3)
+    ).confidence_interval
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=1e-9)
+    assert (ours.value, ours.n, ours.level) == (pytest.approx(values.mean()), 60, 0.95)
+
+
+def test_ratio_equals_scipy() -> None:
+    rng = np.random.default_rng(2)
+    whole = rng.integers(1, 200, size=50)
+    part = rng.binomial(whole, 0.3)
+    ours = bootstrap(Ratio(part, whole), replicates=999, seed=3)
+    theirs = stats.bootstrap(
+        (part, whole),
+        lambda p, w, axis=-1: p.sum(axis=axis) / w.sum(axis=axis),
+        paired=True,
+        n_resamples=999,
+        method="bca",
+        rng=np.random.default_rng(3),
+    ).confidence_interval
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=1e-9)
+    assert ours.value == part.sum() / whole.sum()
+
+
+def test_statistic_equals_scipy() -> None:
+    rng = np.random.default_rng(4)
+    truth = rng.normal(size=40)
+    guess = truth + rng.normal(size=40)
+    ours = bootstrap_statistic(spearman, (truth, guess), replicates=200, seed=5)
+    theirs = stats.bootstrap(
+        (truth, guess), spearman, paired=True, vectorized=False, n_resamples=200, method="percentile",
+        rng=np.random.default_rng(5),
+    ).confidence_interval  # fmt: skip
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=1e-9)
+    assert ours.value == spearman(truth, guess)
+
+
+@pytest.mark.parametrize("method", ["bca", "percentile"])
+def test_covers_the_true_share(method: str) -> None:
+    """Of 300 simulated experiments, about 95 % hold the truth; binomial noise of that count is ± 1.3 %."""
+    rng = np.random.default_rng(0)
+    covered = 0
+    for trial in range(300):
+        whole = rng.integers(20, 200, size=60)
+        part = rng.binomial(whole, rng.beta(6, 4, size=60))  # sequences differ: positions are not independent
+        interval = bootstrap(Ratio(part, whole), method=method, replicates=400, seed=trial)  # type: ignore[arg-type]
+        covered += interval.low <= 0.6 <= interval.high
+    assert 0.91 <= covered / 300 <= 0.985
+
+
+def test_positions_of_one_sequence_are_not_independent() -> None:
+    rng = np.random.default_rng(0)
+    whole = np.full(60, 100)
+    part = rng.binomial(whole, rng.beta(6, 4, size=60))
+    by_sequence = bootstrap(Ratio(part, whole))
+    positions = np.concatenate([np.repeat([1.0, 0.0], [hits, n - hits]) for hits, n in zip(part, whole, strict=True)])
+    by_position = bootstrap(positions, replicates=500)
+    assert by_position.value == pytest.approx(by_sequence.value)
+    assert by_sequence.high - by_sequence.low > 2 * (by_position.high - by_position.low)
+
+
+def test_clusters_are_drawn_whole() -> None:
+    covered = naive_covered = 0
+    for trial in range(200):
+        values, family = family_data(trial)
+        whole = bootstrap(values, clusters=family, replicates=300, seed=trial)
+        naive = bootstrap(values, replicates=300, seed=trial)
+        covered += whole.low <= 0 <= whole.high
+        naive_covered += naive.low <= 0 <= naive.high
+    assert covered / 200 > 0.89
+    assert naive_covered / 200 < 0.7
+    assert (whole.high - whole.low) / (naive.high - naive.low) == pytest.approx(np.sqrt(8), rel=0.25)
+    assert whole.n == 320
+    assert "40 clusters" in whole.method
+
+
+def test_clusters_of_one_row_change_nothing() -> None:
+    values = np.random.default_rng(0).normal(size=30)
+    names = [f"seq{row:02d}" for row in range(30)]
+    plain, named = bootstrap(values), bootstrap(values, clusters=names)
+    assert (plain.low, plain.high) == (named.low, named.high)
+    assert bootstrap_statistic(np.mean, [values]).low == bootstrap_statistic(np.mean, [values], clusters=names).low
+
+
+def test_cluster_statistic_equals_cluster_mean() -> None:
+    values, family = family_data(0)
+    shuffled = np.random.default_rng(1).permutation(len(values))
+    pooled = bootstrap(values[shuffled], clusters=family[shuffled], method="percentile", replicates=300)
+    called = bootstrap_statistic(np.mean, [values[shuffled]], clusters=family[shuffled], replicates=300)
+    assert (pooled.low, pooled.high) == pytest.approx((called.low, called.high))
+
+
+def test_deterministic_for_a_seed_and_whatever_the_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).normal(size=31)
+    first = bootstrap(values, seed=1)
+    assert bootstrap(values, seed=1) == first
+    assert bootstrap(values, seed=2) != first
+    monkeypatch.setattr("nuclex.metrics.statistics.DRAWS_AT_ONCE", 100)
+    assert bootstrap(values, seed=1) == first
+
+
+def test_one_unit_gives_no_interval_and_equal_rows_no_width() -> None:
+    single = bootstrap([0.25])
+    assert str(single) == "0.250 [no interval], n = 1"
+    family = bootstrap([0.25, 0.35], clusters=["a", "a"])
+    assert np.isnan(family.low)
+    assert family.n == 2
+    same = bootstrap(np.ones(20))
+    assert (same.low, same.high) == (1.0, 1.0)
+
+
+def test_interval_prints_enough_digits() -> None:
+    assert str(Interval(0.71349, 0.68951, 0.73512, 812, 0.95, "")) == "0.713 [0.690, 0.735], n = 812"
+    assert str(Interval(0.712345, 0.71201, 0.71267, 9, 0.95, "")) == "0.71235 [0.71201, 0.71267], n = 9"
+    assert str(Interval(-12.5, -14.0, -11.0, 9, 0.95, "")) == "-12.500 [-14.000, -11.000], n = 9"
+
+
+def test_paired_by_hand() -> None:
+    # all three differences positive: of the 8 sign patterns, all plus and all minus are as extreme
+    result = paired_difference([2.0, 4.0, 6.0], [1.0, 2.0, 3.0])
+    assert result.difference.value == pytest.approx(2.0)
+    assert result.p_value == 2 / 8
+    assert result.effect_size == pytest.approx(2.0)  # mean 2 over standard deviation 1
+    assert result.units == 3
+
+
+def test_paired_equals_scipy() -> None:
+    rng = np.random.default_rng(7)
+    for rows in (10, 40):
+        a, b = rng.normal(0.4, 1, size=(2, rows)) - [[0.0], [0.5]]
+        ours = paired_difference(a, b, replicates=5000)
+        theirs = stats.permutation_test(
+            (a - b,), np.mean, permutation_type="samples", n_resamples=5000, rng=np.random.default_rng(0)
+        ).pvalue
+        assert ours.p_value == pytest.approx(theirs, abs=1e-12 if rows == 10 else 0.02)
+        assert ours.effect_size == pytest.approx((a - b).mean() / (a - b).std(ddof=1))
+        interval = bootstrap(a - b, replicates=5000)
+        assert (ours.difference.low, ours.difference.high) == pytest.approx((interval.low, interval.high))
+
+
+def test_paired_ratios_pool_positions() -> None:
+    rng = np.random.default_rng(0)
+    whole = rng.integers(10, 100, size=80)
+    a, b = rng.binomial(whole, 0.5), rng.binomial(whole, 0.45)
+    both = paired_difference(Ratio(a, whole), Ratio(b, whole))
+    single = bootstrap(Ratio(a - b, whole))
+    assert both.difference.value == pytest.approx(a.sum() / whole.sum() - b.sum() / whole.sum())
+    assert (both.difference.low, both.difference.high) == pytest.approx((single.low, single.high))
+    assert both.p_value < 0.01
+    back = paired_difference(Ratio(b, whole), Ratio(a, whole))
+    assert back.effect_size == pytest.approx(-both.effect_size)
+    assert back.p_value == both.p_value
+
+
+def test_p_values_are_uniform_where_nothing_differs() -> None:
+    rng = np.random.default_rng(0)
+    p = np.array([paired_difference(*rng.normal(size=(2, 20)), replicates=199, seed=i).p_value for i in range(300)])
+    assert stats.kstest(p, "uniform").pvalue > 0.01
+    assert (p <= 0.05).mean() < 0.09
+    assert p.min() >= 1 / 200
+
+
+def test_clusters_stop_false_alarms() -> None:
+    alarms = {"clusters": 0, "rows": 0}
+    for trial in range(100):
+        values, family = family_data(trial)
+        zero = np.zeros(len(values))
+        alarms["clusters"] += paired_difference(values, zero, clusters=family, replicates=199).p_value <= 0.05
+        alarms["rows"] += paired_difference(values, zero, replicates=199).p_value <= 0.05
+    assert alarms["clusters"] <= 12
+    assert alarms["rows"] > 30
+
+
+def test_constant_difference_and_one_unit() -> None:
+    constant = paired_difference([1.1, 2.1, 3.1], [1.0, 2.0, 3.0])
+    assert constant.effect_size == np.inf
+    assert constant.p_value == 2 / 8
+    nothing = paired_difference([1.0, 2.0], [1.0, 2.0])
+    assert (nothing.effect_size, nothing.p_value) == (0.0, 1.0)
+    single = paired_difference([1.0], [0.0])
+    assert single.p_value == 1.0
+    assert np.isnan(single.effect_size)
+    assert np.isnan(single.difference.low)
+
+
+def test_holm_by_hand() -> None:
+    # sorted .005 .01 .03 .04 times 4 3 2 1 = .02 .03 .06 .04, made monotone: .02 .03 .06 .06
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(holm([0.6, 0.7]), [1.0, 1.0])
+    assert holm([]).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: bootstrap([]), "values"),
+        (lambda: bootstrap([1.0, np.nan]), "not a finite number"),
+        (lambda: bootstrap(Ratio([1.0], [1.0, 2.0])), "shapes"),
+        (lambda: bootstrap(Ratio([0.0, 0.0], [0.0, 0.0])), "not all 0"),
+        (lambda: bootstrap(Ratio([1.0, 0.0], [3.0, 0.0])), "no positions at all"),
+        (lambda: bootstrap([1.0, 2.0], clusters=["a"]), "clusters"),
+        (lambda: bootstrap([1.0, 2.0], level=95), "level"),
+        (lambda: bootstrap([1.0, 2.0], replicates=0), "replicates"),
+        (lambda: bootstrap([1.0, 2.0], method="normal"), "'bca'"),  # type: ignore[arg-type]
+        (lambda: bootstrap_statistic(np.mean, []), "columns"),
+        (lambda: bootstrap_statistic(spearman, ([1, 2], [3, 4])), "too few"),
+        (lambda: paired_difference([1.0, 2.0], [1.0]), "same rows"),
+        (lambda: holm([0.5, 1.5]), "from 0 to 1"),
+    ],
+)
+def test_refused_with_a_sentence(call, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        call()
