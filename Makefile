@@ -1,0 +1,69 @@
+# Everything a person or CI does with this repository. `make` alone lists the targets.
+# Needs GNU make and Python 3.11 or newer; the rest is installed into .venv by the first target that needs it.
+
+PYTHON ?= python3
+WORKERS ?= 2
+OUT ?= quickstart
+
+BIN := .venv/bin
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -rs
+COVERAGE := --cov --cov-report=term
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help quickstart check test test-all tree clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-20s %s\n' "$$name" "$$text"; done
+
+quickstart: .venv/.installed ## from simulated RNA families to a measured model and quickstart/report.html, in minutes
+	@if [ -e '$(OUT)/report.html' ] || [ -e '$(OUT)/corpus/corpus.json' ]; then \
+		echo '== $(OUT): the result of an earlier quickstart is replaced'; rm -rf '$(OUT)'; \
+	elif [ -e '$(OUT)' ]; then \
+		echo '$(OUT): exists and is no result of nuclex quickstart; remove it or choose: make quickstart OUT=other' >&2; exit 2; \
+	fi
+	OMP_NUM_THREADS=2 $(BIN)/nuclex quickstart --out '$(OUT)'
+
+check: .venv/.installed ## format, lint, floors, types and the fast tests, in under a minute
+	$(static)
+	@echo '== tests: fast'
+	$(PYTEST) -m 'not slow and not long and not real'
+
+test: .venv/.installed ## all that CI runs: check, doctests, slow and real-data tests, coverage; under ten minutes
+	$(static)
+	@echo '== tests: all but long, with coverage'
+	$(PYTEST) -m 'not long' --durations=10 --durations-min=1 $(COVERAGE)
+
+test-all: .venv/.installed ## everything, the long tests too
+	$(static)
+	@echo '== tests: all, with coverage'
+	$(PYTEST) --durations=20 --durations-min=1 $(COVERAGE)
+
+tree: .venv/.installed ## rewrite the tree in README.md from the modules' docstrings
+	@$(BIN)/python docs/tree.py
+
+clean: ## remove caches and build products; .venv, quickstart and runs stay
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.*
+	find src tests docs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What needs no running code. make stops at the first command that fails.
+define static
+@echo '== format: ruff format'
+@$(BIN)/ruff format --check .
+@echo '== lint: ruff check'
+@$(BIN)/ruff check .
+@echo '== floors: lint-imports'
+@$(BIN)/lint-imports
+@echo '== types: mypy'
+@$(BIN)/mypy
+endef
+
+# torch goes first and alone, so that its pin decides and no other package brings a build of its own.
+.venv/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "make: nuclex needs Python 3.11 or newer, $(PYTHON) is '$$($(PYTHON) --version 2>&1 | tail -n 1)'; name one: make PYTHON=python3.12" >&2; exit 2; }
+	@echo '== environment: .venv (a few minutes, once)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
