@@ -135,3 +135,15 @@ def _sorted_in_pools(
     runs = [runs[place] for place in permutation(stream, len(runs))]
     sizes = np.cumsum([0] + [len(run) for run in runs])
     return pieces.take(np.concatenate(runs)), sizes.astype(np.int64)
+
+
+def windows(table: TokenTable, max_tokens: int, index_P: NDArray[np.int64] | None = None) -> Pieces:
+    """Every token of the chosen sequences exactly once, in consecutive windows of at most ``max_tokens - 2``."""
+    index = np.arange(len(table)) if index_P is None else index_P
+    lengths, room = table.lengths_N[index], max_tokens - 2
+    counts = np.maximum(-(-lengths // room), 1)
+    sequence_P = np.repeat(np.arange(len(index)), counts)
+    place_P = np.arange(len(sequence_P)) - np.repeat(np.cumsum(counts) - counts, counts)
+    first_P = place_P * room
+    last_P = np.minimum(first_P + room, lengths[sequence_P])
+    return Pieces(index[sequence_P], first_P, last_P, first_P == 0, last_P == lengths[sequence_P])

@@ -1,0 +1,131 @@
+"""Stop and go: a checkpoint is a whole, summed folder; the newest sound one is taken up, a damaged one is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nuclex.core.artifact import atomic_folder, verify_folder, write_json
+from nuclex.core.errors import CorruptError, InputError
+from nuclex.core.progress import say
+from nuclex.core.provenance import package_versions
+
+STATE, FACTS = "state.safetensors", "checkpoint.json"
+
+
+@dataclass
+class Place:
+    """Where a run stands: updates done, and the batch that comes next."""
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    best_score: float | None = None
+    best_step: int | None = None
+
+
+def save_checkpoint(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, place: Place, identity: dict[str, Any]
+) -> Path:
+    """Write ``folder/step-XXXXXXXX`` atomically; ``identity`` says which run it belongs to. Returns its path."""
+    from safetensors.torch import save_file
+
+    target = folder / f"step-{place.step:08d}"
+    tensors = {f"model.{name}": value for name, value in unshared(model).items()}
+    for name, state in _optimizer_state(model, optimizer).items():
+        tensors.update({f"optimizer.{name}.{key}": value for key, value in state.items()})
+    facts = {
+        "place": asdict(place),
+        "identity": identity,
+        "threads": torch.get_num_threads(),
+        "packages": package_versions(),
+    }
+    with atomic_folder(target, replace=True) as temporary:
+        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary / STATE)
+        write_json(temporary / FACTS, facts)
+    return target
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that is whole; says which newer ones were refused and why."""
+    for path in sorted(folder.glob("step-*"), reverse=True):
+        try:
+            verify_folder(path)
+        except CorruptError as error:
+            say(f"refused a damaged checkpoint: {error}")
+            continue
+        return path
+    return None
+
+
+def load_checkpoint(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, identity: dict[str, Any]
+) -> Place:
+    """Fill model and optimizer from a checkpoint that has been verified; InputError if it belongs to another run."""
+    from safetensors.torch import load_file
+
+    facts = json.loads((path / FACTS).read_text())
+    for key, value in identity.items():
+        if facts["identity"].get(key) != value:
+            raise InputError(
+                f"{path}: was written by a run with another {key}; resume with the same recipe and corpus, or give a new --out"
+            )
+    if facts["threads"] != torch.get_num_threads():
+        say(f"resuming with {torch.get_num_threads()} threads, {facts['threads']} before: not bit for bit the same")
+    tensors = load_file(path / STATE)
+    restore(model, {name[6:]: value for name, value in tensors.items() if name.startswith("model.")}, path)
+    if optimizer is not None:
+        for name, parameter in model.named_parameters():
+            prefix = f"optimizer.{name}."
+            state = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+            if state:
+                optimizer.state[parameter] = {key: _like(key, value, parameter) for key, value in state.items()}
+    return Place(**facts["place"])
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Delete all but the newest ``keep`` checkpoints."""
+    for path in sorted(folder.glob("step-*"), reverse=True)[keep:]:
+        shutil.rmtree(path)
+
+
+def unshared(model: nn.Module) -> dict[str, Tensor]:
+    """The model's tensors, each once: a tied weight goes by the first of its names."""
+    seen: set[int] = set()
+    kept: dict[str, Tensor] = {}
+    for name, value in model.state_dict(keep_vars=True).items():
+        if id(value) not in seen:
+            seen.add(id(value))
+            kept[name] = value.detach()
+    return kept
+
+
+def restore(model: nn.Module, tensors: dict[str, Tensor], origin: Path) -> None:
+    """Load tensors written by ``unshared``; every one must be wanted and none may be missing (CorruptError)."""
+    wanted = unshared(model)
+    if missing := sorted(wanted.keys() - tensors.keys()):
+        raise CorruptError(f"{origin}: lacks the weight {missing[0]!r}")
+    if extra := sorted(tensors.keys() - wanted.keys()):
+        raise CorruptError(f"{origin}: holds the weight {extra[0]!r}, which this architecture does not have")
+    with torch.no_grad():
+        for name, value in wanted.items():
+            if value.shape != tensors[name].shape:
+                found, needed = tuple(tensors[name].shape), tuple(value.shape)
+                raise CorruptError(f"{origin}: weight {name!r} has shape {found}, the config says {needed}")
+            value.copy_(tensors[name])
+
+
+def _optimizer_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:
+    return {name: dict(optimizer.state[value]) for name, value in model.named_parameters() if value in optimizer.state}
+
+
+def _like(key: str, value: Tensor, parameter: Tensor) -> Tensor:
+    return value.to(parameter.device) if key != "step" or parameter.is_cuda else value

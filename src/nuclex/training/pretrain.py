@@ -1,0 +1,200 @@
+"""Pre-training: a corpus, a tokenizer, a model and an objective become a run folder with checkpoints and bundles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from pydantic import BeforeValidator, Field, SerializeAsAny
+from torch import Tensor, nn
+
+from nuclex.bundle import Record
+from nuclex.core.artifact import write_json
+from nuclex.core.config import Config
+from nuclex.core.errors import InputError
+from nuclex.core.lock import owned
+from nuclex.core.progress import say
+from nuclex.core.provenance import provenance
+from nuclex.core.randomness import key, permutation
+from nuclex.data.pack import PackedBatch, pack
+from nuclex.data.sample import Epoch, Pieces, SamplingConfig, plan_epoch, windows
+from nuclex.data.store import Corpus
+from nuclex.data.tokens import TokenTable, tokenize
+from nuclex.models import AnyModelConfig, LanguageModel, Layout
+from nuclex.objectives import AnyObjectiveConfig, MaskedConfig, ObjectiveConfig, Question
+from nuclex.tokenizers import TOKENIZERS, Tokenizer, TokenizerConfig, load_tokenizer, save_tokenizer, tokenizer_hash
+from nuclex.training.checkpoint import Place
+from nuclex.training.loop import TrainingConfig, Work, train
+from nuclex.training.plan import make_plan
+from nuclex.training.run import finish_bundles, open_run
+from nuclex.training.validation import score_masked
+
+AnyTokenizerConfig = Annotated[SerializeAsAny[TokenizerConfig], BeforeValidator(TOKENIZERS.validator())]
+
+
+class PretrainConfig(Config):
+    """One pre-training run as one value; what ``recipes/pretrain/*.toml`` hold."""
+
+    corpus: Path | None = Field(default=None, description="a folder made by `nuclex corpus build`")
+    tokenizer: AnyTokenizerConfig
+    tokenizer_folder: Path | None = Field(default=None, description="a trained tokenizer to take instead of training one")
+    model: AnyModelConfig
+    objective: AnyObjectiveConfig = MaskedConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    training: TrainingConfig = TrainingConfig()
+    validation_sequences: int = Field(default=512, ge=1, description="at most this many are scored during the run")
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class _Micro:
+    batch: PackedBatch
+    question: Question
+
+
+class MaskedWork(Work[_Micro]):
+    """Masked language modelling over the train split of a corpus, validated on its validation split."""
+
+    def __init__(
+        self, config: PretrainConfig, tokenizer: Tokenizer, train_table: TokenTable, validation_table: TokenTable
+    ) -> None:
+        self.config, self.tokenizer = config, tokenizer
+        self.table, self.validation = train_table, validation_table
+        self.objective: ObjectiveConfig = config.objective
+        self._epoch = lru_cache(maxsize=2)(self._plan)
+
+    def _plan(self, number: int) -> Epoch:
+        return plan_epoch(self.table, self.config.sampling, self.config.seed, number)
+
+    def batches(self, epoch: int) -> int:
+        """Optimizer updates in this epoch."""
+        return self._epoch(epoch).batches
+
+    def micro_batches(self, epoch: int, batch: int, rank: int, world: int) -> Sequence[_Micro]:
+        """Pack and mask the pieces of one device."""
+        made = []
+        for pieces in self._epoch(epoch).micro_batches(batch, rank, world):
+            packed = pack(self.table, pieces, self.tokenizer)
+            made.append(_Micro(packed, self.objective.ask(packed, self.tokenizer, self.config.seed, epoch)))
+        return made
+
+    def targets(self, micro: _Micro) -> int:
+        """Masked tokens."""
+        return len(micro.question.targets_M)
+
+    def tokens(self, micro: _Micro) -> int:
+        """Packed tokens, special ones included."""
+        return len(micro.batch.tokens_T)
+
+    def loss(self, model: nn.Module, micro: _Micro) -> Tensor:
+        """Sum of the objective's losses over the masked tokens."""
+        device = next(model.parameters()).device
+        inputs_T = torch.from_numpy(micro.question.inputs_T).to(device)
+        selected_M = torch.from_numpy(micro.question.selected_M).to(device)
+        logits_MV = model(inputs_T, Layout.of(micro.batch.lengths_N, device), selected_M)
+        return self.objective.loss(logits_MV, torch.from_numpy(micro.question.targets_M).to(device))
+
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """Loss, perplexity and accuracy over the validation sequences, every position hidden once."""
+        if not len(self.validation):
+            return {}
+        assert isinstance(model, LanguageModel)
+        sampling = self.config.sampling
+        pieces = windows(self.validation, sampling.max_tokens)
+        numbers = score_masked(model, self.tokenizer, self.validation, pieces, sampling.micro_tokens).summary()
+        return {**{f"validation_{name}": value for name, value in numbers.items()}, "score": -numbers["loss"]}
+
+
+def pretrain(
+    config: PretrainConfig, out: str | Path, *, resume: bool = False, device: str = "cpu"
+) -> dict[str, Any]:
+    """Train a language model; returns run, bundle, steps and metrics. ``resume`` continues a stopped run.
+
+    Raises InputError (exit 2) where recipe and corpus do not fit, StoppedError after a signal.
+    """
+    if config.corpus is None:
+        raise InputError("corpus: missing; give the folder of a corpus with --corpus DIR")
+    corpus, run = Corpus.open(config.corpus), Path(out)
+    check_lengths(config)
+    open_run(run, config, resume=resume)
+    with owned(run):
+        tokenizer = _tokenizer(config, corpus, run)
+        work = build_work(config, corpus, tokenizer)
+        model = build_model(config, tokenizer).to(device)
+        facts = {"seed": config.seed, "threads": torch.get_num_threads(), "device": device}
+        lengths = work.table.lengths_N
+        plan = make_plan(config.model, len(tokenizer), sampling=config.sampling, length=float(lengths.mean()) + 2)
+        write_json(run / "plan.json", plan.to_data())
+        write_json(run / "provenance.json", provenance(**facts))
+        identity = {
+            "config": config.digest(),
+            "corpus": corpus.fingerprint,
+            "tokenizer": tokenizer_hash(tokenizer),
+            "seed": config.seed,
+        }
+        outcome = train(model, work, config.training, run, identity)
+        record = _record(config, corpus, outcome.last, outcome.place)
+        bundle = finish_bundles(run, model, tokenizer, record)
+    metrics = {**outcome.last, "best_step": outcome.place.best_step, "seconds": outcome.place.seconds}
+    return {"run": str(run), "bundle": str(bundle), "steps": outcome.place.step, "metrics": metrics}
+
+
+def check_lengths(config: PretrainConfig) -> None:
+    """InputError if the pieces are longer than the model's table of positions."""
+    longest, room = config.sampling.max_tokens, config.model.backbone().longest
+    if room is not None and longest > room:
+        raise InputError(f"sampling.max_tokens: {longest} is more than the {room} positions of the model")
+
+
+def build_model(config: PretrainConfig, tokenizer: Tokenizer) -> LanguageModel:
+    """The model of a config with the random weights that its seed gives."""
+    backbone = config.model.backbone()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(key(config.seed, "initialisation"))
+        return LanguageModel(
+            backbone, vocabulary_size=len(tokenizer), pad_id=tokenizer.pad_id, mask_id=tokenizer.mask_id
+        )
+
+
+def build_work(config: PretrainConfig, corpus: Corpus, tokenizer: Tokenizer) -> MaskedWork:
+    """Tokenize the train split and a fixed sample of the validation split."""
+    rows = corpus.indices("validation")
+    chosen = rows[permutation(key(config.seed, "validation"), len(rows))[: config.validation_sequences]]
+    if not len(rows):
+        say("the corpus has no validation split: no best model can be chosen, the last one is kept")
+    return MaskedWork(config, tokenizer, table_of(corpus, tokenizer, corpus.indices("train")), table_of(corpus, tokenizer, np.sort(chosen)))
+
+
+def table_of(corpus: Corpus, tokenizer: Tokenizer, rows: np.ndarray) -> TokenTable:
+    """Token ids of these rows of a corpus."""
+    return tokenize((corpus.sequence(int(row)) for row in rows), tokenizer, rows, corpus.clusters[rows])
+
+
+def _tokenizer(config: PretrainConfig, corpus: Corpus, run: Path) -> Tokenizer:
+    """The run's own tokenizer, made or trained once and then read from the run folder."""
+    folder = run / "tokenizer"
+    if not folder.is_dir():
+        if config.tokenizer_folder is not None:
+            tokenizer = load_tokenizer(config.tokenizer_folder)
+        else:
+            rows = corpus.indices("train")
+            tokenizer = config.tokenizer.train(corpus.sequence(int(row)) for row in rows)
+        save_tokenizer(tokenizer, folder)
+    return load_tokenizer(folder)
+
+
+def _record(config: PretrainConfig, corpus: Corpus, metrics: dict[str, float], place: Place) -> Record:
+    return Record(
+        recipe=config.to_data(),
+        provenance=provenance(seed=config.seed, steps=place.step, tokens=place.tokens, seconds=place.seconds),
+        metrics=dict(metrics),
+        corpus=dict(corpus.manifest),
+        name=config.model.kind,
+        licence=None,
+        notes=(),
+    )

@@ -1,0 +1,56 @@
+"""A run folder from beginning to end: opened once, owned by one process, closed with its bundles."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from nuclex.bundle import Record, fill_bundle
+from nuclex.core.artifact import atomic_file, atomic_folder, verify_folder, write_json
+from nuclex.core.config import Config
+from nuclex.core.errors import InputError
+from nuclex.models import LanguageModel
+from nuclex.tokenizers import Tokenizer
+from nuclex.training.checkpoint import restore
+from nuclex.training.loop import BEST_NUMBERS, BEST_WEIGHTS, best_weights
+
+
+def open_run(run: Path, config: Config, *, resume: bool) -> None:
+    """Make the folder and write config.json; an existing run is only taken up with ``resume`` and an equal config."""
+    path = run / "config.json"
+    if path.is_file():
+        if not resume:
+            raise InputError(f"{run}: holds a run already; continue it with --resume or give another --out")
+        if json.loads(path.read_text()) != config.to_data():
+            raise InputError(f"{path}: is not the config given now; resume with the same recipe or give another --out")
+        return
+    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        raise InputError(f"{run}: exists and is not a run of nuclex; give another --out")
+    with atomic_file(path) as temporary:
+        write_json(temporary, config.to_data())
+
+
+def finish_bundles(run: Path, model: LanguageModel, tokenizer: Tokenizer, record: Record) -> Path:
+    """Write ``bundle/`` (the last weights) and, inside it, ``best/``, at once; returns the one to use.
+
+    The model holds the best weights afterwards, where there are any.
+    """
+    best = best_weights(run)
+    with atomic_folder(run / "bundle", replace=True) as folder:
+        fill_bundle(folder, model, tokenizer, record)
+        if best.is_dir():
+            numbers = load_best(run, model)
+            (folder / "best").mkdir()
+            fill_bundle(folder / "best", model, tokenizer, replace(record, metrics=numbers))
+    return run / "bundle" / "best" if best.is_dir() else run / "bundle"
+
+
+def load_best(run: Path, model: LanguageModel) -> dict[str, float]:
+    """Put the best weights of a run into ``model``; returns the numbers they reached."""
+    from safetensors.torch import load_file
+
+    folder = best_weights(run)
+    verify_folder(folder)
+    restore(model, load_file(folder / BEST_WEIGHTS), folder)
+    return json.loads((folder / BEST_NUMBERS).read_text())

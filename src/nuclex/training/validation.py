@@ -1,0 +1,93 @@
+"""Scoring held-out sequences with every position hidden once: the same numbers however often it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nuclex.data.pack import PackedBatch, pack
+from nuclex.data.sample import Pieces, budget_cuts
+from nuclex.data.tokens import TokenTable
+from nuclex.models.backbone import LanguageModel
+from nuclex.models.layout import Layout
+from nuclex.objectives.base import Question
+from nuclex.objectives.masking import folds_of, mask_fold
+from nuclex.tokenizers.base import Tokenizer
+
+FOLDS = 7
+"""Turns in which a sequence is hidden: 1/7 = 14.3 % at a time, close to the 15 % of training."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Sums over the scored tokens of each of N sequences: how many, how many right, and -ln p in nats."""
+
+    tokens_N: NDArray[np.int64]
+    hits_N: NDArray[np.int64]
+    nll_N: NDArray[np.float64]
+
+    @property
+    def loss(self) -> float:
+        """Mean -ln p(true token), in nats a token."""
+        return float(self.nll_N.sum() / max(self.tokens_N.sum(), 1))
+
+    @property
+    def accuracy(self) -> float:
+        """Share of tokens whose most probable symbol is the true one."""
+        return float(self.hits_N.sum() / max(self.tokens_N.sum(), 1))
+
+    def summary(self) -> dict[str, float]:
+        """Loss, perplexity, accuracy, tokens."""
+        numbers = {"loss": self.loss, "perplexity": float(np.exp(self.loss)), "accuracy": self.accuracy}
+        return {**numbers, "tokens": int(self.tokens_N.sum())}
+
+
+def packed_batches(
+    table: TokenTable, pieces: Pieces, tokenizer: Tokenizer, micro_tokens: int
+) -> Iterator[tuple[Pieces, PackedBatch]]:
+    """Pieces in order of length, packed up to ``micro_tokens`` at a time."""
+    order = np.argsort(pieces.lengths_P, kind="stable")
+    cuts = budget_cuts(pieces.lengths_P[order], micro_tokens)
+    for first, last in zip(cuts[:-1], cuts[1:], strict=True):
+        part = pieces.take(order[first:last])
+        yield part, pack(table, part, tokenizer)
+
+
+def ask(model: LanguageModel, question: Question, layout: Layout) -> Tensor:
+    """Log-probabilities (M, V), float32, at the asked positions."""
+    inputs_T = torch.from_numpy(question.inputs_T).to(layout.positions_T.device)
+    selected_M = torch.from_numpy(question.selected_M).to(inputs_T.device)
+    return model(inputs_T, layout, selected_M).float().log_softmax(-1)
+
+
+def score_masked(
+    model: LanguageModel, tokenizer: Tokenizer, table: TokenTable, pieces: Pieces, micro_tokens: int = 16_384
+) -> Scores:
+    """Hide every token of ``pieces`` once, in FOLDS turns; sums per sequence of ``table``. Never keeps logits.
+
+    The model must be in evaluation mode; gradients are not computed.
+    """
+    tokens, hits, nll = (np.zeros(len(table)) for _ in range(3))
+    device = next(model.parameters()).device
+    with torch.no_grad():
+        for part, batch in packed_batches(table, pieces, tokenizer, micro_tokens):
+            layout, fold_T = Layout.of(batch.lengths_N, device), folds_of(batch, FOLDS)
+            index_T = np.repeat(part.index_P, batch.lengths_N)
+            for fold in range(FOLDS):
+                question = mask_fold(batch, fold_T, fold, tokenizer.mask_id)
+                if not len(question.selected_M):
+                    continue
+                log_p_MV = ask(model, question, layout)
+                targets_M1 = torch.from_numpy(question.targets_M).to(device)[:, None]
+                right_M = (log_p_MV.argmax(-1, keepdim=True) == targets_M1)[:, 0].cpu().numpy()
+                cost_M = -log_p_MV.gather(-1, targets_M1)[:, 0].double().cpu().numpy()
+                where = index_T[question.selected_M]
+                tokens += np.bincount(where, minlength=len(table))
+                hits += np.bincount(where, weights=right_M, minlength=len(table))
+                nll += np.bincount(where, weights=cost_M, minlength=len(table))
+    return Scores(tokens.astype(np.int64), hits.astype(np.int64), nll)
