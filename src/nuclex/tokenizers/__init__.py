@@ -1,0 +1,33 @@
+"""From letters to numbers: nucleotides, codons and learned pieces, each with its stored rules for reading a sequence.
+
+A new kind is one file and one import line here.
+"""
+
+from nuclex.tokenizers.base import (
+    TOKENIZERS,
+    SpecialTokens,
+    Tokenizer,
+    TokenizerConfig,
+    load_tokenizer,
+    save_tokenizer,
+    tokenizer_hash,
+)
+from nuclex.tokenizers.codon import CodonConfig, CodonTokenizer
+from nuclex.tokenizers.learned import BpeConfig, BpeTokenizer
+from nuclex.tokenizers.nucleotide import NucleotideConfig, NucleotideTokenizer
+
+__all__ = [
+    "TOKENIZERS",
+    "BpeConfig",
+    "BpeTokenizer",
+    "CodonConfig",
+    "CodonTokenizer",
+    "NucleotideConfig",
+    "NucleotideTokenizer",
+    "SpecialTokens",
+    "Tokenizer",
+    "TokenizerConfig",
+    "load_tokenizer",
+    "save_tokenizer",
+    "tokenizer_hash",
+]
