@@ -67,7 +67,7 @@ def simulate(config: SimulationConfig) -> Iterator[SimulatedRna]:
 
 
 def write_fasta(rnas: list[SimulatedRna], path: str | Path) -> None:
-    """Write ``>id family=NAME simulated`` records, with the structure on a third line left out (see ``write_structures``)."""
+    """Write ``>id family=NAME simulated`` records; their structures go elsewhere (``write_structures``)."""
     with atomic_file(path) as temporary:
         temporary.write_text("".join(f">{rna.id} family={rna.family} simulated\n{rna.sequence}\n" for rna in rnas))
 

@@ -36,7 +36,9 @@ class BackboneConfig(ModelConfig):
     positions: Literal["rotary", "learned", "none"] = "rotary"
     max_positions: int = Field(default=1024, ge=1, description="rows of the learned position table")
     position_offset: int = Field(default=0, ge=0, description="row of the first position (RoBERTa: pad id + 1)")
-    token_types: int = Field(default=0, ge=0, description="rows of RoBERTa's token-type table, of which only row 0 is used")
+    token_types: int = Field(
+        default=0, ge=0, description="rows of RoBERTa's token-type table, of which only row 0 is used"
+    )
     embedding_norm: bool = False
     activation: Literal["gelu", "swiglu", "swiglu-beta"] = "gelu"
     attention_bias: bool = True
@@ -137,7 +139,7 @@ class Block(nn.Module):
 
 
 class LanguageHead(nn.Module):
-    """Hidden vectors to scores over the vocabulary: Linear, exact GELU, LayerNorm, Linear (tied to the embedding or not)."""
+    """Hidden vectors to scores over the vocabulary: Linear, exact GELU, LayerNorm, Linear (the last one tied or not)."""
 
     def __init__(self, config: BackboneConfig, vocabulary_size: int) -> None:
         super().__init__()

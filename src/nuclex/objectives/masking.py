@@ -1,4 +1,4 @@
-"""Which tokens are hidden and what stands in their place, for training at random and for scoring every position once."""
+"""Which tokens are hidden and what stands in their place: at random for training, each once for scoring."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def load_checkpoint(
     for key, value in identity.items():
         if facts["identity"].get(key) != value:
             raise InputError(
-                f"{path}: was written by a run with another {key}; resume with the same recipe and corpus, or give a new --out"
+                f"{path}: was written with another {key}; resume with the same recipe and corpus, or give a new --out"
             )
     if facts["threads"] != torch.get_num_threads():
         say(f"resuming with {torch.get_num_threads()} threads, {facts['threads']} before: not bit for bit the same")

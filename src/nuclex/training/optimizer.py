@@ -31,4 +31,6 @@ def build_optimizer(parameters: Iterable[tuple[str, nn.Parameter]], config: Opti
         {"params": vectors, "weight_decay": 0.0},
     ]
     betas = (config.beta1, config.beta2)
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=0.0, betas=betas, eps=config.epsilon, fused=True)
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]], lr=0.0, betas=betas, eps=config.epsilon, fused=True
+    )

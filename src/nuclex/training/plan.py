@@ -36,7 +36,7 @@ class Plan(Config):
     steps: int | None = None
     tokens: int | None = None
     """Tokens the recipe's steps will read."""
-    hours: dict[str, float] = {}
+    hours: dict[str, float]
     """For each named GPU at ``utilisation`` of its peak: hours for ``tokens`` (or the compute-optimal number)."""
     utilisation: float = 0.4
 
@@ -50,7 +50,7 @@ def make_plan(
     length: float | None = None,
     head_share: float = 0.15,
 ) -> Plan:
-    """Count and estimate; ``length`` is the mean sequence length in tokens, ``head_share`` the share of tokens scored."""
+    """Count and estimate; ``length`` is the mean sequence length in tokens, ``head_share`` the share scored."""
     sampling, config = sampling or SamplingConfig(), model.backbone()
     length = min(length or sampling.max_tokens, sampling.max_tokens)
     parts = count_parameters(config, vocabulary_size)

@@ -22,7 +22,7 @@ from nuclex.core.progress import say
 from nuclex.core.provenance import provenance
 from nuclex.core.randomness import key, permutation
 from nuclex.data.pack import PackedBatch, pack
-from nuclex.data.sample import Epoch, Pieces, SamplingConfig, plan_epoch, windows
+from nuclex.data.sample import Epoch, SamplingConfig, plan_epoch, windows
 from nuclex.data.store import Corpus
 from nuclex.data.tokens import TokenTable, tokenize
 from nuclex.models import AnyModelConfig, LanguageModel, Layout
@@ -42,7 +42,9 @@ class PretrainConfig(Config):
 
     corpus: Path | None = Field(default=None, description="a folder made by `nuclex corpus build`")
     tokenizer: AnyTokenizerConfig
-    tokenizer_folder: Path | None = Field(default=None, description="a trained tokenizer to take instead of training one")
+    tokenizer_folder: Path | None = Field(
+        default=None, description="a trained tokenizer to take instead of training one"
+    )
     model: AnyModelConfig
     objective: AnyObjectiveConfig = MaskedConfig()
     sampling: SamplingConfig = SamplingConfig()
@@ -110,9 +112,7 @@ class MaskedWork(Work[_Micro]):
         return {**{f"validation_{name}": value for name, value in numbers.items()}, "score": -numbers["loss"]}
 
 
-def pretrain(
-    config: PretrainConfig, out: str | Path, *, resume: bool = False, device: str = "cpu"
-) -> dict[str, Any]:
+def pretrain(config: PretrainConfig, out: str | Path, *, resume: bool = False, device: str = "cpu") -> dict[str, Any]:
     """Train a language model; returns run, bundle, steps and metrics. ``resume`` continues a stopped run.
 
     Raises InputError (exit 2) where recipe and corpus do not fit, StoppedError after a signal.
@@ -167,7 +167,12 @@ def build_work(config: PretrainConfig, corpus: Corpus, tokenizer: Tokenizer) -> 
     chosen = rows[permutation(key(config.seed, "validation"), len(rows))[: config.validation_sequences]]
     if not len(rows):
         say("the corpus has no validation split: no best model can be chosen, the last one is kept")
-    return MaskedWork(config, tokenizer, table_of(corpus, tokenizer, corpus.indices("train")), table_of(corpus, tokenizer, np.sort(chosen)))
+    return MaskedWork(
+        config,
+        tokenizer,
+        table_of(corpus, tokenizer, corpus.indices("train")),
+        table_of(corpus, tokenizer, np.sort(chosen)),
+    )
 
 
 def table_of(corpus: Corpus, tokenizer: Tokenizer, rows: np.ndarray) -> TokenTable:

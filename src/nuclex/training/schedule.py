@@ -35,8 +35,5 @@ def learning_rate(schedule: ScheduleConfig, step: int, steps: int) -> float:
         return schedule.rate
     length = schedule.decay if schedule.decay is not None else max(steps - schedule.warmup, 1)
     done = min((step - schedule.warmup) / length, 1.0)
-    if schedule.kind == "linear":
-        share = 1 - done
-    else:
-        share = 0.5 * (1 + math.cos(2 * math.pi * schedule.cycles * done))
+    share = 1 - done if schedule.kind == "linear" else 0.5 * (1 + math.cos(2 * math.pi * schedule.cycles * done))
     return schedule.final_rate + (schedule.rate - schedule.final_rate) * share

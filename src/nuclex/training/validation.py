@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -53,7 +54,7 @@ def packed_batches(
     """Pieces in order of length, packed up to ``micro_tokens`` at a time."""
     order = np.argsort(pieces.lengths_P, kind="stable")
     cuts = budget_cuts(pieces.lengths_P[order], micro_tokens)
-    for first, last in zip(cuts[:-1], cuts[1:], strict=True):
+    for first, last in itertools.pairwise(cuts):
         part = pieces.take(order[first:last])
         yield part, pack(table, part, tokenizer)
 

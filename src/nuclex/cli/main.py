@@ -1,0 +1,90 @@
+"""The command line: one verb, one Python function; progress on stderr, results on stdout, a sentence when it fails."""
+
+from __future__ import annotations
+
+import json as json_format
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Group, Parameter
+
+from nuclex import __version__
+from nuclex.cli import verbs
+from nuclex.cli.settings import rewrite_settings
+from nuclex.cli.show import show
+from nuclex.core.errors import InputError, NuclexError
+from nuclex.core.progress import quiet as quietly
+
+EVERYWHERE = Group("Everywhere", sort_key=99)
+
+app = App(
+    name="nuclex",
+    version=__version__,
+    help="Language models for DNA, RNA and mRNA: from a FASTA file to a measured model. Begin with: nuclex quickstart",
+    help_epilogue="Exit codes: 0 done, 2 wrong input, 3 something outside failed, 4 a damaged artefact, 5 the disk, "
+    "6 a loss that is not finite, 130 and 143 stopped by a signal, 1 a bug in nuclex.",
+)
+verbs.register(app)
+
+
+@app.meta.default
+def launch(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    json: Annotated[bool, Parameter(group=EVERYWHERE, negative="")] = False,
+    quiet: Annotated[bool, Parameter(group=EVERYWHERE, negative="")] = False,
+    debug: Annotated[bool, Parameter(group=EVERYWHERE, negative="")] = False,
+) -> Any:
+    """Run a verb.
+
+    Parameters
+    ----------
+    json:
+        Print one JSON object on stdout and nothing else there.
+    quiet:
+        No progress on stderr.
+    debug:
+        Show the traceback of an error.
+    """
+    with quietly(quiet):
+        result = app(
+            rewrite_settings(app, tokens), exit_on_error=False, print_error=False, result_action="return_value"
+        )
+    if isinstance(result, dict):
+        print(json_format.dumps(result, default=str) if json else show(result))
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script ``nuclex``; leaves with the exit codes of ``nuclex.core.errors``."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; returns its exit code, after a sentence on stderr where it is not 0."""
+    try:
+        app.meta(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
+        return 0
+    except CycloptsError as error:
+        return _fail(InputError(f"command line: {' '.join(str(error).split())} (see nuclex --help)"), arguments)
+    except NuclexError as error:
+        return _fail(error, arguments)
+    except KeyboardInterrupt:
+        print("nuclex: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        print(f"nuclex: bug: {type(error).__name__}: {error} (run again with --debug and report it)", file=sys.stderr)
+        return 1
+
+
+def _fail(error: NuclexError, arguments: Sequence[str]) -> int:
+    if "--debug" in arguments:
+        import traceback
+
+        traceback.print_exc()
+    print(f"nuclex: {error}", file=sys.stderr)
+    return error.exit_code

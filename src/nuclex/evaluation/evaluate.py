@@ -1,0 +1,177 @@
+"""How well a language model knows unseen sequences: every position hidden once, next to two honest baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nuclex.bundle import Bundle, load
+from nuclex.core.errors import InputError
+from nuclex.core.randomness import key, permutation
+from nuclex.data.sample import windows
+from nuclex.data.store import Corpus
+from nuclex.data.tokens import tokenize
+from nuclex.evaluation.baselines import MarkovBaseline, OrderScore, SequenceScores, choose_order, count_ngrams
+from nuclex.metrics.statistics import Interval, PairedDifference, Ratio, bootstrap, paired_difference
+from nuclex.tokenizers import NucleotideConfig
+from nuclex.training.validation import Scores, score_masked
+
+LENGTH_EDGES = (0, 50, 100, 200, 400, 800, 1600, 1 << 30)
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """The two baselines, fitted on the train split, with their scores on the evaluated sequences."""
+
+    unigram: SequenceScores
+    markov: SequenceScores
+    order: int
+    orders: tuple[OrderScore, ...]
+    """What each order reached on the sequences on which the order was chosen."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a model on N sequences of one split, sequence by sequence, and of the baselines on the same tokens."""
+
+    split: str
+    rows_N: NDArray[np.int64]
+    lengths_N: NDArray[np.int64]
+    clusters_N: NDArray[np.int64]
+    sources_N: tuple[str, ...]
+    model: Scores
+    baselines: Baselines | None
+
+    def accuracy(self) -> Interval:
+        """Masked accuracy with an interval over homology clusters."""
+        return bootstrap(Ratio(self.model.hits_N, self.model.tokens_N), clusters=self.clusters_N)
+
+    def gain(self) -> PairedDifference | None:
+        """Masked accuracy of the model minus that of the Markov baseline, paired by sequence, over clusters."""
+        if self.baselines is None:
+            return None
+        markov = self.baselines.markov
+        model = Ratio(self.model.hits_N, self.model.tokens_N)
+        return paired_difference(model, Ratio(markov.hits, markov.n), clusters=self.clusters_N)
+
+    def verdict(self) -> tuple[bool, str]:
+        """Whether the model beats the Markov baseline, and the sentence that says so."""
+        gain = self.gain()
+        if gain is None:
+            return False, "The baselines count nucleotides and cannot be compared with this tokenizer."
+        assert self.baselines is not None
+        found = f"{gain.difference.value:+.3f} [{gain.difference.low:+.3f}, {gain.difference.high:+.3f}]"
+        where = f"masked accuracy against the order-{self.baselines.order} Markov baseline: {found}"
+        if gain.difference.low > 0:
+            return True, f"The model beats the Markov baseline ({where})."
+        if gain.difference.high < 0:
+            return False, f"The model does NOT beat the Markov baseline; it is worse ({where})."
+        return False, f"The model does NOT beat the Markov baseline: the interval includes zero ({where})."
+
+    def groups(self, names: Iterable[str]) -> list[dict[str, Any]]:
+        """Sequences, tokens, loss and accuracy (and the Markov baseline's) of the sequences of each name."""
+        names_N, table = np.array(list(names), dtype=object), []
+        for name in dict.fromkeys(names_N.tolist()):
+            inside = names_N == name
+            row: dict[str, Any] = {"group": name, "sequences": int(inside.sum())}
+            part = Scores(self.model.tokens_N[inside], self.model.hits_N[inside], self.model.nll_N[inside])
+            row |= {"tokens": int(part.tokens_N.sum()), "loss": part.loss, "accuracy": part.accuracy}
+            if self.baselines is not None:
+                markov = self.baselines.markov
+                row["markov_accuracy"] = float(markov.hits[inside].sum() / max(markov.n[inside].sum(), 1))
+            table.append(row)
+        return table
+
+    def length_names(self) -> list[str]:
+        """The length bin of each sequence, in nucleotides."""
+        bins = np.digitize(self.lengths_N, LENGTH_EDGES[1:-1])
+        return [length_name(int(place)) for place in bins]
+
+    def to_data(self) -> dict[str, Any]:
+        """The whole result as plain data (what ``nuclex evaluate --json`` prints)."""
+        accuracy, gain = self.accuracy(), self.gain()
+        result: dict[str, Any] = {"split": self.split, "sequences": len(self.rows_N), **self.model.summary()}
+        result["accuracy_interval"] = [accuracy.low, accuracy.high]
+        if self.baselines is not None and gain is not None:
+            base = self.baselines
+            result["unigram"] = {"accuracy": base.unigram.accuracy, "loss": base.unigram.nll}
+            result["markov"] = {"order": base.order, "accuracy": base.markov.accuracy, "loss": base.markov.nll}
+            result["gain_over_markov"] = [gain.difference.value, gain.difference.low, gain.difference.high]
+            result["gain_p_value"] = gain.p_value
+        result["beats_markov"], result["verdict"] = self.verdict()
+        result["by_source"] = self.groups(self.sources_N)
+        by_length = self.groups(self.length_names())
+        result["by_length"] = sorted(by_length, key=lambda row: int(row["group"].strip("≥").split("–")[0]))
+        return result
+
+
+def length_name(place: int) -> str:
+    """The name of a length bin.
+
+    >>> length_name(1), length_name(6)
+    ('50–99', '≥1600')
+    """
+    low, high = LENGTH_EDGES[place], LENGTH_EDGES[place + 1]
+    return f"≥{low}" if place == len(LENGTH_EDGES) - 2 else f"{low}–{high - 1}"
+
+
+def evaluate(
+    bundle: Bundle | str | Path,
+    corpus: Corpus | str | Path,
+    *,
+    split: str = "validation",
+    limit: int | None = None,
+    max_tokens: int | None = None,
+    device: str = "cpu",
+) -> Evaluation:
+    """Score every position of a split (or of a fixed random ``limit`` of its sequences), and the baselines on it.
+
+    The baselines are counted on the train split; the Markov order and smoothing are chosen on the validation split,
+    which flatters the baseline where that is also the split reported. Sequences longer than ``max_tokens`` (default:
+    what the model was trained on) are scored in consecutive windows.
+    """
+    bundle = bundle if isinstance(bundle, Bundle) else load(bundle, device=device)
+    corpus = corpus if isinstance(corpus, Corpus) else Corpus.open(corpus)
+    rows = corpus.indices(split)
+    if not len(rows):
+        raise InputError(f"split: the corpus has no sequences in {split!r}")
+    if limit is not None:
+        rows = np.sort(rows[permutation(key(0, "evaluate"), len(rows))[:limit]])
+    sequences = [corpus.sequence(int(row)) for row in rows]
+    table = tokenize(sequences, bundle.tokenizer, rows, corpus.clusters[rows])
+    pieces = windows(table, max_tokens or longest_piece(bundle))
+    model = score_masked(bundle.model, bundle.tokenizer, table, pieces)
+    names = corpus.source_names
+    comparable = isinstance(bundle.tokenizer.config, NucleotideConfig)
+    return Evaluation(
+        split=split,
+        rows_N=rows,
+        lengths_N=np.asarray(corpus.lengths[rows]),
+        clusters_N=np.asarray(corpus.clusters[rows]),
+        sources_N=tuple(names[code] for code in corpus.source_codes[rows]),
+        model=model,
+        baselines=fit_baselines(corpus, sequences) if comparable else None,
+    )
+
+
+def fit_baselines(corpus: Corpus, sequences: list[bytes], *, max_order: int = 8) -> Baselines:
+    """Count on train, choose the order on validation, score ``sequences``."""
+    counts = count_ngrams((corpus.sequence(int(row)) for row in corpus.indices("train")), max_order)
+    validation = corpus.indices("validation")
+    validation = validation[permutation(key(0, "order"), len(validation))[:2000]]
+    choice = choose_order(counts, [corpus.sequence(int(row)) for row in validation] or sequences)
+    unigram: MarkovBaseline = counts.unigram()
+    best = choice.baseline
+    return Baselines(unigram.score(sequences), best.score(sequences), best.order, choice.table)
+
+
+def longest_piece(bundle: Bundle) -> int:
+    """The longest input the model was trained on, in tokens, special ones included."""
+    trained = bundle.record.recipe.get("sampling", {}).get("max_tokens", 1024)
+    room = bundle.model.config.longest
+    return int(trained if room is None else min(trained, room))
