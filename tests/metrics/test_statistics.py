@@ -183,6 +183,13 @@ def test_paired_ratios_pool_positions() -> None:
     assert back.p_value == both.p_value
 
 
+def test_a_swap_takes_parts_and_wholes_along() -> None:
+    # as they are 4/6 - 2/6; either row swapped 4/8 - 2/4 = 0; both swapped -(4/6 - 2/6): 2 of 4 are as extreme
+    result = paired_difference(Ratio([3, 1], [4, 2]), Ratio([1, 1], [2, 4]))
+    assert result.difference.value == pytest.approx(1 / 3)
+    assert result.p_value == 2 / 4
+
+
 def test_p_values_are_uniform_where_nothing_differs() -> None:
     rng = np.random.default_rng(0)
     p = np.array([paired_difference(*rng.normal(size=(2, 20)), replicates=199, seed=i).p_value for i in range(300)])
