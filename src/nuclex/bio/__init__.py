@@ -1,0 +1,62 @@
+"""Exact biology: alphabets, genetic codes, secondary structures and how they are chosen from probabilities."""
+
+from nuclex.bio.alphabet import (
+    AMINO_ACIDS,
+    AMINO_ACIDS_IUPAC,
+    DNA,
+    DNA_IUPAC,
+    RNA,
+    RNA_IUPAC,
+    Alphabet,
+    to_dna,
+    to_rna,
+)
+from nuclex.bio.folding import can_pair, greedy_pairs
+from nuclex.bio.genetic_code import CODONS, GeneticCode, ncbi_tables
+from nuclex.bio.secondary_structure import (
+    Structure,
+    as_pairs,
+    crossing,
+    from_partners,
+    has_pseudoknot,
+    parse_dot_bracket,
+    read_bpseq,
+    read_ct,
+    read_ct_all,
+    read_st,
+    to_dot_bracket,
+    to_partners,
+    write_bpseq,
+    write_ct,
+)
+
+__all__ = [
+    "AMINO_ACIDS",
+    "AMINO_ACIDS_IUPAC",
+    "CODONS",
+    "DNA",
+    "DNA_IUPAC",
+    "RNA",
+    "RNA_IUPAC",
+    "Alphabet",
+    "GeneticCode",
+    "Structure",
+    "as_pairs",
+    "can_pair",
+    "crossing",
+    "from_partners",
+    "greedy_pairs",
+    "has_pseudoknot",
+    "ncbi_tables",
+    "parse_dot_bracket",
+    "read_bpseq",
+    "read_ct",
+    "read_ct_all",
+    "read_st",
+    "to_dna",
+    "to_dot_bracket",
+    "to_partners",
+    "to_rna",
+    "write_bpseq",
+    "write_ct",
+]
