@@ -78,30 +78,18 @@ def _read_yaml(path: Path, text: str) -> dict[str, Any]:
     return data
 
 
-def parse_overrides(tokens: Iterable[str]) -> dict[str, Any]:
-    """Turn ``--model.depth 6 --data.path=x.fa --flag`` into ``{"model.depth": 6, ...}``; values are read as TOML.
+def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
+    """Turn ``KEY=VALUE`` texts into dotted overrides; a value is read as TOML, and as plain text where it is none.
 
-    >>> parse_overrides(["--model.depth", "6", "--seed=1", "--train.rate", "3e-4", "--name", "a b"])
-    {'model.depth': 6, 'seed': 1, 'train.rate': 0.0003, 'name': 'a b'}
+    >>> parse_settings(["model.depth=6", "train.rate=3e-4", "corpus=my corpus", "fast=true"])
+    {'model.depth': 6, 'train.rate': 0.0003, 'corpus': 'my corpus', 'fast': True}
     """
     overrides: dict[str, Any] = {}
-    pending: str | None = None
-    for token in tokens:
-        if token.startswith("--"):
-            if pending is not None:
-                overrides[pending] = True
-            key, equals, value = token[2:].partition("=")
-            key = key.replace("-", "_")
-            if equals:
-                overrides[key], pending = _value(value), None
-            else:
-                pending = key
-        elif pending is None:
-            raise InputError(f"command line: unexpected {token!r}; overrides are written --key value")
-        else:
-            overrides[pending], pending = _value(token), None
-    if pending is not None:
-        overrides[pending] = True
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key:
+            raise InputError(f"command line: found --set {setting!r}; settings are written KEY=VALUE")
+        overrides[key] = _value(value)
     return overrides
 
 

@@ -39,15 +39,15 @@ def uniform(stream: int, *counters: NDArray[np.integer] | int) -> NDArray[np.flo
 
 def integers(stream: int, below: NDArray[np.integer] | int, *counters: NDArray[np.integer] | int) -> NDArray[np.int64]:
     """A whole number in [0, ``below``) for each tuple of counters."""
-    return np.floor(uniform(stream, *counters) * np.asarray(below)).astype(np.int64)
+    return np.asarray(np.floor(uniform(stream, *counters) * np.asarray(below)), dtype=np.int64)
 
 
 def permutation(stream: int, length: int) -> NDArray[np.int64]:
     """A random order of ``range(length)``."""
-    return np.argsort(bits(stream, np.arange(length)), kind="stable").astype(np.int64)
+    return np.asarray(np.argsort(bits(stream, np.arange(length)), kind="stable"), dtype=np.int64)
 
 
 def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    state = (state ^ (state >> np.uint64(30))) * _FIRST
+    state = np.asarray((state ^ (state >> np.uint64(30))) * _FIRST, dtype=np.uint64)
     state = (state ^ (state >> np.uint64(27))) * _SECOND
     return np.asarray(state ^ (state >> np.uint64(31)), dtype=np.uint64)

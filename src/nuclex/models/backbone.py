@@ -139,7 +139,7 @@ class Block(nn.Module):
 
 
 class LanguageHead(nn.Module):
-    """Hidden vectors to scores over the vocabulary: Linear, exact GELU, LayerNorm, Linear (the last one tied or not)."""
+    """Hidden vectors to scores over the vocabulary: Linear, exact GELU, LayerNorm, Linear (tied or not)."""
 
     def __init__(self, config: BackboneConfig, vocabulary_size: int) -> None:
         super().__init__()

@@ -24,7 +24,7 @@ class ModelConfig(Config, ABC):
         """The full description of the network; everything but the vocabulary, which comes from the tokenizer."""
 
 
-MODELS: Registry[ModelConfig] = Registry("models", ModelConfig)
+MODELS: Registry[ModelConfig] = Registry("models", ModelConfig)  # type: ignore[type-abstract]
 
 AnyModelConfig = Annotated[SerializeAsAny[ModelConfig], BeforeValidator(MODELS.validator())]
 """The type of a config field that takes any registered model."""

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -29,7 +31,7 @@ class Layout:
     sequence_T: Tensor
 
     @classmethod
-    def of(cls, lengths: Sequence[int], device: torch.device | str = "cpu") -> Layout:
+    def of(cls, lengths: Sequence[int] | NDArray[np.integer], device: torch.device | str = "cpu") -> Layout:
         """Lay out sequences of these lengths (tokens, each at least 1) in this order."""
         lengths = tuple(int(length) for length in lengths)
         lengths_N = torch.tensor(lengths, dtype=torch.int64)
@@ -41,9 +43,7 @@ class Layout:
             count = len(list(run))
             groups.append((first, count, length))
             first += count * length
-        return cls(
-            lengths, tuple(groups), boundaries_N1.to(device), positions_T.to(device), sequence_T.to(device)
-        )
+        return cls(lengths, tuple(groups), boundaries_N1.to(device), positions_T.to(device), sequence_T.to(device))
 
     @property
     def tokens(self) -> int:

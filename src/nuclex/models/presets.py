@@ -11,7 +11,12 @@ from nuclex.models.base import MODELS, ModelConfig
 
 RinalmoSize = Literal["nano", "micro", "mega", "giga"]
 
-RINALMO_SIZES: dict[str, tuple[int, int]] = {"nano": (6, 320), "micro": (12, 480), "mega": (30, 640), "giga": (33, 1280)}
+RINALMO_SIZES: dict[str, tuple[int, int]] = {
+    "nano": (6, 320),
+    "micro": (12, 480),
+    "mega": (30, 640),
+    "giga": (33, 1280),
+}
 """Depth and width of the published sizes; every one has 20 heads."""
 
 

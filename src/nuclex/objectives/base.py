@@ -44,7 +44,7 @@ class ObjectiveConfig(Config, ABC):
         """The share of tokens that reach the language head."""
 
 
-OBJECTIVES: Registry[ObjectiveConfig] = Registry("objectives", ObjectiveConfig)
+OBJECTIVES: Registry[ObjectiveConfig] = Registry("objectives", ObjectiveConfig)  # type: ignore[type-abstract]
 
 AnyObjectiveConfig = Annotated[SerializeAsAny[ObjectiveConfig], BeforeValidator(OBJECTIVES.validator())]
 """The type of a config field that takes any registered objective."""

@@ -1,0 +1,301 @@
+"""The verbs: each reads its arguments, calls the Python function of the same name and returns its plain result.
+
+Nothing heavy is imported until a verb runs, so that help and mistakes answer at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Settings = Annotated[
+    tuple[str, ...],
+    Parameter(name="--set", negative="", consume_multiple=False, help="KEY=VALUE: any key of the config."),
+]
+
+
+def register(app: App) -> None:
+    """Hang every verb on the application."""
+    data = App(name="data", help="The catalogue of public data sets.")
+    corpus = App(name="corpus", help="Build and describe corpora.")
+    tokenizer = App(name="tokenizer", help="Train tokenizers.")
+    for part in (data, corpus, tokenizer):
+        app.command(part)
+    for parent, name, verb in (
+        (app, "quickstart", quickstart),
+        (data, "list", data_list),
+        (data, "fetch", data_fetch),
+        (corpus, "build", corpus_build),
+        (corpus, "info", corpus_info),
+        (tokenizer, "train", tokenizer_train),
+        (app, "plan", plan),
+        (app, "pretrain", pretrain),
+        (app, "evaluate", evaluate),
+        (app, "finetune", finetune),
+        (app, "predict", predict),
+        (app, "embed", embed),
+    ):
+        parent.command(verb, name=name)
+
+
+def quickstart(
+    *,
+    out: Path = Path("quickstart"),
+    data: Literal["simulated", "ncrna"] = "simulated",
+    seed: int = 0,
+    minutes: float | None = None,
+) -> dict[str, Any]:
+    """From sequences to a measured, fine-tuned model and a report, in minutes, on a CPU.
+
+    Parameters
+    ----------
+    out:
+        A new folder for the corpus, the runs, the bundle and report.html.
+    data:
+        simulated: RNA families made by nuclex; ncrna: real ncRNA of the catalogue.
+    seed:
+        The seed of everything random.
+    minutes:
+        Length of the pre-training; by default what the data need on two cores.
+    """
+    import nuclex
+
+    return nuclex.quickstart(out, data=data, seed=seed, minutes=minutes)
+
+
+def data_list() -> dict[str, Any]:
+    """The data sets nuclex knows: what they are, their licence, and whether they are at hand."""
+    import nuclex
+
+    return {"datasets": nuclex.data_list()}
+
+
+def data_fetch(name: str, *, out: Path | None = None) -> dict[str, Any]:
+    """Bring a data set here and check its sums.
+
+    Parameters
+    ----------
+    name:
+        A name from `nuclex data list`, or of a collection there.
+    out:
+        Copy the files to this folder.
+    """
+    import nuclex
+
+    return {"files": [str(path) for path in nuclex.data_fetch(name, out)]}
+
+
+def corpus_build(*inputs: str, out: Path, config: Path | None = None, set: Settings = ()) -> dict[str, Any]:
+    """Clean, deduplicate, cluster and split sequences into a corpus. Example: nuclex corpus build a.fa.gz --out corpus
+
+    Parameters
+    ----------
+    inputs:
+        FASTA files, plain or compressed; - is standard input.
+    out:
+        A new folder.
+    config:
+        A TOML file with the settings; flags such as --cluster.method none lie over it.
+    """
+    import nuclex
+    from nuclex.core.config import load_config, parse_settings
+    from nuclex.core.errors import InputError
+    from nuclex.data.corpus import CorpusConfig
+
+    if not inputs:
+        raise InputError("command line: corpus build needs at least one input file; - is standard input")
+    return nuclex.corpus_build(list(inputs), out, load_config(CorpusConfig, config, parse_settings(set)))
+
+
+def corpus_info(corpus: Path) -> dict[str, Any]:
+    """What a corpus holds: sources, filters with counts in and out, clusters, splits.
+
+    Parameters
+    ----------
+    corpus:
+        A folder made by `nuclex corpus build`.
+    """
+    import nuclex
+
+    return nuclex.corpus_info(corpus)
+
+
+def tokenizer_train(
+    corpus: Path, *, out: Path, kind: Literal["nucleotide", "codon", "bpe"] = "bpe", set: Settings = ()
+) -> dict[str, Any]:
+    """Train a tokenizer on the train split of a corpus. Example: nuclex tokenizer train corpus --out bpe
+
+    Parameters
+    ----------
+    corpus:
+        A folder made by `nuclex corpus build`.
+    out:
+        A new folder with tokenizer.json and tokenizer_config.json.
+    kind:
+        The kind of tokenizer.
+    """
+    import nuclex
+    from nuclex.core.config import parse_settings
+
+    return nuclex.tokenizer_train(corpus, out, {"kind": kind, **parse_settings(set)})
+
+
+def plan(recipe: Path, *, set: Settings = ()) -> dict[str, Any]:
+    """What a recipe means: parameters, arithmetic, memory, compute-optimal tokens, hours on named GPUs.
+
+    Parameters
+    ----------
+    recipe:
+        A TOML or YAML file; any key of it is a flag: --model.depth 6.
+    """
+    import nuclex
+    from nuclex.core.config import load_config, parse_settings
+    from nuclex.training.pretrain import PretrainConfig
+
+    return nuclex.plan(load_config(PretrainConfig, recipe, parse_settings(set)))
+
+
+def pretrain(
+    recipe: Path,
+    *,
+    out: Path,
+    resume: bool = False,
+    dry_run: bool = False,
+    device: Device = "auto",
+    set: Settings = (),
+) -> dict[str, Any]:
+    """Train a language model. Example: nuclex pretrain recipes/pretrain/rinalmo-nano.toml --corpus corpus --out run
+
+    Parameters
+    ----------
+    recipe:
+        A TOML or YAML file; any key of it is a flag: --corpus DIR, --model.depth 6.
+    out:
+        The run folder: new, or with --resume an unfinished one.
+    resume:
+        Continue from the newest sound checkpoint.
+    dry_run:
+        Print the plan and stop.
+    device:
+        Where to compute.
+    """
+    import nuclex
+    from nuclex.core.config import load_config, parse_settings
+    from nuclex.training.device import choose_device
+    from nuclex.training.pretrain import PretrainConfig
+
+    config = load_config(PretrainConfig, recipe, parse_settings(set))
+    if dry_run:
+        return nuclex.plan(config)
+    return nuclex.pretrain(config, out, resume=resume, device=choose_device(device))
+
+
+def evaluate(
+    bundle: Path,
+    corpus: Path,
+    *,
+    split: Literal["train", "validation", "test"] = "validation",
+    limit: int | None = None,
+    device: Device = "auto",
+) -> dict[str, Any]:
+    """Masked loss, perplexity and accuracy over every position of a split, beside two baselines.
+
+    Parameters
+    ----------
+    bundle:
+        A model made by nuclex.
+    corpus:
+        A folder made by `nuclex corpus build`.
+    split:
+        The split to score.
+    limit:
+        Score only a fixed random sample of this many sequences.
+    """
+    import nuclex
+    from nuclex.training.device import choose_device
+
+    return nuclex.evaluate(bundle, corpus, split=split, limit=limit, device=choose_device(device)).to_data()
+
+
+def finetune(
+    recipe: Path,
+    *,
+    out: Path,
+    resume: bool = False,
+    dry_run: bool = False,
+    device: Device = "auto",
+    set: Settings = (),
+) -> dict[str, Any]:
+    """Train a pre-trained model on a question with answers, beside a control that starts from random weights.
+
+    Parameters
+    ----------
+    recipe:
+        A TOML or YAML file; any key of it is a flag: --bundle DIR, --task.path FILE.
+    out:
+        The run folder: new, or with --resume an unfinished one.
+    resume:
+        Continue from the newest sound checkpoint.
+    dry_run:
+        Print the checked config and stop.
+    """
+    import nuclex
+    from nuclex.core.config import load_config, parse_settings
+    from nuclex.training.device import choose_device
+    from nuclex.training.finetune import FinetuneConfig
+
+    config = load_config(FinetuneConfig, recipe, parse_settings(set))
+    if dry_run:
+        return config.to_data()
+    return nuclex.finetune(config, out, resume=resume, device=choose_device(device))
+
+
+def predict(bundle: Path, inputs: Path, *, out: Path, device: Device = "auto") -> dict[str, Any]:
+    """Answer a fine-tuned model's question for every sequence of a FASTA file.
+
+    Parameters
+    ----------
+    bundle:
+        A model made by `nuclex finetune`.
+    inputs:
+        A FASTA file.
+    out:
+        The ending says how to write: .csv .tsv .parquet for classes, .dbn for structures.
+    """
+    import nuclex
+    from nuclex.training.device import choose_device
+
+    return nuclex.predict(bundle, inputs, out, device=choose_device(device))
+
+
+def embed(
+    bundle: Path,
+    inputs: Path,
+    *,
+    out: Path,
+    pool: Literal["mean", "cls", "max", "none"] = "mean",
+    layer: int | None = None,
+    device: Device = "auto",
+) -> dict[str, Any]:
+    """Vectors for every sequence of a FASTA file. Example: nuclex embed bundle rna.fa --out vectors.parquet
+
+    Parameters
+    ----------
+    bundle:
+        A model made by nuclex.
+    inputs:
+        A FASTA file; - is standard input.
+    out:
+        A .parquet or .npz file.
+    pool:
+        One vector a sequence (mean, cls, max) or one a token (none).
+    layer:
+        The block after which to read, 0 being the embedding; by default the last.
+    """
+    import nuclex
+    from nuclex.training.device import choose_device
+
+    return nuclex.embed(bundle, inputs, out, pool=pool, layer=layer, device=choose_device(device))
