@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nuclex.bundle.weights import restore, unshared
 from nuclex.core.artifact import atomic_folder, verify_folder, write_json
 from nuclex.core.errors import CorruptError, InputError
 from nuclex.core.progress import say
@@ -95,32 +96,6 @@ def prune(folder: Path, keep: int) -> None:
     """Delete all but the newest ``keep`` checkpoints."""
     for path in sorted(folder.glob("step-*"), reverse=True)[keep:]:
         shutil.rmtree(path)
-
-
-def unshared(model: nn.Module) -> dict[str, Tensor]:
-    """The model's tensors, each once: a tied weight goes by the first of its names."""
-    seen: set[int] = set()
-    kept: dict[str, Tensor] = {}
-    for name, value in model.state_dict(keep_vars=True).items():
-        if id(value) not in seen:
-            seen.add(id(value))
-            kept[name] = value.detach()
-    return kept
-
-
-def restore(model: nn.Module, tensors: dict[str, Tensor], origin: Path) -> None:
-    """Load tensors written by ``unshared``; every one must be wanted and none may be missing (CorruptError)."""
-    wanted = unshared(model)
-    if missing := sorted(wanted.keys() - tensors.keys()):
-        raise CorruptError(f"{origin}: lacks the weight {missing[0]!r}")
-    if extra := sorted(tensors.keys() - wanted.keys()):
-        raise CorruptError(f"{origin}: holds the weight {extra[0]!r}, which this architecture does not have")
-    with torch.no_grad():
-        for name, value in wanted.items():
-            if value.shape != tensors[name].shape:
-                found, needed = tuple(tensors[name].shape), tuple(value.shape)
-                raise CorruptError(f"{origin}: weight {name!r} has shape {found}, the config says {needed}")
-            value.copy_(tensors[name])
 
 
 def _optimizer_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:

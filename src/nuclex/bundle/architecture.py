@@ -1,0 +1,77 @@
+"""``config.json``: which network a bundle holds, as ``transformers`` puts it wherever it has that network.
+
+The key ``nuclex`` holds the whole ``BackboneConfig``; the other keys follow from it and from the tokenizer.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from nuclex.bundle.roberta import is_roberta, roberta_keys
+from nuclex.bundle.weights import skeleton
+from nuclex.core.errors import CorruptError, InputError
+from nuclex.models.backbone import BackboneConfig, LanguageModel
+from nuclex.tokenizers.base import Tokenizer
+
+CONFIG_FILE = "config.json"
+NETWORK_PREFIX = "nuclex."
+"""In front of every weight's name where ``transformers`` has no such network, as in the wrapper of ``nuclex.hub``."""
+
+
+def config_keys(model: LanguageModel, tokenizer: Tokenizer) -> dict[str, Any]:
+    """The content of ``config.json`` for this model and tokenizer."""
+    keys = roberta_keys(model) if is_roberta(model.config, model.pad_id) else _own_keys(model)
+    return {
+        **keys,
+        "bos_token_id": tokenizer.cls_id,
+        "eos_token_id": tokenizer.eos_id,
+        "dtype": "float32",
+        "nuclex": {"backbone": model.config.to_data(), "mask_token_id": model.mask_id},
+    }
+
+
+def bare_network(path: Path) -> LanguageModel:
+    """The network that a ``config.json`` describes, without weights; InputError if nuclex did not write the file."""
+    try:
+        keys = json.loads(path.read_bytes())
+    except ValueError:
+        raise CorruptError(f"{path}: is not readable JSON") from None
+    if not isinstance(keys, dict) or not isinstance(keys.get("nuclex"), dict):
+        raise InputError(f"{path}: has no key 'nuclex'; only a bundle that nuclex wrote can be loaded")
+    try:
+        config = BackboneConfig.from_data(keys["nuclex"]["backbone"])
+        sizes = (int(keys["vocab_size"]), int(keys["pad_token_id"]), int(keys["nuclex"]["mask_token_id"]))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(["nuclex.backbone", *map(str, first["loc"])])
+        raise CorruptError(f"{path}: {key}: {first['msg']}, found {first['input']!r}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptError(f"{path}: lacks a key or holds a wrong one: {error}") from None
+    return skeleton(config, vocabulary_size=sizes[0], pad_id=sizes[1], mask_id=sizes[2])
+
+
+def refuse_contradiction(path: Path, model: LanguageModel, tokenizer: Tokenizer) -> None:
+    """CorruptError if a key of ``config.json`` says something else than model and tokenizer do."""
+    found = json.loads(path.read_bytes())
+    for key, value in config_keys(model, tokenizer).items():
+        if key in found and found[key] != value:
+            raise CorruptError(f"{path}: {key}: found {found[key]!r}, but the network and tokenizer here say {value!r}")
+
+
+def _own_keys(model: LanguageModel) -> dict[str, Any]:
+    config = model.config
+    return {
+        "architectures": ["NuclexForMaskedLM"],
+        "model_type": "nuclex",
+        "vocab_size": model.vocabulary_size,
+        "hidden_size": config.width,
+        "num_hidden_layers": config.depth,
+        "num_attention_heads": config.heads,
+        "intermediate_size": config.inner,
+        "tie_word_embeddings": config.tied,
+        "pad_token_id": model.pad_id,
+    }

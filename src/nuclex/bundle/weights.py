@@ -1,0 +1,65 @@
+"""The weights of a network as named tensors: each stored once, and put back only where every one of them fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from nuclex.core.errors import CorruptError
+from nuclex.models.backbone import BackboneConfig, LanguageModel
+
+
+def unshared(model: nn.Module) -> dict[str, Tensor]:
+    """The model's tensors, each once: a tied weight goes by the first of its names."""
+    seen: set[int] = set()
+    kept: dict[str, Tensor] = {}
+    for name, value in model.state_dict(keep_vars=True).items():
+        if id(value) not in seen:
+            seen.add(id(value))
+            kept[name] = value.detach()
+    return kept
+
+
+def restore(model: nn.Module, tensors: Mapping[str, Tensor], origin: Path) -> None:
+    """Load tensors written by ``unshared``; every one must be wanted and none may be missing (CorruptError)."""
+    wanted = unshared(model)
+    refuse_unfit(wanted, tensors, origin)
+    with torch.no_grad():
+        for name, value in wanted.items():
+            value.copy_(tensors[name])
+
+
+def refuse_unfit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], origin: Path) -> None:
+    """CorruptError if a wanted weight is missing, one is left over, or a shape differs."""
+    if missing := sorted(wanted.keys() - found.keys()):
+        raise CorruptError(f"{origin}: lacks the weight {missing[0]!r}")
+    if extra := sorted(found.keys() - wanted.keys()):
+        raise CorruptError(f"{origin}: holds the weight {extra[0]!r}, which this architecture does not have")
+    for name, value in wanted.items():
+        if value.shape != found[name].shape:
+            shape, needed = tuple(found[name].shape), tuple(value.shape)
+            raise CorruptError(f"{origin}: weight {name!r} has shape {shape}, the config says {needed}")
+
+
+def skeleton(config: BackboneConfig, *, vocabulary_size: int, pad_id: int, mask_id: int) -> LanguageModel:
+    """The network without memory for its weights, made without drawing a random number."""
+    with torch.device("meta"):
+        return LanguageModel(config, vocabulary_size=vocabulary_size, pad_id=pad_id, mask_id=mask_id)
+
+
+def filled(bare: LanguageModel, tensors: Mapping[str, Tensor], origin: Path) -> LanguageModel:
+    """``bare`` (a ``skeleton``) itself, with copies of these tensors as its weights, in evaluation mode.
+
+    Nothing of it can stay random: a weight that no tensor fills does not exist. CorruptError as in ``restore``.
+    """
+    wanted = unshared(bare)
+    refuse_unfit(wanted, tensors, origin)
+    shared = {id(value): name for name, value in bare.state_dict(keep_vars=True).items() if name in wanted}
+    parameters = {name: nn.Parameter(tensors[name].detach().clone()) for name in wanted}
+    for name, value in list(bare.named_parameters(remove_duplicate=False)):
+        owner, _, leaf = name.rpartition(".")
+        setattr(bare.get_submodule(owner), leaf, parameters[shared[id(value)]])
+    return bare.eval()
