@@ -18,7 +18,7 @@ VERBS: dict[str, str] = {
     "corpus_build": "nuclex.data.corpus",
     "corpus_info": "nuclex.data.corpus",
     "tokenizer_train": "nuclex.training.tokenize",
-    "plan": "nuclex.training.plan",
+    "plan": "nuclex.training.pretrain",
     "pretrain": "nuclex.training.pretrain",
     "evaluate": "nuclex.evaluation.evaluate",
     "finetune": "nuclex.training.finetune",

@@ -53,10 +53,24 @@ def load_config(
         raise InputError(_explain(error, cls, Path(path) if path is not None else None)) from None
 
 
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes that come with nuclex: ``pretrain/quickstart`` and so on, and where they lie."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "recipes", package.parents[1] / "recipes"):
+        if folder.is_dir():
+            return {
+                path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.toml"))
+            }
+    return {}
+
+
 def read_recipe(path: Path) -> dict[str, Any]:
-    """The plain data of a TOML or YAML recipe."""
+    """The plain data of a TOML or YAML recipe: a file, or the name of one that comes with nuclex."""
     if not path.is_file():
-        raise InputError(f"{path}: no such recipe file; a .toml or .yaml file is needed")
+        known = shipped_recipes()
+        if path.as_posix() not in known:
+            raise InputError(f"{path}: no such recipe file; give a .toml or .yaml file or one of: {', '.join(known)}")
+        path = known[path.as_posix()]
     text = path.read_text(encoding="utf-8", errors="replace")
     if path.suffix in {".yaml", ".yml"}:
         return _read_yaml(path, text)

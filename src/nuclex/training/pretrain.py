@@ -27,7 +27,15 @@ from nuclex.data.store import Corpus
 from nuclex.data.tokens import TokenTable, tokenize
 from nuclex.models import AnyModelConfig, LanguageModel, Layout
 from nuclex.objectives import AnyObjectiveConfig, MaskedConfig, ObjectiveConfig, Question
-from nuclex.tokenizers import TOKENIZERS, Tokenizer, TokenizerConfig, load_tokenizer, save_tokenizer, tokenizer_hash
+from nuclex.tokenizers import (
+    TOKENIZERS,
+    BpeConfig,
+    Tokenizer,
+    TokenizerConfig,
+    load_tokenizer,
+    save_tokenizer,
+    tokenizer_hash,
+)
 from nuclex.training.checkpoint import Place
 from nuclex.training.loop import TrainingConfig, Work, train
 from nuclex.training.plan import make_plan
@@ -149,6 +157,23 @@ def check_lengths(config: PretrainConfig) -> None:
     longest, room = config.sampling.max_tokens, config.model.backbone().longest
     if room is not None and longest > room:
         raise InputError(f"sampling.max_tokens: {longest} is more than the {room} positions of the model")
+
+
+def plan(config: PretrainConfig) -> dict[str, Any]:
+    """What follows from a recipe, as plain data; nothing is read or trained."""
+    sampling, steps = config.sampling, config.training.steps
+    share = config.objective.expected_share()
+    size = vocabulary_size(config)
+    return make_plan(config.model, size, sampling=sampling, steps=steps, head_share=share).to_data()
+
+
+def vocabulary_size(config: PretrainConfig) -> int:
+    """Tokens of the recipe's tokenizer: known for fixed ones and trained ones, asked for where it is yet to train."""
+    if config.tokenizer_folder is not None:
+        return len(load_tokenizer(config.tokenizer_folder))
+    if isinstance(config.tokenizer, BpeConfig):
+        return config.tokenizer.vocab_size
+    return len(config.tokenizer.build())
 
 
 def build_model(config: PretrainConfig, tokenizer: Tokenizer) -> LanguageModel:
