@@ -1,0 +1,211 @@
+"""What a corpus keeps and what it leaves out: one way of writing, and filters that count what they take.
+
+Every function here is pure; ``Curator`` adds the memory that deduplication needs (16 bytes a sequence) and the counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, NamedTuple
+
+from pydantic import Field, model_validator
+
+from nuclex.bio.alphabet import DNA_IUPAC, to_dna, to_rna
+from nuclex.core.config import Config
+from nuclex.core.errors import InputError, at
+from nuclex.data.read import Record
+
+AlphabetName = Literal["dna", "rna"]
+
+GAPS = b"-.~"
+# the letters of nucleotides (with U and inosine) are those that the alphabet floor knows
+NUCLEOTIDES = (DNA_IUPAC.symbols.replace("-", "") + "U").encode("ascii")
+_PLAIN = b"ACGTU"
+_UPPER = bytes(range(256)).upper()
+_DIGEST_BYTES = 16
+
+
+class FilterConfig(Config):
+    """Which sequences a corpus keeps. The lengths are those of RiNALMo (16 to 8192 nucleotides)."""
+
+    min_length: int = Field(default=16, ge=1, description="shortest sequence that is kept, in nucleotides")
+    max_length: int = Field(default=8192, ge=1, description="longest sequence that is kept, in nucleotides")
+    max_ambiguous: float = Field(
+        default=0.1, ge=0, le=1, description="largest share of letters other than A, C, G, T/U (N, R, Y, I, …)"
+    )
+    foreign: Literal["refuse", "drop"] = Field(
+        default="refuse", description="a letter that is no nucleotide code: refuse the file, or drop the sequence"
+    )
+    max_foreign: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="with foreign = drop: a file with a larger share of such sequences is refused",
+    )
+    duplicates: Literal["keep", "drop", "drop_both_strands"] = Field(
+        default="drop", description="exact duplicates: the first one stays; or its reverse complement counts too"
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> FilterConfig:
+        if self.max_length < self.min_length:
+            raise ValueError(f"max_length {self.max_length} is below min_length {self.min_length}")
+        return self
+
+
+class Kept(NamedTuple):
+    """A record that passed every filter; ``key`` is the digest (16 bytes) of its sequence written in DNA letters."""
+
+    record: Record
+    sequence: bytes
+    key: bytes
+
+
+def normalise(sequence: bytes, alphabet: AlphabetName = "dna") -> bytes:
+    """Write a sequence in upper case with T (``dna``) or U (``rna``); all other symbols stay.
+
+    >>> normalise(b"gaUTaca"), normalise(b"gaUTaca", "rna")
+    (b'GATTACA', b'GAUUACA')
+    """
+    return to_dna(sequence.translate(_UPPER)) if alphabet == "dna" else to_rna(sequence.translate(_UPPER))
+
+
+def remove_gaps(sequence: bytes) -> bytes:
+    """Take out the gap symbols - . ~ of an alignment, so that the sequence itself is left."""
+    return sequence.translate(None, GAPS)
+
+
+def foreign_symbol(sequence: bytes) -> int | None:
+    """Position (0-based) of the first symbol that is no nucleotide code (upper case, gaps removed), or None.
+
+    The codes are A C G T U, the IUPAC letters for several bases, and I (inosine).
+
+    >>> foreign_symbol(b"ACGUNRYI"), foreign_symbol(b"MKVL")
+    (None, 3)
+    """
+    left = sequence.translate(None, NUCLEOTIDES)
+    return sequence.index(left[:1]) if left else None
+
+
+def ambiguous_share(sequence: bytes) -> float:
+    """The share of letters that are not exactly one of A, C, G and T or U.
+
+    >>> ambiguous_share(b"ACGTNNAA")
+    0.25
+    """
+    return len(sequence.translate(None, _PLAIN)) / len(sequence) if sequence else 0.0
+
+
+def sequence_key(sequence: bytes, *, both_strands: bool = False) -> bytes:
+    """A digest of 16 bytes that equal sequences (T and U taken as one, or also either strand) share."""
+    letters = to_dna(sequence)
+    if both_strands:
+        letters = min(letters, DNA_IUPAC.reverse_complement(letters))
+    return hashlib.blake2b(letters, digest_size=_DIGEST_BYTES).digest()
+
+
+class Tally:
+    """How many sequences and nucleotides went into one filter and came out."""
+
+    def __init__(self, name: str, **settings: Any) -> None:
+        self.name, self.settings = name, settings
+        self.sequences_in = self.sequences_out = self.nucleotides_in = self.nucleotides_out = 0
+
+    def count(self, length_in: int, length_out: int | None) -> None:
+        """One sequence of ``length_in`` nucleotides went in; None says that it did not come out."""
+        self.sequences_in += 1
+        self.nucleotides_in += length_in
+        if length_out is not None:
+            self.sequences_out += 1
+            self.nucleotides_out += length_out
+
+    def record(self) -> dict[str, Any]:
+        """The entry of the manifest."""
+        return {
+            "name": self.name,
+            "in": self.sequences_in,
+            "out": self.sequences_out,
+            "removed": self.sequences_in - self.sequences_out,
+            "nucleotides_in": self.nucleotides_in,
+            "nucleotides_out": self.nucleotides_out,
+            **self.settings,
+        }
+
+
+class Curator:
+    """Passes records through all filters in turn, counts them, and remembers what it has seen.
+
+    The order is: gaps out, letters checked, length, ambiguity, duplicates. ``path`` is only for messages.
+    """
+
+    def __init__(self, config: FilterConfig, alphabet: AlphabetName = "dna") -> None:
+        self.config, self.alphabet = config, alphabet
+        self._seen: set[bytes] = set()
+        self._gaps = Tally("gaps", symbols=GAPS.decode())
+        self._letters = Tally("letters", foreign=config.foreign)
+        self._length = Tally("length", min_length=config.min_length, max_length=config.max_length)
+        self._ambiguity = Tally("ambiguity", max_ambiguous=config.max_ambiguous)
+        self._duplicates = Tally("duplicates", policy=config.duplicates)
+
+    def curate(self, records: Iterable[Record], path: str) -> Iterator[Kept]:
+        """The records of one file that are kept, normalised. InputError with file and line for a protein file."""
+        foreign, total, first_error = 0, 0, None
+        for record in records:
+            total += 1
+            sequence = self._lettered(record)
+            position = foreign_symbol(sequence)
+            self._letters.count(len(sequence), len(sequence) if position is None else None)
+            if position is not None:
+                foreign += 1
+                first_error = first_error or _foreign_error(record, sequence, position, path)
+                if self.config.foreign == "refuse":
+                    raise first_error
+                continue
+            key = self._passes(sequence)
+            if key is not None:
+                yield Kept(record, sequence, key)
+        if first_error is not None and foreign > self.config.max_foreign * total:
+            raise InputError(
+                f"{first_error}; {foreign} of {total} sequences of the file are so, allowed is a share of "
+                f"{self.config.max_foreign:g} (filter.max_foreign)"
+            )
+
+    def filters(self) -> list[dict[str, Any]]:
+        """What each filter took, in the order in which they were applied."""
+        return [
+            tally.record() for tally in (self._gaps, self._letters, self._length, self._ambiguity, self._duplicates)
+        ]
+
+    def _lettered(self, record: Record) -> bytes:
+        sequence = remove_gaps(normalise(record.sequence, self.alphabet))
+        self._gaps.count(len(record.sequence), len(sequence))
+        return sequence
+
+    def _passes(self, sequence: bytes) -> bytes | None:
+        """The key of a sequence that passes length, ambiguity and duplicates, else None."""
+        length, config = len(sequence), self.config
+        good = config.min_length <= length <= config.max_length
+        self._length.count(length, length if good else None)
+        if not good:
+            return None
+        good = ambiguous_share(sequence) <= config.max_ambiguous
+        self._ambiguity.count(length, length if good else None)
+        if not good:
+            return None
+        key = sequence_key(sequence, both_strands=config.duplicates == "drop_both_strands")
+        good = config.duplicates == "keep" or key not in self._seen
+        self._duplicates.count(length, length if good else None)
+        if config.duplicates != "keep":
+            self._seen.add(key)
+        return key if good else None
+
+
+def _foreign_error(record: Record, sequence: bytes, position: int, path: str) -> InputError:
+    symbol = chr(sequence[position])
+    protein = sum(letter in b"EFLPQ" for letter in sequence) > 0.02 * len(sequence)
+    guess = "looks like a protein, and " if protein else ""
+    return InputError(
+        f"{at(path, record.line)}: {record.id!r} {guess}holds {symbol!r} at position {position} of its sequence; "
+        f"DNA or RNA is needed, letters {NUCLEOTIDES.decode()}"
+    )

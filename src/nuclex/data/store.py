@@ -1,0 +1,279 @@
+"""A corpus on disk: Arrow files that are mapped into memory, so that any sequence is one slice away.
+
+The columns are id, sequence, length, source, cluster, split and family (null where unknown). The files are Arrow IPC
+files, uncompressed; pyarrow, polars and datasets open them as they are. Rows are counted over all files in order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect_right
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from nuclex.core.artifact import MANIFEST, verify_folder
+from nuclex.core.errors import CorruptError, InputError
+from nuclex.data.split import SPLITS
+
+CORPUS = "corpus.json"
+FORMAT = {"format": "nuclex corpus", "format_version": 1}
+_STAGED = pa.schema(
+    [("id", pa.string()), ("sequence", pa.large_string()), ("source", pa.string()), ("family", pa.string())]
+)
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("sequence", pa.large_string()),
+        ("length", pa.int64()),
+        ("source", pa.string()),
+        ("cluster", pa.int64()),
+        ("split", pa.string()),
+        ("family", pa.string()),
+    ]
+)
+_BATCH_ROWS, _BATCH_BYTES, _FILE_BYTES = 65536, 1 << 26, 1 << 30
+
+
+class Stage:
+    """Collects kept sequences in a temporary Arrow file until their clusters and splits are known."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._rows: list[tuple[str, bytes, str, str | None]] = []
+        self._bytes = 0
+        self._writer = pa.ipc.new_file(path, _STAGED)
+
+    def add(self, name: str, sequence: bytes, source: str, family: str | None) -> None:
+        """Take one sequence."""
+        self._rows.append((name, sequence, source, family))
+        self._bytes += len(sequence)
+        if len(self._rows) >= _BATCH_ROWS or self._bytes >= _BATCH_BYTES:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is left and finish the file."""
+        if self._rows:
+            self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        columns = zip(*self._rows, strict=True)
+        arrays = [_column(values, field.type) for values, field in zip(columns, _STAGED, strict=True)]
+        self._writer.write_batch(pa.record_batch(arrays, schema=_STAGED))
+        self._rows, self._bytes = [], 0
+
+
+def staged_sequences(path: Path) -> Iterator[bytes]:
+    """The sequences of a finished stage, in order."""
+    for batch in _batches(path):
+        for data, start, end in _slices(batch.column("sequence")):
+            yield bytes(data[start:end])
+
+
+def write_store(stage: Path, folder: Path, clusters_N: NDArray[np.int64], codes_N: NDArray[np.int8]) -> str:
+    """Write ``sequences-*.arrow`` from a stage with the cluster and split of each row; returns the fingerprint.
+
+    The fingerprint is a sha256 over what training depends on: sequences, clusters and splits, in order.
+    """
+    names = pa.array(SPLITS)
+    letters = hashlib.sha256()
+    row, number, written = 0, 0, 0
+    writer = pa.ipc.new_file(_file(folder, number), SCHEMA)
+    for batch in _batches(stage):
+        if written >= _FILE_BYTES:
+            writer.close()
+            number, written = number + 1, 0
+            writer = pa.ipc.new_file(_file(folder, number), SCHEMA)
+        part = slice(row, row + batch.num_rows)
+        split = names.take(pa.array(codes_N[part]))
+        sequence = batch.column("sequence")
+        lengths = pa.array([end - start for _, start, end in _slices(sequence)], type=pa.int64())
+        known = {"length": lengths, "cluster": pa.array(clusters_N[part]), "split": split}
+        arrays = [known.get(name, batch.column(name) if name in _STAGED.names else None) for name in SCHEMA.names]
+        writer.write_batch(pa.record_batch(arrays, schema=SCHEMA))
+        for data, start, end in _slices(sequence):
+            letters.update(data[start:end])
+            letters.update(b"\n")
+        row, written = row + batch.num_rows, written + sequence.nbytes
+    writer.close()
+    return _fingerprint(letters.digest(), clusters_N, codes_N)
+
+
+class Corpus:
+    """Sequences with their clusters and splits, opened for reading; nothing is loaded until it is asked for."""
+
+    def __init__(self, path: Path, manifest: dict[str, Any], batches: list[pa.RecordBatch]) -> None:
+        self.path, self.manifest = path, manifest
+        self._batches = batches
+        self._starts = np.concatenate([[0], np.cumsum([batch.num_rows for batch in batches])]).astype(np.int64).tolist()
+        self._letters = [_letters(batch.column("sequence")) for batch in batches]
+        self._cache: dict[str, Any] = {}
+
+    @classmethod
+    def open(cls, path: str | Path, verify: bool = True) -> Self:
+        """Open a folder that ``nuclex corpus build`` wrote; with ``verify`` every file is checked against its sha256.
+
+        Raises InputError where there is no such corpus, CorruptError where it is not what was written.
+        """
+        path = Path(path)
+        if not (path / CORPUS).is_file() and not (path / MANIFEST).is_file():
+            raise InputError(f"{path}: is not a corpus (no {CORPUS} in it); make one with 'nuclex corpus build'")
+        if verify:
+            verify_folder(path)
+        manifest = read_manifest(path)
+        batches = [batch for name in manifest["files"] for batch in _batches(path / name)]
+        rows = sum(batch.num_rows for batch in batches)
+        if rows != manifest["sequences_out"]:
+            raise CorruptError(f"{path}: holds {rows} sequences, {CORPUS} says {manifest['sequences_out']}")
+        return cls(path, manifest, batches)
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # another process maps the files itself; they were verified here
+        return (Corpus.open, (self.path, False))
+
+    def sequence(self, row: int) -> bytes:
+        """The letters of one sequence, copied from the mapped file."""
+        number, place = self._place(row)
+        data, offsets = self._letters[number]
+        return bytes(data[offsets[place] : offsets[place + 1]])
+
+    def ids(self, row: int) -> str:
+        """The id that one sequence had in its file; ids need not be unique."""
+        number, place = self._place(row)
+        return str(self._batches[number].column("id")[place].as_py())
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over sequences, clusters and splits: equal corpora, and only they, train equal models."""
+        return str(self.manifest["fingerprint"])
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Nucleotides of each sequence (N,)."""
+        return self._numbers("length")
+
+    @property
+    def clusters(self) -> NDArray[np.int64]:
+        """Cluster of each sequence (N,), numbered from 0."""
+        return self._numbers("cluster")
+
+    @property
+    def split_codes(self) -> NDArray[np.int8]:
+        """Split of each sequence (N,): 0 train, 1 validation, 2 test."""
+        return self._codes("split", list(SPLITS)).astype(np.int8)
+
+    @property
+    def sources(self) -> tuple[NDArray[np.int64], list[str]]:
+        """Source of each sequence (N,) as an index into the list of their names."""
+        names = [source["name"] for source in self.manifest["sources"]]
+        return self._codes("source", names), names
+
+    @property
+    def families(self) -> list[str | None] | None:
+        """Family of each sequence (None where unknown), or None where no sequence has one."""
+        if "family" not in self._cache:
+            column = [name for batch in self._batches for name in batch.column("family").to_pylist()]
+            self._cache["family"] = column if any(name is not None for name in column) else None
+        families: list[str | None] | None = self._cache["family"]
+        return families
+
+    def indices(self, split: str) -> NDArray[np.int64]:
+        """The rows of one split, ascending."""
+        if split not in SPLITS:
+            raise InputError(f"split: found {split!r}, allowed: {', '.join(SPLITS)}")
+        return np.flatnonzero(self.split_codes == SPLITS.index(split)).astype(np.int64)
+
+    def computed_fingerprint(self) -> str:
+        """The fingerprint computed anew from the rows; equal to ``fingerprint`` unless something was changed."""
+        letters = hashlib.sha256()
+        for row in range(len(self)):
+            letters.update(self.sequence(row))
+            letters.update(b"\n")
+        return _fingerprint(letters.digest(), self.clusters, self.split_codes)
+
+    def _place(self, row: int) -> tuple[int, int]:
+        if not 0 <= row < self._starts[-1]:
+            raise IndexError(f"row {row} of a corpus of {len(self)} sequences")
+        number = bisect_right(self._starts, row) - 1
+        return number, row - self._starts[number]
+
+    def _numbers(self, name: str) -> NDArray[np.int64]:
+        if name not in self._cache:
+            parts = [batch.column(name).to_numpy() for batch in self._batches]
+            self._cache[name] = np.concatenate([np.zeros(0, dtype=np.int64), *parts])
+            self._cache[name].setflags(write=False)
+        numbers: NDArray[np.int64] = self._cache[name]
+        return numbers
+
+    def _codes(self, name: str, names: list[str]) -> NDArray[np.int64]:
+        import pyarrow.compute as pc
+
+        if name not in self._cache:
+            parts = [pc.index_in(batch.column(name), value_set=pa.array(names, pa.string())) for batch in self._batches]
+            if any(part.null_count for part in parts):
+                raise CorruptError(f"{self.path}: a {name} is none of {', '.join(names)}")
+            self._cache[name] = np.concatenate([np.zeros(0, dtype=np.int64), *(part.to_numpy() for part in parts)])
+            self._cache[name].setflags(write=False)
+        codes: NDArray[np.int64] = self._cache[name]
+        return codes
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The ``corpus.json`` of a corpus; CorruptError where it is not one."""
+    try:
+        manifest = json.loads((path / CORPUS).read_bytes())
+        known = all(manifest[key] == value for key, value in FORMAT.items())
+        manifest["files"], manifest["sequences_out"], manifest["sources"], manifest["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise CorruptError(f"{path / CORPUS}: is not the readable manifest of a corpus") from None
+    if not known:
+        raise InputError(f"{path / CORPUS}: is of version {manifest['format_version']}, this nuclex reads 1")
+    return dict(manifest)
+
+
+def store_files(folder: Path) -> list[str]:
+    """The names of the Arrow files of a corpus, in order."""
+    return sorted(path.name for path in folder.glob("sequences-*.arrow"))
+
+
+def _file(folder: Path, number: int) -> Path:
+    return folder / f"sequences-{number:05d}.arrow"
+
+
+def _column(values: tuple[Any, ...], kind: pa.DataType) -> pa.Array:
+    return pa.array(values, pa.large_binary()).cast(kind) if kind == pa.large_string() else pa.array(values, kind)
+
+
+def _batches(path: Path) -> list[pa.RecordBatch]:
+    try:
+        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        return [reader.get_batch(number) for number in range(reader.num_record_batches)]
+    except (OSError, pa.ArrowException) as error:
+        raise CorruptError(f"{path}: is not a readable Arrow file: {' '.join(str(error).split())}") from None
+
+
+def _letters(column: pa.Array) -> tuple[memoryview, memoryview]:
+    """The bytes of a text column and the N + 1 offsets of its values."""
+    _, offsets, data = column.buffers()
+    numbers = memoryview(offsets).cast("q")[column.offset : column.offset + len(column) + 1]
+    return memoryview(data if data is not None else b""), numbers
+
+
+def _slices(column: pa.Array) -> Iterator[tuple[memoryview, int, int]]:
+    data, offsets = _letters(column)
+    for place in range(len(column)):
+        yield data, offsets[place], offsets[place + 1]
+
+
+def _fingerprint(letters: bytes, clusters_N: NDArray[np.int64], codes_N: NDArray[np.integer]) -> str:
+    parts = [letters, clusters_N.astype("<i8").tobytes(), codes_N.astype("<u1").tobytes()]
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
