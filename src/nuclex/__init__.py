@@ -12,20 +12,20 @@ from typing import Any
 __version__ = "0.1.0"
 
 VERBS: dict[str, str] = {
-    "quickstart": "nuclex.workflows.quickstart",
-    "data_list": "nuclex.data.catalog",
-    "data_fetch": "nuclex.data.catalog",
-    "corpus_build": "nuclex.data.corpus",
-    "corpus_info": "nuclex.data.corpus",
-    "tokenizer_train": "nuclex.training.tokenize",
-    "plan": "nuclex.training.pretrain",
-    "pretrain": "nuclex.training.pretrain",
-    "evaluate": "nuclex.evaluation.evaluate",
-    "finetune": "nuclex.training.finetune",
-    "predict": "nuclex.inference.predict",
-    "embed": "nuclex.inference.embed",
+    "quickstart": "nuclex.workflows.quickstart:quickstart",
+    "data_list": "nuclex.data.catalog:list_datasets",
+    "data_fetch": "nuclex.data.catalog:fetch",
+    "corpus_build": "nuclex.data.corpus:build_corpus",
+    "corpus_info": "nuclex.data.corpus:corpus_info",
+    "tokenizer_train": "nuclex.training.tokenize:tokenizer_train",
+    "plan": "nuclex.training.pretrain:plan",
+    "pretrain": "nuclex.training.pretrain:pretrain",
+    "evaluate": "nuclex.evaluation.evaluate:evaluate",
+    "finetune": "nuclex.training.finetune:finetune",
+    "predict": "nuclex.inference.predict:predict",
+    "embed": "nuclex.inference.embed:embed",
 }
-"""Verb of the command line (a space becomes ``_``) and the module that does it."""
+"""Verb of the command line (a space becomes ``_``), and the function that does it."""
 
 __all__ = ["VERBS", "__version__", "load", *VERBS]
 
@@ -34,7 +34,8 @@ def __getattr__(name: str) -> Any:
     if name == "load":
         return import_module("nuclex.bundle").load
     if name in VERBS:
-        return getattr(import_module(VERBS[name]), name)
+        module, function = VERBS[name].split(":")
+        return getattr(import_module(module), function)
     raise AttributeError(f"module 'nuclex' has no attribute {name!r}")
 
 
