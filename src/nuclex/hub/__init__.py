@@ -1,0 +1,24 @@
+"""The floor that speaks to Hugging Face ``transformers``: importing it teaches AutoModel the networks of nuclex.
+
+InputError where ``transformers`` is not installed.
+"""
+
+from nuclex.core.errors import missing_extra
+
+try:
+    from nuclex.hub.automodel import NuclexConfig, NuclexForMaskedLM, NuclexModel
+except ModuleNotFoundError as error:
+    if error.name != "transformers":
+        raise
+    raise missing_extra("transformers", "hub", "nuclex.hub") from None
+
+from nuclex.hub.convert import import_roberta, roberta_from_transformers, roberta_to_transformers
+
+__all__ = [
+    "NuclexConfig",
+    "NuclexForMaskedLM",
+    "NuclexModel",
+    "import_roberta",
+    "roberta_from_transformers",
+    "roberta_to_transformers",
+]
