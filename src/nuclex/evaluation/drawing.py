@@ -1,0 +1,138 @@
+"""How the pictures of a report are drawn: colours, line styles, the canvas, and the strokes several pictures share.
+
+Colours are Okabe and Ito's, told apart by the colour-blind (https://jfly.uni-koeln.de/color/), and never the only
+difference between two things. Needs matplotlib (``nuclex[plots]``).
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nuclex.core.errors import missing_extra
+from nuclex.evaluation.svg import adaptive, drawable
+from nuclex.metrics.statistics import Interval
+
+BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
+INK = "#000000"  # becomes the colour of the page's text
+GREY = "#8A939C"  # for what the thing in question is compared with
+COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE, INK)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+DASHES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 3)))
+WIDTH, WIDE = 4.9, 10.2  # inches; a column and the full width of the page
+
+STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",  # letters stay letters: searchable, in the font of the page
+    "svg.hashsalt": "nuclex",
+    "text.parse_math": False,  # a "$" in a sequence's name is a dollar sign
+    "font.size": 8.5,
+    "axes.titlesize": 8.5,
+    "axes.labelsize": 8.5,
+    "legend.fontsize": 8.5,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "axes.linewidth": 0.7,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "legend.frameon": False,
+    "legend.handlelength": 2.4,
+}
+
+
+def drawn(paint: Callable[[Any], None], width: float, height: float) -> str:
+    """Run ``paint`` on an empty matplotlib figure (inches) in the house style and return the SVG text.
+
+    No pyplot, no window, and the reader's own matplotlib settings are neither used nor changed.
+    """
+    try:
+        import matplotlib
+        from matplotlib.backends.backend_svg import FigureCanvasSVG
+        from matplotlib.figure import Figure as Drawing
+    except ModuleNotFoundError:
+        raise missing_extra("matplotlib", "plots", "drawing the report") from None
+    settings: dict[Any, Any] = {k: v for k, v in matplotlib.rcParamsDefault.items() if not k.startswith("backend")}
+    settings |= STYLE
+    out = io.StringIO()
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # the reader's browser has the letter
+        drawing = Drawing(figsize=(width, height), layout="constrained")
+        FigureCanvasSVG(drawing)
+        paint(drawing)
+        drawing.savefig(out, format="svg", metadata={"Date": None}, transparent=True)
+    return adaptive(out.getvalue())
+
+
+def named(text: str) -> str:
+    """A name as it stands in a picture: at most 40 letters; its data hold it in full.
+
+    >>> named("RF00005;tRNA;" + "x" * 40)
+    'RF00005;tRNA;xxxxxxxxxxxxxxxxxxxxxxxxxx…'
+    """
+    text = drawable(text)
+    text = text if len(text) <= 40 else text[:39] + "…"
+    return f"\u200b{text}" if text.startswith("_") else text  # matplotlib leaves "_name" out of a legend
+
+
+def grid(axes: Any, direction: str) -> None:
+    """Faint lines behind the data."""
+    axes.grid(axis=direction, color=INK, alpha=0.14, linewidth=0.6)
+
+
+def whiskers(intervals: Sequence[Interval]) -> np.ndarray:
+    """(2, N) lengths below and above each value; nan, which draws nothing, where there is no interval."""
+    ends_2N = np.array([[i.value - i.low for i in intervals], [i.high - i.value for i in intervals]], dtype=float)
+    return np.asarray(np.clip(ends_2N, 0.0, None))
+
+
+def whisker_note(intervals: Sequence[Interval | None]) -> str:
+    """The sentence that says what the whiskers are; empty where no interval could be made.
+
+    >>> whisker_note([Interval(0.5, 0.4, 0.6, n=9, level=0.95, method="BCa bootstrap"), None])
+    'Whiskers: 95 % confidence interval.'
+    """
+    levels = sorted({i.level for i in intervals if i is not None and math.isfinite(i.low)})
+    return f"Whiskers: {' and '.join(f'{100 * level:g}' for level in levels)} % confidence interval." if levels else ""
+
+
+def bars(
+    axes: Any, groups: Sequence[str], series: Mapping[str, Sequence[Interval | None]], looks: Sequence[Any]
+) -> None:
+    """Horizontal bars from 0, one group a line from the top, one bar a series, the value written behind its whisker.
+
+    ``looks`` are matplotlib's settings (colour, alpha) of each series.
+    """
+    thickness = 0.78 / len(series)
+    for number, ((name, row), look) in enumerate(zip(series.items(), looks, strict=True)):
+        there = [(g + (number - (len(series) - 1) / 2) * thickness, i) for g, i in enumerate(row) if i is not None]
+        at, intervals = [y for y, _ in there], [i for _, i in there]
+        ends_2N = whiskers(intervals)
+        axes.barh(at, [i.value for i in intervals], height=0.9 * thickness, label=named(name), **look)
+        axes.errorbar([i.value for i in intervals], at, xerr=ends_2N, fmt="none", ecolor=INK, elinewidth=0.9, capsize=2)
+        for y, interval, end in zip(at, intervals, np.nan_to_num(ends_2N[1]), strict=True):
+            axes.annotate(
+                f"{interval.value:.3f}", (interval.value + end, y), (4, 0), textcoords="offset points", va="center"
+            )
+    axes.set_yticks(range(len(groups)), [drawable(group) for group in groups])
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(groups) - 0.45, -0.55)
+    axes.margins(x=0.14)
+    axes.axvline(0, color=INK, linewidth=0.7)
+    grid(axes, "x")
+
+
+def same_length(expected: Sequence[Any], rows: Mapping[str, Sequence[Any]]) -> None:
+    """ValueError unless every row has as many entries as ``expected``."""
+    for name, row in rows.items():
+        if len(row) != len(expected):
+            raise ValueError(f"{name!r} has {len(row)} values for {len(expected)} groups")
