@@ -6,6 +6,7 @@ random window, and ``<cls>`` and ``<eos>`` stand only where the window touches t
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Self
@@ -93,7 +94,7 @@ class Epoch:
         which = np.arange(self.cuts[batch], self.cuts[batch + 1])
         which = which[np.argsort(self.pieces.lengths_P[which], kind="stable")]
         cuts = budget_cuts(self.pieces.lengths_P[which], self.micro_tokens)
-        parts = [self.pieces.take(which[first:last]) for first, last in zip(cuts[:-1], cuts[1:], strict=True)]
+        parts = [self.pieces.take(which[first:last]) for first, last in itertools.pairwise(cuts)]
         return parts[rank::world]
 
 
@@ -131,7 +132,7 @@ def _sorted_in_pools(
         pool = np.arange(cuts[first], cuts[min(first + config.pool, len(cuts) - 1)])
         pool = pool[np.argsort(lengths_P[pool], kind="stable")]
         bounds = budget_cuts(lengths_P[pool], config.batch_tokens)
-        runs += [pool[start:stop] for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
+        runs += [pool[start:stop] for start, stop in itertools.pairwise(bounds)]
     runs = [runs[place] for place in permutation(stream, len(runs))]
     sizes = np.cumsum([0] + [len(run) for run in runs])
     return pieces.take(np.concatenate(runs)), sizes.astype(np.int64)

@@ -33,6 +33,7 @@ class SimulationConfig(Config):
     pair_rate: float = Field(default=2.0, ge=0, description="expected compensatory changes per pair from root to leaf")
     loop_rate: float = Field(default=0.8, ge=0, description="expected substitutions per unpaired base, root to leaf")
     conserved: float = Field(default=0.4, ge=0, le=1, description="share of unpaired bases that never change")
+    star: float = Field(default=0.8, ge=0, le=1, description="shape of the tree: 1 = all lineages part at the root")
     indel_rate: float = Field(default=0.05, ge=0, description="expected gains and losses per column, root to leaf")
 
 
@@ -122,7 +123,7 @@ def _leaves(
     if count == 1:
         yield _evolve(columns, height, random, config)
         return
-    time = height * float(random.uniform(0.1, 0.5))
+    time = height * float(random.uniform(0, 1 - config.star))
     left = int(random.integers(1, count))
     for share in (left, count - left):
         yield from _leaves(_evolve(columns, time, random, config), share, height - time, random, config)

@@ -146,14 +146,14 @@ def evaluate(
     table = tokenize(sequences, bundle.tokenizer, rows, corpus.clusters[rows])
     pieces = windows(table, max_tokens or longest_piece(bundle))
     model = score_masked(bundle.model, bundle.tokenizer, table, pieces)
-    names = corpus.source_names
+    codes, names = corpus.sources
     comparable = isinstance(bundle.tokenizer.config, NucleotideConfig)
     return Evaluation(
         split=split,
         rows_N=rows,
         lengths_N=np.asarray(corpus.lengths[rows]),
         clusters_N=np.asarray(corpus.clusters[rows]),
-        sources_N=tuple(names[code] for code in corpus.source_codes[rows]),
+        sources_N=tuple(names[code] for code in codes[rows]),
         model=model,
         baselines=fit_baselines(corpus, sequences) if comparable else None,
     )
