@@ -49,7 +49,7 @@ def arc_diagram(
             axes.spines[spine].set_visible(False)
         grid(axes, "x")
         axes.set_xlabel("position (nt, from 1)")
-        for height, text in ((0.98, f"reference: {len(true)} pairs"), (0.02, f"predicted: {len(predicted)} pairs")):
+        for height, text in ((0.98, f"reference, pairs: {len(true)}"), (0.02, f"predicted, pairs: {len(predicted)}")):
             axes.text(0, height, text, transform=axes.transAxes, va="top" if height > 0.5 else "bottom")
         drawing.legend(handles=_legend(counts), loc="outside upper left", ncols=3, handlelength=3)
 
@@ -62,7 +62,7 @@ def arc_diagram(
         data=Table(("i", "j", "reference", "predicted"), tuple(rows)),
         caption=f"Base pairs of one sequence of {len(sequence):,} nt: reference above, prediction below. "
         f"Exact pairs: precision {precision}, recall {recall}.",
-        alt=f"Arc diagram: {counts['found']} pairs found, {counts['missed']} missed, {counts['false']} false.",
+        alt=f"Arc diagram: pairs found {counts['found']}, missed {counts['missed']}, false {counts['false']}.",
         wide=True,
     )
 

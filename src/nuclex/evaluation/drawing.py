@@ -120,9 +120,9 @@ def bars(
         axes.barh(at, [i.value for i in intervals], height=0.9 * thickness, label=named(name), **look)
         axes.errorbar([i.value for i in intervals], at, xerr=ends_2N, fmt="none", ecolor=INK, elinewidth=0.9, capsize=2)
         for y, interval, end in zip(at, intervals, np.nan_to_num(ends_2N[1]), strict=True):
-            axes.annotate(
-                f"{interval.value:.3f}", (interval.value + end, y), (4, 0), textcoords="offset points", va="center"
-            )
+            place = (max(interval.value + end, 0.0), y)  # behind the whisker, and never on the bar of a negative value
+            text = f"{interval.value:.3f}".replace("-", "−")
+            axes.annotate(text, place, (4, 0), textcoords="offset points", va="center")
     axes.set_yticks(range(len(groups)), [drawable(group) for group in groups])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(groups) - 0.45, -0.55)

@@ -76,10 +76,12 @@ def loss_curve(
         grid(axes, "y")
         label = "training" if block == 1 else f"training (mean of {block} values)"
         axes.plot(*train_N2.T, color=GREY, linewidth=0.9, label=label)
-        axes.plot(*held_out_N2.T, color=BLUE, linewidth=1.6, marker="o", markersize=3, label="held-out sequences")
+        if len(held_out_N2):
+            axes.plot(*held_out_N2.T, color=BLUE, linewidth=1.6, marker="o", markersize=3, label="held-out sequences")
         for number, (name, value) in enumerate(baselines.items()):
             look = {"color": (VERMILLION, INK, GREEN, PURPLE)[number % 4], "linestyle": DASHES[number % 4]}
             axes.axhline(value, linewidth=1.1, label=f"{named(name)}: {value:.3f}", **look)
+        axes.locator_params(axis="x", integer=True)
         axes.set_xlabel("optimiser step")
         axes.set_ylabel(f"loss ({drawable(unit)})")
         drawing.legend(loc="outside upper left", ncols=2)
@@ -215,11 +217,10 @@ def pairing_bars(visible: Interval, masked: Interval, difference: Interval) -> F
         left.margins(y=0.12)
         left.axhline(0, color=INK, linewidth=0.7)
         right.axhline(0, color=INK, linewidth=0.9, linestyle=DASHES[0])
+        gain = f"{difference.value:+.3f}".replace("-", "−")
         look = {"color": GREEN, "marker": "D", "markersize": 6, "capsize": 4}
         right.errorbar(0, difference.value, yerr=whiskers([difference]), **look)
-        right.annotate(
-            f"{difference.value:+.3f}", (0, difference.value), (9, 0), textcoords="offset points", va="center"
-        )
+        right.annotate(gain, (0, difference.value), (9, 0), textcoords="offset points", va="center")
         right.set_xlim(-0.6, 0.8)
         right.set_ylabel("difference in accuracy")
         right.set_xticks((0,), ("visible minus\nmasked",))
@@ -258,14 +259,14 @@ def embedding_map(
         axes = drawing.add_subplot()
         grid(axes, "both")
         look = {"s": float(np.clip(9000 / max(len(labels), 1), 6, 20)), "linewidths": 0}
-        if rest:
-            at_N2 = points_N2[np.isin(label_N, [name for name, _ in rest])]
-            name = f"{len(rest)} smaller (n = {len(at_N2):,})"
-            axes.scatter(*at_N2.T, color=INK, alpha=0.25, label=name, **look)
         for number, (name, count) in enumerate(shown):
             turn, colour = divmod(number, len(COLOURS))
             marks = {"color": COLOURS[colour], "marker": MARKERS[(colour + turn) % len(MARKERS)], "alpha": 0.75}
             axes.scatter(*points_N2[label_N == name].T, label=f"{named(name)} (n = {count:,})", **marks, **look)
+        if rest:
+            at_N2 = points_N2[np.isin(label_N, [name for name, _ in rest])]
+            name = f"{len(rest)} smaller (n = {len(at_N2):,})"
+            axes.scatter(*at_N2.T, color=INK, alpha=0.25, zorder=0.9, label=name, **look)
         axes.set_aspect("equal", adjustable="datalim")
         axes.set_xlabel(drawable(axes_names[0]))
         axes.set_ylabel(drawable(axes_names[1]))
@@ -279,8 +280,8 @@ def embedding_map(
         title=title,
         svg=drawn(paint, WIDTH, 3.6 + 0.17 * math.ceil((len(shown) + bool(rest)) / columns)),
         data=Table(("family", *axes_names), rows),
-        caption=f"One mark a sequence (n = {len(labels):,}); {len(sizes):,} families.",
-        alt=f"Scatter plot of {len(labels):,} sequences of {len(sizes):,} families.",
+        caption=f"One mark a sequence (sequences: {len(labels):,}, families: {len(sizes):,}).",
+        alt=f"Scatter plot. Sequences: {len(labels):,}; families: {len(sizes):,}.",
     )
 
 
