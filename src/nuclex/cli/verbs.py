@@ -46,7 +46,7 @@ def quickstart(
     out: Path = Path("quickstart"),
     data: Literal["simulated", "ncrna"] = "simulated",
     seed: int = 0,
-    minutes: float | None = None,
+    resume: bool = False,
 ) -> dict[str, Any]:
     """From sequences to a measured, fine-tuned model and a report, in minutes, on a CPU.
 
@@ -58,12 +58,12 @@ def quickstart(
         simulated: RNA families made by nuclex; ncrna: real ncRNA of the catalogue.
     seed:
         The seed of everything random.
-    minutes:
-        Length of the pre-training; by default what the data need on two cores.
+    resume:
+        Go on with a quickstart that was stopped.
     """
     import nuclex
 
-    return nuclex.quickstart(out, data=data, seed=seed, minutes=minutes)
+    return nuclex.quickstart(out, data=data, seed=seed, resume=resume)
 
 
 def data_list() -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""From files to packed batches: reading, curating, clustering, splitting, storing, sampling."""

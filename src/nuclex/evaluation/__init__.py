@@ -1,0 +1,1 @@
+"""Honest numbers: scores beside baselines, what was learned of pairing, pictures, one report."""

@@ -33,6 +33,9 @@ class Baselines:
     order: int
     orders: tuple[OrderScore, ...]
     """What each order reached on the sequences on which the order was chosen."""
+    markov_loss: SequenceScores
+    loss_order: int
+    """The same baseline with order and smoothing chosen for its loss instead of its accuracy."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,12 @@ class Evaluation:
         if self.baselines is not None and gain is not None:
             base = self.baselines
             result["unigram"] = {"accuracy": base.unigram.accuracy, "loss": base.unigram.nll}
-            result["markov"] = {"order": base.order, "accuracy": base.markov.accuracy, "loss": base.markov.nll}
+            result["markov"] = {
+                "order": base.order,
+                "accuracy": base.markov.accuracy,
+                "loss": base.markov_loss.nll,
+                "loss_order": base.loss_order,
+            }
             result["gain_over_markov"] = [gain.difference.value, gain.difference.low, gain.difference.high]
             result["gain_p_value"] = gain.p_value
         result["beats_markov"], result["verdict"] = self.verdict()
@@ -164,10 +172,12 @@ def fit_baselines(corpus: Corpus, sequences: list[bytes], *, max_order: int = 8)
     counts = count_ngrams((corpus.sequence(int(row)) for row in corpus.indices("train")), max_order)
     validation = corpus.indices("validation")
     validation = validation[permutation(key(0, "order"), len(validation))[:2000]]
-    choice = choose_order(counts, [corpus.sequence(int(row)) for row in validation] or sequences)
+    chosen_on = [corpus.sequence(int(row)) for row in validation] or sequences
+    choice, by_loss = choose_order(counts, chosen_on), choose_order(counts, chosen_on, by="nll").baseline
     unigram: MarkovBaseline = counts.unigram()
     best = choice.baseline
-    return Baselines(unigram.score(sequences), best.score(sequences), best.order, choice.table)
+    scores = unigram.score(sequences), best.score(sequences)
+    return Baselines(*scores, best.order, choice.table, by_loss.score(sequences), by_loss.order)
 
 
 def longest_piece(bundle: Bundle) -> int:

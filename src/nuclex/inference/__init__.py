@@ -1,0 +1,1 @@
+"""Using a model: embeddings and predictions for any FASTA file."""
