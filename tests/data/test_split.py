@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from nuclex.core.errors import InputError
+from nuclex.data.read import Record
+from nuclex.data.split import SplitConfig, assign_splits, divided_groups, family_groups, family_of, split_counts
+
+
+@st.composite
+def grouped(draw):
+    sizes = draw(st.lists(st.integers(1, 9), min_size=3, max_size=40))
+    groups_N = np.repeat(np.arange(len(sizes)), sizes)
+    keys_N = np.random.default_rng(draw(st.integers(0, 99))).integers(0, 2**64, len(groups_N), dtype=np.uint64)
+    return groups_N, keys_N
+
+
+shares = st.floats(0, 0.45)
+
+
+@given(grouped(), shares, shares, st.integers(0, 1000))
+def test_groups_stay_whole_and_no_split_is_empty(data, validation, test, seed):
+    groups_N, keys_N = data
+    config = SplitConfig(validation=validation, test=test)
+    codes_N = assign_splits(groups_N, keys_N, config, seed)
+    assert divided_groups(groups_N, codes_N) == 0
+    present = set(codes_N.tolist())
+    assert present == {0} | ({1} if validation else set()) | ({2} if test else set())
+
+
+@given(grouped(), st.randoms(use_true_random=False), st.integers(0, 5))
+def test_the_split_does_not_depend_on_order_or_on_numbers_of_groups(data, random, seed):
+    groups_N, keys_N = data
+    order = list(range(len(groups_N)))
+    random.shuffle(order)
+    renamed = np.random.default_rng(0).permutation(int(groups_N.max()) + 1)[groups_N]
+    config = SplitConfig(validation=0.2, test=0.2)
+    codes_N = assign_splits(groups_N, keys_N, config, seed)
+    np.testing.assert_array_equal(assign_splits(renamed[order], keys_N[order], config, seed), codes_N[order])
+
+
+def test_shares_are_of_sequences_and_seeds_differ():
+    random = np.random.default_rng(1)
+    sizes = random.geometric(0.1, 3000)
+    groups_N = np.repeat(np.arange(3000), sizes)
+    keys_N = random.integers(0, 2**64, len(groups_N), dtype=np.uint64)
+    config = SplitConfig(validation=0.05, test=0.1)
+    codes_N = assign_splits(groups_N, keys_N, config, 0)
+    found = np.bincount(codes_N) / len(codes_N)
+    np.testing.assert_allclose(found, [0.85, 0.05, 0.1], atol=1e-3)
+    other_N = assign_splits(groups_N, keys_N, config, 1)
+    both = ((codes_N == 1) & (other_N == 1)).mean()
+    assert both == pytest.approx(0.05**2, abs=0.003)  # as of independent draws
+
+
+def test_validation_is_not_made_of_small_groups():
+    """Within what fits, a group's chance follows from its hash alone: mean sizes agree."""
+    random = np.random.default_rng(2)
+    sizes = random.integers(1, 20, 5000)
+    groups_N = np.repeat(np.arange(5000), sizes)
+    keys_N = random.integers(0, 2**64, len(groups_N), dtype=np.uint64)
+    codes_N = assign_splits(groups_N, keys_N, SplitConfig(validation=0.1, test=0), 3)
+    members = sizes[np.unique(groups_N[codes_N == 1])]
+    assert members.mean() == pytest.approx(sizes.mean(), abs=4 * sizes.std() / np.sqrt(len(members)))
+
+
+def test_a_group_larger_than_its_share_is_for_training():
+    groups_N = np.array([0] * 90 + list(range(1, 11)))
+    keys_N = np.arange(100, dtype=np.uint64)
+    for seed in range(20):
+        codes_N = assign_splits(groups_N, keys_N, SplitConfig(validation=0.05, test=0.05), seed)
+        assert (codes_N[:90] == 0).all()
+        assert np.bincount(codes_N).tolist() == [90, 5, 5]
+
+
+def test_where_no_group_fits_the_smallest_is_taken():
+    groups_N = np.repeat([0, 1, 2], [50, 30, 20])
+    codes_N = assign_splits(groups_N, np.arange(100, dtype=np.uint64), SplitConfig(), 0)
+    assert codes_N[[0, 50, 80]].tolist() == [0, 2, 1]
+
+
+def test_too_few_groups_are_refused():
+    groups_N, keys_N = np.array([0, 0, 1]), np.arange(3, dtype=np.uint64)
+    with pytest.raises(InputError, match=r"3 sequences in 2 groups \(by cluster\) cannot be divided into 3 parts"):
+        assign_splits(groups_N, keys_N, SplitConfig(), 0)
+    assert assign_splits(groups_N, keys_N, SplitConfig(validation=0, test=0), 0).tolist() == [0, 0, 0]
+
+
+def test_families_are_read_from_headers():
+    record = Record("a", "a family=tRNA simulated", b"ACGT", "here", 7)
+    assert family_of(record, SplitConfig(), "x.fa") == "tRNA"
+    assert family_of(record, SplitConfig(family_pattern=r"(\S+)$"), "x.fa") == "simulated"
+    other = record._replace(description="a no_family=x")
+    assert family_of(other, SplitConfig(), "x.fa") is None
+    with pytest.raises(InputError, match=r"^x.fa:7: 'a' names no family"):
+        family_of(other, SplitConfig(by="family"), "x.fa")
+
+
+def test_family_keys_follow_from_names_alone():
+    groups_N, keys_N = family_groups(["a", "b", "a", None])
+    assert groups_N.tolist() == [0, 1, 0, 2]
+    assert keys_N[0] == keys_N[2] == family_groups(["b", "a"])[1][1]
+    assert len(set(keys_N.tolist())) == 3
+
+
+def test_counts_and_divided_groups_by_hand():
+    codes_N, lengths_N = np.array([0, 0, 1, 2], dtype=np.int8), np.array([10, 20, 30, 40])
+    assert split_counts(codes_N, lengths_N) == {
+        "train": {"sequences": 2, "nucleotides": 30},
+        "validation": {"sequences": 1, "nucleotides": 30},
+        "test": {"sequences": 1, "nucleotides": 40},
+    }
+    assert divided_groups(np.array([5, 6, 5, 6]), codes_N) == 2
+    assert divided_groups(np.array([5, 5, 6, 7]), codes_N) == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"validation": 0.5, "test": 0.5}, "leave nothing to train on"),
+        ({"family_pattern": "family"}, "exactly one group"),
+        ({"family_pattern": "("}, "not a regular expression"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, message):
+    with pytest.raises(ValidationError, match=message):
+        SplitConfig(**settings)
