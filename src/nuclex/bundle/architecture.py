@@ -27,10 +27,12 @@ def config_keys(model: LanguageModel, tokenizer: Tokenizer) -> dict[str, Any]:
     keys = roberta_keys(model) if is_roberta(model.config, model.pad_id) else _own_keys(model)
     return {
         **keys,
+        "vocab_size": len(tokenizer),
+        "pad_token_id": tokenizer.pad_id,
         "bos_token_id": tokenizer.cls_id,
         "eos_token_id": tokenizer.eos_id,
         "dtype": "float32",
-        "nuclex": {"backbone": model.config.to_data(), "mask_token_id": model.mask_id},
+        "nuclex": {"mask_token_id": tokenizer.mask_id, "backbone": model.config.to_data()},
     }
 
 
@@ -57,9 +59,17 @@ def bare_network(path: Path) -> LanguageModel:
 def refuse_contradiction(path: Path, model: LanguageModel, tokenizer: Tokenizer) -> None:
     """CorruptError if a key of ``config.json`` says something else than model and tokenizer do."""
     found = json.loads(path.read_bytes())
-    for key, value in config_keys(model, tokenizer).items():
-        if key in found and found[key] != value:
-            raise CorruptError(f"{path}: {key}: found {found[key]!r}, but the network and tokenizer here say {value!r}")
+    wanted = config_keys(model, tokenizer)
+    mask_id = found["nuclex"]["mask_token_id"]
+    if mask_id != tokenizer.mask_id:
+        raise CorruptError(
+            f"{path}: nuclex.mask_token_id: found {mask_id}, the tokenizer's mask is {tokenizer.mask_id}"
+        )
+    for key, value in wanted.items():
+        if key != "nuclex" and key in found and found[key] != value:
+            raise CorruptError(
+                f"{path}: {key}: found {found[key]!r}, the network and the tokenizer beside it say {value!r}"
+            )
 
 
 def _own_keys(model: LanguageModel) -> dict[str, Any]:

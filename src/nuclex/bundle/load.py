@@ -74,6 +74,10 @@ def _network(path: Path) -> tuple[LanguageModel, dict[str, Tensor], dict[str, Te
     stored = _read_weights(origin)
     head = {name.removeprefix(HEAD_PREFIX): value for name, value in stored.items() if name.startswith(HEAD_PREFIX)}
     rest = {name: value for name, value in stored.items() if not name.startswith(HEAD_PREFIX)}
+    for name, value in rest.items():
+        if value.dtype != torch.float32:
+            found = str(value.dtype).removeprefix("torch.")
+            raise CorruptError(f"{origin}: weight {name!r} is {found}; bundles hold float32")
     if is_roberta(bare.config, bare.pad_id):
         tensors = from_roberta(rest, bare.config, origin)
     else:
@@ -81,9 +85,6 @@ def _network(path: Path) -> tuple[LanguageModel, dict[str, Tensor], dict[str, Te
             if not name.startswith(NETWORK_PREFIX):
                 raise CorruptError(f"{origin}: holds the weight {name!r}, which this architecture does not have")
         tensors = {name.removeprefix(NETWORK_PREFIX): value for name, value in rest.items()}
-    for name, value in tensors.items():
-        if value.dtype != torch.float32:
-            raise CorruptError(f"{origin}: weight {name!r} is {value.dtype}; bundles hold float32")
     return filled(bare, tensors, origin), tensors, head
 
 

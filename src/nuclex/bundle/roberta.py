@@ -136,6 +136,8 @@ def from_roberta(tensors: Mapping[str, Tensor], config: BackboneConfig, origin: 
     for layer in range(config.depth):
         for kind in ("weight", "bias"):
             parts = [_take(left, name, origin) for name in _attention(layer, kind)]
+            if len({part.shape for part in parts}) > 1:
+                raise CorruptError(f"{origin}: query, key and value of layer {layer} differ in shape ({kind})")
             native[f"blocks.{layer}.attention.query_key_value.{kind}"] = torch.cat(parts)
     if left:
         raise CorruptError(f"{origin}: holds the weight {min(left)!r}, which this architecture does not have")

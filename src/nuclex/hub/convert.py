@@ -30,6 +30,8 @@ def roberta_from_transformers(model: RobertaForMaskedLM, *, mask_id: int) -> Lan
     tensors = {name: value.detach().float() for name, value in model.state_dict().items()}
     if config.tied:
         tensors = {name: value for name, value in tensors.items() if name not in TIED}
+    else:
+        tensors["lm_head.bias"] = tensors["lm_head.decoder.bias"]  # transformers adds only the latter, where not tied
     native = from_roberta(tensors, config, origin)
     bare = skeleton(config, vocabulary_size=keys["vocab_size"], pad_id=keys["pad_token_id"], mask_id=mask_id)
     return filled(bare, native, origin)
