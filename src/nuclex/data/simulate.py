@@ -16,6 +16,7 @@ from pydantic import Field
 
 from nuclex.core.artifact import atomic_file
 from nuclex.core.config import Config
+from nuclex.core.errors import InputError
 from nuclex.core.randomness import key
 
 PAIRS = ("GC", "CG", "AU", "UA", "GU", "UG")
@@ -30,6 +31,10 @@ class SimulationConfig(Config):
     families: int = Field(default=8, ge=1)
     members: int = Field(default=250, ge=2, description="sequences per family")
     seed: int = 0
+    shortest: int = Field(default=60, ge=20, description="shortest ancestor, in bases")
+    longest: int = Field(default=130, ge=40, description="longest ancestor, in bases")
+    outer_stems: int = Field(default=3, ge=1, description="at most this many stems side by side")
+    branching: float = Field(default=0.5, ge=0, le=1, description="chance that a stem holds further stems")
     pair_rate: float = Field(default=2.0, ge=0, description="expected compensatory changes per pair from root to leaf")
     loop_rate: float = Field(default=0.8, ge=0, description="expected substitutions per unpaired base, root to leaf")
     conserved: float = Field(default=0.4, ge=0, le=1, description="share of unpaired bases that never change")
@@ -61,7 +66,7 @@ def simulate(config: SimulationConfig) -> Iterator[SimulatedRna]:
     for number in range(config.families):
         random = np.random.default_rng(key(config.seed, "simulate", number))
         family = f"sim{number + 1:02d}"
-        root = _ancestor(random, config.conserved)
+        root = _ancestor(random, config)
         for member, columns in enumerate(_leaves(root, config.members, 1.0, random, config), start=1):
             sequence, structure = _spell(columns)
             yield SimulatedRna(f"{family}_{member:04d}", family, sequence, structure)
@@ -80,18 +85,23 @@ def write_structures(rnas: list[SimulatedRna], path: str | Path) -> None:
         temporary.write_text("".join(lines))
 
 
-def _ancestor(random: np.random.Generator, conserved: float) -> list[_Column]:
-    """A random structure of one to three outer stems, each possibly branched, 60 to 130 bases long."""
-    while True:
-        columns = _loop(random, 2, 6, conserved)
-        for _ in range(int(random.integers(1, 4))):
-            columns += _stem(random, conserved, depth=0) + _loop(random, 1, 6, conserved)
-        if 60 <= len(columns) <= 130:
+def _ancestor(random: np.random.Generator, config: SimulationConfig) -> list[_Column]:
+    """A random structure of outer stems side by side, each possibly branched, of a length within the limits."""
+    for _ in range(10_000):
+        columns = _loop(random, 2, 6, config.conserved)
+        for _ in range(int(random.integers(1, config.outer_stems + 1))):
+            columns += _stem(random, config, depth=0) + _loop(random, 1, 6, config.conserved)
+        if config.shortest <= len(columns) <= config.longest:
             return columns
+    raise InputError(
+        f"shortest: no structure of {config.shortest} to {config.longest} bases with at most {config.outer_stems} outer "
+        "stems was found in 10000 tries; widen the limits"
+    )
 
 
-def _stem(random: np.random.Generator, conserved: float, depth: int) -> list[_Column]:
+def _stem(random: np.random.Generator, config: SimulationConfig, depth: int) -> list[_Column]:
     """A stem of 4 to 8 pairs around a hairpin loop, an interior loop, or a branching point."""
+    conserved = config.conserved
     left, right = [], []
     for _ in range(int(random.integers(4, 9))):
         outer, inner = _Column(""), _Column("")
@@ -100,14 +110,14 @@ def _stem(random: np.random.Generator, conserved: float, depth: int) -> list[_Co
         left.append(outer)
         right.insert(0, inner)
     shape = random.random()
-    if depth >= 2 or shape < 0.5:
+    if depth >= 2 or shape < 1 - config.branching:
         middle = _loop(random, 4, 9, conserved)
-    elif shape < 0.75:
-        middle = _loop(random, 1, 4, conserved) + _stem(random, conserved, depth + 1) + _loop(random, 1, 4, conserved)
+    elif shape < 1 - config.branching / 2:
+        middle = _loop(random, 1, 4, conserved) + _stem(random, config, depth + 1) + _loop(random, 1, 4, conserved)
     else:
         middle = _loop(random, 1, 4, conserved)
         for _ in range(2):
-            middle += _stem(random, conserved, depth + 2) + _loop(random, 1, 4, conserved)
+            middle += _stem(random, config, depth + 2) + _loop(random, 1, 4, conserved)
     return left + middle + right
 
 

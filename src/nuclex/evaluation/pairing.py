@@ -1,7 +1,9 @@
 """Did the model learn base pairing, or only composition? Hide a paired base with its partner in sight, and without.
 
-Both conditions hide the same bases and equally many others; only in the second are those others the partners. The
-difference in accuracy is therefore what seeing the partner gave.
+Both conditions hide the same bases and, besides, the same letters of the same molecule: in the second the partners, in
+the first as many other bases with the partners' letters. So what is left in sight has the same composition in both (a
+molecule with as many G as C tells by its composition alone what is missing), and the difference in accuracy is what
+seeing the partner in its place gave.
 """
 
 from __future__ import annotations
@@ -99,7 +101,7 @@ def _count(
             asked_M = np.flatnonzero((fold_T == fold) & (partner_T >= 0) & (fold_T[partner_T] != fold))
             if not len(asked_M):
                 continue
-            others_M = _controls(batch, asked_M, partner_T[asked_M], piece_T)
+            asked_M, others_M = _controls(batch, asked_M, partner_T[asked_M], piece_T)
             for column, also_M in enumerate((others_M, partner_T[asked_M])):
                 hits_M = _hits(bundle, batch, layout, asked_M, also_M)
                 np.add.at(counts_N3[:, column], index_P[piece_T[asked_M]], hits_M)
@@ -117,13 +119,22 @@ def _hits(
 
 def _controls(
     batch: PackedBatch, asked_M: NDArray[np.int64], partner_M: NDArray[np.int64], piece_T: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """As many other bases of the same molecules as there are questions, neither asked nor partners; at random."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each question another base of the same molecule with the partner's letter, neither asked nor a partner.
+
+    Drawn at random without replacement; questions for which there is none are dropped. Returns what is left of the
+    questions, and the controls.
+    """
     free_T = ~batch.special_T
     free_T[asked_M] = free_T[partner_M] = False
     free = np.flatnonzero(free_T)
-    order = free[np.lexsort((bits(key("control"), batch.row_T[free], batch.position_T[free]), piece_T[free]))]
-    sizes = np.bincount(piece_T[order], minlength=len(batch.lengths_N))
-    needed = np.bincount(piece_T[asked_M], minlength=len(batch.lengths_N))
-    rank = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return order[rank < needed[piece_T[order]]]
+    kind_T = piece_T * (int(batch.tokens_T.max()) + 1) + batch.tokens_T  # molecule and letter
+    free = free[np.lexsort((bits(key("control"), batch.row_T[free], batch.position_T[free]), kind_T[free]))]
+    first = np.searchsorted(kind_T[free], kind_T[partner_M], side="left")
+    count = np.searchsorted(kind_T[free], kind_T[partner_M], side="right") - first
+    order = np.argsort(kind_T[partner_M], kind="stable")
+    _, starts, sizes = np.unique(kind_T[partner_M][order], return_index=True, return_counts=True)
+    rank = np.empty(len(partner_M), dtype=np.int64)
+    rank[order] = np.arange(len(partner_M)) - np.repeat(starts, sizes)
+    kept = rank < count
+    return asked_M[kept], free[first[kept] + rank[kept]]

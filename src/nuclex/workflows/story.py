@@ -151,8 +151,9 @@ def _pairing(story: Story) -> Section:
     )
     text = (
         f"At {pairing.positions:,} paired positions of {where}, a base was hidden with its partner in sight, and again "
-        "with the partner hidden too; in the first case as many other bases were hidden instead. Composition, "
-        "neighbours and family consensus are the same in both, so the difference is what pairing gave."
+        "with the partner hidden too. In the first case other bases with the partners' letters were hidden instead, so "
+        "that composition, neighbours and family consensus are the same in both; the difference is what seeing the "
+        "partner in its place gave."
     )
     figure = pairing_bars(pairing.visible, pairing.hidden, pairing.difference.difference)
     rows = (
@@ -244,7 +245,7 @@ def _embedding(story: Story) -> Section:
     text = (
         "Each sequence's vector is the mean over its nucleotides; t-SNE draws neighbours near, distances mean little."
     )
-    return Section("Embeddings", text, (figure,), (table,))
+    return Section(f"{6 if story.classes else 5}. Embeddings", text, (figure,), (table,))
 
 
 def _p(difference: PairedDifference) -> str:
