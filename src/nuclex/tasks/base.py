@@ -1,0 +1,204 @@
+"""What a question is: sequences with answers, split once, and the shape that decides head, loss and metric.
+
+A task speaks strings: it knows no tokenizer and no model. Data for a shape that is here is a few lines of TOML.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Annotated, Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BeforeValidator, Field, SerializeAsAny
+
+from nuclex.bio.alphabet import to_rna
+from nuclex.bio.base_pairs import Pairs
+from nuclex.core.config import Config
+from nuclex.core.errors import InputError
+from nuclex.core.randomness import key
+from nuclex.core.registry import Registry
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+class Shape(StrEnum):
+    """What an answer looks like: the name of a class, or which bases of the molecule pair."""
+
+    CLASS = "class"
+    PAIR_MAP = "pair map"
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One sequence, as it was written, and its true answer.
+
+    ``label`` is the class's name (``Shape.CLASS``) or the base pairs (P, 2) (``Shape.PAIR_MAP``); ``group`` names
+    relatives, such as the family, that a split should not tear apart.
+    """
+
+    sequence: str
+    label: str | Pairs
+    id: str
+    group: str | None = None
+
+    @property
+    def letters(self) -> str:
+        """The sequence in upper case with U for T: what makes two sequences the same."""
+        return to_rna(self.sequence.upper())
+
+    @property
+    def pairs(self) -> Pairs:
+        """The label of a pair map."""
+        assert not isinstance(self.label, str)
+        return self.label
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A question with its examples in three splits; ``notes`` say where they came from and what was left out."""
+
+    name: str
+    shape: Shape
+    splits: Mapping[Split, tuple[Example, ...]]
+    classes: tuple[str, ...] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for split in SPLITS:
+            if not self.splits[split]:
+                raise InputError(f"{self.name}: the {split} split is empty; every split needs at least one sequence")
+        for example in self.splits["validation"] + self.splits["test"]:
+            if self.shape is Shape.CLASS and example.label not in self.classes:
+                raise InputError(
+                    f"{self.name}: {example.id!r} is of class {example.label!r}, which the train split does not have; "
+                    f"allowed: {', '.join(self.classes)}"
+                )
+
+    def examples(self, split: Split) -> tuple[Example, ...]:
+        """The examples of a split, in a fixed order."""
+        return self.splits[split]
+
+    @cached_property
+    def seen(self) -> NDArray[np.bool_]:
+        """Which test sequences also stand, letter for letter (T is U), in train or validation: (N,) bool."""
+        known = {example.letters for split in SPLITS[:2] for example in self.splits[split]}
+        return np.array([example.letters in known for example in self.splits["test"]], dtype=np.bool_)
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of everything that is asked and answered: id, sequence and label of each example of each split."""
+        total = hashlib.sha256()
+        for split in SPLITS:
+            for example in self.splits[split]:
+                label = example.label if isinstance(example.label, str) else str(example.label.tolist())
+                total.update("\x1f".join([split, example.id, example.sequence, label, ""]).encode())
+        return total.hexdigest()
+
+    def counts(self) -> dict[str, int]:
+        """How many sequences each split has, and how many of those also stand in an earlier one."""
+        train = {example.letters for example in self.splits["train"]}
+        sizes: dict[str, int] = {split: len(self.splits[split]) for split in SPLITS}
+        twice = sum(example.letters in train for example in self.splits["validation"])
+        return {**sizes, "validation_seen_in_train": twice, "test_seen_in_train_or_validation": int(self.seen.sum())}
+
+
+class TaskConfig(Config, ABC):
+    """Where the examples of a task come from; ``kind`` names the way of reading them."""
+
+    kind: str
+    max_length: int | None = Field(
+        default=None, ge=1, description="leave out longer sequences (letters); the notes count them"
+    )
+    train_limit: int | None = Field(default=None, ge=1, description="at most this many, drawn at random")
+    validation_limit: int | None = Field(default=None, ge=1)
+    test_limit: int | None = Field(default=None, ge=1)
+    seed: int = Field(default=0, description="decides what is carved off and which sequences stay within the limits")
+
+    @property
+    @abstractmethod
+    def shape(self) -> Shape:
+        """What an answer looks like; known before anything is read."""
+
+    @abstractmethod
+    def read(self) -> Task:
+        """Read the files; InputError with file and line where they are wrong."""
+
+
+TASKS: Registry[TaskConfig] = Registry("tasks", TaskConfig)  # type: ignore[type-abstract]
+
+AnyTaskConfig = Annotated[SerializeAsAny[TaskConfig], BeforeValidator(TASKS.validator())]
+"""The type of a config field that takes any registered task."""
+
+
+def assemble(config: TaskConfig, splits: Mapping[Split, Iterable[Example]], notes: Mapping[str, Any]) -> Task:
+    """A task out of its splits, within the limits of its config; classes are those of the train split, sorted."""
+    limits = {"train": config.train_limit, "validation": config.validation_limit, "test": config.test_limit}
+    kept: dict[Split, tuple[Example, ...]] = {}
+    longer: dict[str, int] = {}
+    for split in SPLITS:
+        examples = list(splits[split])
+        short = [item for item in examples if config.max_length is None or len(item.sequence) <= config.max_length]
+        longer[split] = len(examples) - len(short)
+        kept[split] = tuple(draw(short, limits[split], key(config.seed, "limit", split)))
+    left_out = {"longer_than": config.max_length, **longer} if config.max_length is not None else {}
+    classes = tuple(sorted({str(item.label) for item in kept["train"]})) if config.shape is Shape.CLASS else ()
+    return Task(config.kind, config.shape, kept, classes, {**notes, "left_out": left_out})
+
+
+def draw(examples: Sequence[Example], count: int | None, stream: int) -> list[Example]:
+    """At most ``count`` of the examples, chosen by their ids alone, in the order given."""
+    if count is None or count >= len(examples):
+        return list(examples)
+    order = sorted(range(len(examples)), key=lambda place: key(stream, examples[place].id))
+    return [examples[place] for place in sorted(order[:count])]
+
+
+def carve(
+    examples: Sequence[Example], share: float, stream: int, *, by: Literal["sequence", "group"] = "sequence"
+) -> tuple[list[Example], list[Example]]:
+    """Split off about ``share`` of the examples: (what stays, what was taken), each in the order given.
+
+    ``sequence``: equal sequences stay together, and every class (or group) gives its share. ``group``: whole groups
+    are taken, at least one. Who is taken depends on the sequences (or group names), not on their order in a file.
+    """
+    unit_of: Callable[[Example], str] = _group if by == "group" else lambda example: example.letters
+    strata: dict[str, dict[str, None]] = {}
+    stratum_of: dict[str, str] = {}
+    for example in examples:
+        unit = unit_of(example)
+        kind = example.label if isinstance(example.label, str) else example.group
+        stratum = stratum_of.setdefault(unit, "" if by == "group" else kind or "")
+        strata.setdefault(stratum, {})[unit] = None
+    taken: set[str] = set()
+    for units in strata.values():
+        ranked = sorted(units, key=lambda unit: key(stream, unit))
+        least = 1 if by == "group" or len(ranked) > 1 else 0
+        taken.update(ranked[: max(round(share * len(ranked)), least)])
+    stay = [example for example in examples if unit_of(example) not in taken]
+    return stay, [example for example in examples if unit_of(example) in taken]
+
+
+def _group(example: Example) -> str:
+    if example.group is None:
+        raise InputError(f"{example.id!r} names no group to split by; give one (family=NAME) or split by sequence")
+    return example.group
+
+
+def header_field(header: str, name: str) -> str | None:
+    """The value of ``name=value`` in a header line, None where it is not there.
+
+    >>> header_field("sim01_0003 family=sim01 simulated", "family")
+    'sim01'
+    """
+    for word in header.split():
+        before, equals, value = word.partition("=")
+        if before == name and equals and value:
+            return value
+    return None

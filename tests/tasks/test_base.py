@@ -1,0 +1,97 @@
+"""Splits that hold: equal sequences and relatives stay together, shares are kept, order of files does not matter."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nuclex.core.errors import InputError
+from nuclex.tasks.base import Example, Shape, Task, carve, draw
+
+examples = st.lists(
+    st.tuples(st.text("acgtuACGU", min_size=1, max_size=4), st.sampled_from("XY"), st.sampled_from(["f", "g", "h"])),
+    min_size=3,
+    max_size=40,
+).map(lambda rows: [Example(row[0], row[1], f"id{place}", row[2]) for place, row in enumerate(rows)])
+
+
+def ids(found: list[Example]) -> list[str]:
+    return [example.id for example in found]
+
+
+@given(examples, st.floats(0.05, 0.9), st.integers(0, 5))
+def test_carving_keeps_equal_sequences_together(given_examples: list[Example], share: float, stream: int) -> None:
+    stay, taken = carve(given_examples, share, stream)
+    assert not {example.letters for example in stay} & {example.letters for example in taken}
+    assert sorted(ids(stay) + ids(taken)) == sorted(ids(given_examples))
+    again = carve(given_examples[::-1], share, stream)
+    if len({(example.letters, example.label) for example in given_examples}) == len(
+        {example.letters for example in given_examples}
+    ):  # a sequence under two classes counts for the class named first
+        assert sorted(ids(again[1])) == sorted(ids(taken))
+
+
+@given(examples, st.integers(0, 5))
+def test_carving_by_group_takes_whole_groups(given_examples: list[Example], stream: int) -> None:
+    stay, taken = carve(given_examples, 0.4, stream, by="group")
+    assert taken
+    assert not {example.group for example in stay} & {example.group for example in taken}
+
+
+def test_every_class_gives_its_share() -> None:
+    given_examples = [Example("A" * (place + 1), "big", f"b{place}") for place in range(50)]
+    given_examples += [Example("C" * (place + 1), "small", f"s{place}") for place in range(10)]
+    _, taken = carve(given_examples, 0.2, 0)
+    assert [sum(example.label == name for example in taken) for name in ("big", "small")] == [10, 2]
+
+
+def test_other_seeds_take_others() -> None:
+    given_examples = [Example("A" * (place + 1), "x", f"b{place}") for place in range(50)]
+    assert len({tuple(ids(carve(given_examples, 0.2, seed)[1])) for seed in range(5)}) == 5
+
+
+def test_a_sequence_without_group_cannot_be_split_by_group() -> None:
+    with pytest.raises(InputError, match=r"'lonely' names no group"):
+        carve([Example("A", "x", "lonely"), Example("C", "x", "b", "g")], 0.5, 0, by="group")
+
+
+def test_drawing_keeps_order_and_does_not_depend_on_it() -> None:
+    given_examples = [Example("A", "x", f"b{place:02d}") for place in range(20)]
+    drawn = ids(draw(given_examples, 6, 1))
+    assert len(drawn) == 6
+    assert drawn == sorted(drawn) == sorted(ids(draw(given_examples[::-1], 6, 1)))
+    assert ids(draw(given_examples, None, 1)) == ids(draw(given_examples, 99, 1)) == ids(given_examples)
+
+
+def task(test: tuple[Example, ...], classes: tuple[str, ...] = ("x", "y")) -> Task:
+    train = (Example("ACGU", "x", "a"), Example("CCC", "y", "b"))
+    return Task("toy", Shape.CLASS, {"train": train, "validation": (Example("GGG", "y", "c"),), "test": test}, classes)
+
+
+def test_what_was_seen_is_marked() -> None:
+    made = task((Example("acgt", "x", "d"), Example("GGG", "y", "e"), Example("GGGA", "y", "f")))
+    assert made.seen.tolist() == [True, True, False]
+    counts = {"train": 2, "validation": 1, "test": 3}
+    seen = {"validation_seen_in_train": 0, "test_seen_in_train_or_validation": 2}
+    assert made.counts() == {**counts, **seen}
+
+
+def test_the_digest_sees_every_change() -> None:
+    digests = {
+        task((example,)).digest
+        for example in (Example("A", "x", "d"), Example("C", "x", "d"), Example("A", "y", "d"), Example("A", "x", "e"))
+    }
+    assert len(digests) == 4
+    assert task((Example("A", "x", "d"),)).digest in digests
+    with_pairs = [Example("GAAAAC", np.array([[0, last]], dtype=np.int32), "p") for last in (4, 5)]
+    splits = [{"train": (item,), "validation": (item,), "test": (item,)} for item in with_pairs]
+    assert len({Task("toy", Shape.PAIR_MAP, split).digest for split in splits}) == 2
+
+
+def test_a_task_that_cannot_be_learned_is_refused() -> None:
+    with pytest.raises(InputError, match="toy: the test split is empty"):
+        task(())
+    with pytest.raises(InputError, match=r"'d' is of class 'z', which the train split does not have; allowed: x, y"):
+        task((Example("A", "z", "d"),))
