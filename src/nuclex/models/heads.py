@@ -30,7 +30,7 @@ class HeadConfig(Config, ABC):
         """The head for hidden vectors of ``width``, with PyTorch's random weights."""
 
 
-HEADS: Registry[HeadConfig] = Registry("heads", HeadConfig)
+HEADS: Registry[HeadConfig] = Registry("heads", HeadConfig)  # type: ignore[type-abstract]
 
 AnyHeadConfig = Annotated[SerializeAsAny[HeadConfig], BeforeValidator(HEADS.validator())]
 """The type of a config field that takes any registered head."""

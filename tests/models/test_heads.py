@@ -1,0 +1,122 @@
+"""Heads against literal references: the whole L × L × 2D map, PyTorch's own instance norm, sums by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nuclex.models import LanguageModel, Layout, RinalmoConfig
+from nuclex.models.heads import HEADS, AnsweringModel, ClassHead, ClassHeadConfig, PairHead, PairHeadConfig, build_head
+
+WIDTH = 12
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+def naive_pair_logits(head: PairHead, hidden_LD: Tensor) -> Tensor:
+    """RiNALMo's head as the facts describe it, word by word."""
+    length = len(hidden_LD)
+    rows = [[torch.cat([hidden_LD[i], hidden_LD[j]]) for j in range(length)] for i in range(length)]
+    concat_LL2D = torch.stack([torch.stack(row) for row in rows])
+    map_1CLL = head.projection(concat_LL2D).permute(2, 0, 1)[None]
+    channels = map_1CLL.shape[1]
+    for block in head.blocks:
+        assert isinstance(block.convolutions, nn.ModuleList)
+        layers: list[nn.Module] = []
+        for convolution in block.convolutions:
+            layers += [convolution, nn.InstanceNorm2d(channels), nn.ReLU()]
+        map_1CLL = nn.Sequential(*layers)(map_1CLL) + map_1CLL
+    score_LL = head.decoder(map_1CLL)[0, 0]
+    answer_LL = torch.zeros(length, length, dtype=hidden_LD.dtype)
+    for i in range(length):
+        for j in range(i + 1, length):
+            answer_LL[i, j] = answer_LL[j, i] = score_LL[i, j]
+    return answer_LL
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+def test_pair_head_is_the_literal_one(kernel: int) -> None:
+    head = PairHeadConfig(channels=6, blocks=2, kernel=kernel).build(WIDTH, 1).double()
+    hidden_LD = torch.randn(9, WIDTH, dtype=torch.float64, requires_grad=True)
+    expected_LL = naive_pair_logits(head, hidden_LD)
+    weight_LL = torch.randn(9, 9, dtype=torch.float64)
+    wanted = torch.autograd.grad((expected_LL * weight_LL).sum(), [hidden_LD, *head.parameters()])
+    found_LL = head(hidden_LD)
+    found = torch.autograd.grad((found_LL * weight_LL).sum(), [hidden_LD, *head.parameters()])
+    torch.testing.assert_close(found_LL, expected_LL, atol=1e-12, rtol=1e-10)
+    for left, right in zip(found, wanted, strict=True):
+        torch.testing.assert_close(left, right, atol=1e-10, rtol=1e-8)
+
+
+def test_pair_head_has_as_many_parameters_as_the_published_one() -> None:
+    head = PairHeadConfig().build(1280, 1)
+    linear_in = 2 * 1280 * 64 + 64
+    block = 64 * 64 + 64 * 64 * 9 + 64 * 64
+    conv_out = 64 * 9 + 1
+    assert sum(value.numel() for value in head.parameters()) == linear_in + 2 * block + conv_out == 254_593
+
+
+@pytest.mark.parametrize("length", [1, 2, 5])
+def test_pair_logits_are_symmetric_with_an_empty_diagonal(length: int) -> None:
+    logits_LL = PairHeadConfig(channels=4, blocks=1).build(WIDTH, 1)(torch.randn(length, WIDTH))
+    assert logits_LL.shape == (length, length)
+    assert torch.equal(logits_LL, logits_LL.T)
+    assert torch.equal(logits_LL.diagonal(), torch.zeros(length))
+
+
+def test_class_head_reads_the_start_token() -> None:
+    head = ClassHeadConfig(hidden=5).build(WIDTH, 3)
+    hidden_TD, layout = torch.randn(7, WIDTH), Layout.of([4, 3])
+    expected_NC = head.decoder(nn.functional.gelu(head.dense(hidden_TD[[0, 4]])))
+    torch.testing.assert_close(head(hidden_TD, layout), expected_NC)
+
+
+def test_mean_pooling_leaves_start_and_end_out() -> None:
+    head = ClassHeadConfig(pooling="mean", hidden=5).build(WIDTH, 3)
+    hidden_TD, layout = torch.randn(7, WIDTH), Layout.of([4, 3])
+    means_ND = torch.stack([(hidden_TD[1] + hidden_TD[2]) / 2, hidden_TD[5]])
+    expected_NC = head.decoder(nn.functional.gelu(head.dense(means_ND)))
+    torch.testing.assert_close(head(hidden_TD, layout), expected_NC)
+
+
+@pytest.mark.parametrize("config", [ClassHeadConfig(hidden=8), ClassHeadConfig(hidden=8, pooling="mean")])
+def test_a_class_does_not_depend_on_batch_mates(config: ClassHeadConfig) -> None:
+    network = RinalmoConfig(depth=2, width=WIDTH, heads=2).backbone()
+    model = AnsweringModel(
+        LanguageModel(network, vocabulary_size=22, pad_id=1, mask_id=4), build_head(config, WIDTH, 4, 1)
+    ).eval()
+    lengths = [5, 9, 9, 3]
+    pieces = [torch.randint(5, 9, (length,)) for length in lengths]
+    together_NC = model.class_logits(torch.cat(pieces), Layout.of(lengths))
+    alone_NC = torch.cat([model.class_logits(piece, Layout.of([len(piece)])) for piece in pieces])
+    torch.testing.assert_close(together_NC, alone_NC, atol=1e-5, rtol=1e-5)
+
+
+def test_pairs_are_of_nucleotides_without_start_and_end() -> None:
+    network = RinalmoConfig(depth=1, width=WIDTH, heads=2).backbone()
+    language_model = LanguageModel(network, vocabulary_size=22, pad_id=1, mask_id=4)
+    head = build_head(PairHeadConfig(channels=4, blocks=1), WIDTH, 1, 1)
+    model = AnsweringModel(language_model, head).eval()
+    tokens_T = torch.tensor([0, 5, 6, 7, 8, 5, 2])
+    hidden_TD = language_model.encode(tokens_T, Layout.of([7]))
+    assert torch.equal(model.pair_logits(tokens_T), head(hidden_TD[1:6]))
+
+
+def test_a_seed_makes_a_head_and_nothing_else_notices() -> None:
+    before = torch.get_rng_state()
+    heads = [build_head(ClassHeadConfig(hidden=8), WIDTH, 4, seed) for seed in (1, 1, 2)]
+    assert torch.equal(torch.get_rng_state(), before)
+    weights = [head.state_dict()["dense.weight"] for head in heads]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_heads_by_name() -> None:
+    assert HEADS.names() == ["class", "pair"]
+    assert isinstance(HEADS.parse({"kind": "class"}).build(WIDTH, 2), ClassHead)
+    with pytest.raises(ValueError, match="odd kernel"):
+        PairHeadConfig(kernel=2).build(WIDTH, 1)
