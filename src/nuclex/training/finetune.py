@@ -1,0 +1,252 @@
+"""Fine-tuning: a pre-trained model and a question become a run folder, measured once on the test split, with a control.
+
+The control is the same network with random weights, trained on the same batches for as long; without it nobody knows
+what pre-training gave. Whatever is chosen (weights, threshold) is chosen on validation.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from pydantic import Field, model_validator
+
+from nuclex.bundle import Bundle, Record, TaskPart, load, write_bundle
+from nuclex.bundle.fingerprint import parameter_hash
+from nuclex.bundle.weights import unshared
+from nuclex.core.artifact import atomic_file, write_json
+from nuclex.core.config import Config
+from nuclex.core.errors import InputError
+from nuclex.core.lock import owned
+from nuclex.core.progress import say
+from nuclex.core.provenance import provenance
+from nuclex.core.randomness import key
+from nuclex.models import AnyModelConfig, BackboneConfig, LanguageModel
+from nuclex.models.heads import (
+    AnsweringModel,
+    AnyHeadConfig,
+    ClassHeadConfig,
+    HeadConfig,
+    PairHeadConfig,
+    build_head,
+)
+from nuclex.tasks import SPLITS, AnyTaskConfig, Shape, Task
+from nuclex.tokenizers import Tokenizer, tokenizer_hash
+from nuclex.training.classes import ClassAnswers
+from nuclex.training.loop import Outcome, TrainingConfig, train
+from nuclex.training.pairs import DecodingConfig, PairAnswers
+from nuclex.training.pretrain import AnyTokenizerConfig
+from nuclex.training.results import compare, headline
+from nuclex.training.run import load_best, open_run
+from nuclex.training.supervised import Answers, BatchingConfig, Measured, Reading, SupervisedWork, Thaw, cut_batches
+
+HEAD_OF: dict[Shape, HeadConfig] = {Shape.CLASS: ClassHeadConfig(), Shape.PAIR_MAP: PairHeadConfig()}
+"""The head that answers each shape of question, unless another of its kind is asked for."""
+
+Arm = Literal["pretrained", "scratch"]
+
+
+class FinetuneConfig(Config):
+    """One fine-tuning run as one value; what ``recipes/finetune/*.toml`` hold."""
+
+    bundle: Path | None = Field(
+        default=None, description="a pre-trained bundle; else `model` and `tokenizer` from scratch"
+    )
+    model: AnyModelConfig | None = None
+    tokenizer: AnyTokenizerConfig | None = None
+    task: AnyTaskConfig
+    head: AnyHeadConfig | None = None
+    decoding: DecodingConfig | None = Field(default=None, description="pair maps only")
+    thaw: tuple[Thaw, ...] = Field(default=(), description="when blocks begin to learn; empty = all from the start")
+    batching: BatchingConfig = BatchingConfig()
+    training: TrainingConfig = TrainingConfig()
+    controls: bool = Field(default=True, description="train the same network from random weights beside it")
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        scratch = (self.model is not None, self.tokenizer is not None)
+        if self.bundle is None and not all(scratch):
+            raise ValueError("bundle: missing; give a pre-trained bundle, or model and tokenizer to begin from scratch")
+        if self.bundle is not None and any(scratch):
+            raise ValueError("bundle brings its own model and tokenizer; leave out the keys model and tokenizer")
+        if self.head is not None and self.head.kind != HEAD_OF[self.task.shape].kind:
+            wanted = HEAD_OF[self.task.shape].kind
+            raise ValueError(f"head.kind is {self.head.kind!r}; the task {self.task.kind!r} needs {wanted!r}")
+        if self.decoding is not None and self.task.shape is not Shape.PAIR_MAP:
+            raise ValueError(f"decoding: the task {self.task.kind!r} has no base pairs to decode")
+        return self
+
+    @property
+    def answering_head(self) -> HeadConfig:
+        """The head that was asked for, or the usual one of the shape."""
+        return self.head or HEAD_OF[self.task.shape]
+
+
+@dataclass(frozen=True, eq=False)
+class _Start:
+    """What a run begins from: the network and tokenizer, and the bundle they come from, if any."""
+
+    network: BackboneConfig
+    tokenizer: Tokenizer
+    bundle: Bundle | None
+
+    def model(self, arm: Arm, seed: int) -> LanguageModel:
+        """The pre-trained model itself, to be trained in place, or a new one with the random weights of ``seed``."""
+        if arm == "pretrained":
+            assert self.bundle is not None
+            return self.bundle.model
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(key(seed, "initialisation"))
+            return LanguageModel(
+                self.network,
+                vocabulary_size=len(self.tokenizer),
+                pad_id=self.tokenizer.pad_id,
+                mask_id=self.tokenizer.mask_id,
+            )
+
+
+def finetune(config: FinetuneConfig, out: str | Path, *, resume: bool = False, device: str = "cpu") -> dict[str, Any]:
+    """Fine-tune and measure; returns run, bundle, steps and metrics. ``resume`` continues a stopped run.
+
+    ``out`` holds the pre-trained run (its bundle has the weights that were best on validation), ``scratch/`` in it the
+    control, ``results.json`` the test scores side by side. Raises InputError (exit 2) where recipe, bundle and data
+    do not fit, StoppedError after a signal.
+    """
+    run, task, start = Path(out), config.task.read(), _start(config)
+    answers, readings = _answers(config, task, start)
+    arms: dict[Arm, Path] = {"scratch": run} if start.bundle is None else {"pretrained": run}
+    if start.bundle is not None and config.controls:
+        arms["scratch"] = run / "scratch"
+    open_run(run, config, resume=resume)
+    with owned(run):
+        facts = {"seed": config.seed, "threads": torch.get_num_threads(), "device": device}
+        write_json(run / "plan.json", _plan(config, task, start, readings))
+        write_json(run / "provenance.json", provenance(**facts))
+        done = {}
+        for arm, folder in arms.items():
+            say(f"fine-tuning: {arm}, {config.training.steps} steps")
+            done[arm] = _Run(config, task, start, answers, readings).go(arm, folder, device)
+        results = compare(task, answers, {arm: measured for arm, (_, measured) in done.items()})
+        runs = {
+            arm: {"validation": numbers, "settings": measured.settings} for arm, (numbers, measured) in done.items()
+        }
+        described = {"name": task.name, "shape": str(task.shape), "digest": task.digest, "counts": task.counts()}
+        whole = {"task": {**described, "notes": dict(task.notes)}, "runs": runs, **results}
+        with atomic_file(run / "results.json") as temporary:
+            write_json(temporary, whole)
+    metrics = headline(results, answers)
+    return {"run": str(run), "bundle": str(run / "bundle"), "steps": config.training.steps, "metrics": metrics}
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """One arm: train, take the best weights, measure, write the bundle."""
+
+    config: FinetuneConfig
+    task: Task
+    start: _Start
+    answers: Answers
+    readings: dict[str, Reading]
+
+    def go(self, arm: Arm, folder: Path, device: str) -> tuple[dict[str, Any], Measured]:
+        """The numbers on validation, and what was measured on the test split."""
+        config, task = self.config, self.task
+        folder.mkdir(parents=True, exist_ok=True)
+        outputs = len(task.classes) if task.shape is Shape.CLASS else 1
+        head = build_head(config.answering_head, self.start.network.width, outputs, key(config.seed, "head"))
+        model = AnsweringModel(self.start.model(arm, config.seed), head).to(device)
+        # Random weights learn nothing while frozen: the control is not held back by a schedule made for the other arm.
+        thaw = config.thaw if arm == "pretrained" else ()
+        work = SupervisedWork(self.answers, self.readings["train"].tokens_N, config.batching, thaw, config.seed)
+        outcome = train(model, work, config.training, folder, self._identity(arm, model))
+        numbers = load_best(folder, model)
+        model.eval()
+        measured = self.answers.measure(model)
+        with atomic_file(folder / "test.jsonl") as temporary:
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in measured.rows), encoding="utf-8")
+        self._write_bundle(folder / "bundle", model, (numbers, measured, outcome))
+        return {**numbers, "seconds": outcome.place.seconds, "tokens": outcome.place.tokens}, measured
+
+    def _identity(self, arm: Arm, model: AnsweringModel) -> dict[str, Any]:
+        return {
+            "config": self.config.digest(),
+            "task": self.task.digest,
+            "tokenizer": tokenizer_hash(self.start.tokenizer),
+            "start": parameter_hash(unshared(model)),
+            "arm": arm,
+            "seed": self.config.seed,
+        }
+
+    def _write_bundle(
+        self, folder: Path, model: AnsweringModel, done: tuple[dict[str, float], Measured, Outcome]
+    ) -> None:
+        numbers, measured, outcome = done
+        config, origin = self.config, self.start.bundle
+        part = TaskPart(
+            {
+                "name": self.task.name,
+                "shape": str(self.task.shape),
+                "classes": list(self.task.classes),
+                "head": config.answering_head.to_data(),
+                "settings": measured.settings,
+                "digest": self.task.digest,
+            },
+            dict(unshared(model.head)),
+        )
+        means = {name: float(np.mean(values)) for name, values in measured.scores.items()}
+        simulated = ("It was fine-tuned on simulated sequences.",) if self.task.notes.get("simulated") else ()
+        record = Record(
+            recipe=config.to_data(),
+            provenance=provenance(seed=config.seed, steps=outcome.place.step, best_step=outcome.place.best_step),
+            metrics={**numbers, **{f"test_{name}": value for name, value in means.items()}},
+            corpus=origin.record.corpus if origin is not None else None,
+            name=f"{origin.record.name if origin is not None else self.start.network.kind} for {self.task.name}",
+            licence=origin.record.licence if origin is not None else None,
+            notes=((*origin.record.notes, *simulated) if origin is not None else simulated),
+        )
+        write_bundle(folder, model.model.cpu(), self.start.tokenizer, record, task=part, replace=True)
+
+
+def _start(config: FinetuneConfig) -> _Start:
+    if config.bundle is not None:
+        bundle = load(config.bundle)
+        return _Start(bundle.model.config, bundle.tokenizer, bundle)
+    assert config.model is not None
+    assert config.tokenizer is not None
+    return _Start(config.model.backbone(), config.tokenizer.build(), None)
+
+
+def _answers(config: FinetuneConfig, task: Task, start: _Start) -> tuple[Answers, dict[str, Reading]]:
+    readings: dict[str, Reading] = {}
+    for split in SPLITS:
+        try:
+            readings[split] = Reading.of(task.examples(split), start.tokenizer, start.network.longest)
+        except InputError as error:
+            raise InputError(f"{task.name}, {split} split: {error}") from None
+    if task.shape is Shape.CLASS:
+        return ClassAnswers(task, readings, config.batching.micro_tokens), readings
+    return PairAnswers(task, readings, config.decoding or DecodingConfig()), readings
+
+
+def _plan(config: FinetuneConfig, task: Task, start: _Start, readings: dict[str, Reading]) -> dict[str, Any]:
+    """What follows from the recipe and its data, as plain data."""
+    with torch.device("meta"):
+        model = LanguageModel(start.network, vocabulary_size=len(start.tokenizer), pad_id=0, mask_id=0)
+        outputs = len(task.classes) if task.shape is Shape.CLASS else 1
+        head = config.answering_head.build(start.network.width, outputs)
+    tokens_N = readings["train"].tokens_N
+    an_epoch = len(cut_batches(np.arange(len(tokens_N)), tokens_N, config.batching))
+    return {
+        "parameters": sum(value.numel() for value in model.parameters()),
+        "head_parameters": sum(value.numel() for value in head.parameters()),
+        "examples": task.counts(),
+        "train_tokens": int(tokens_N.sum()),
+        "longest_tokens": max(int(reading.tokens_N.max()) for reading in readings.values()),
+        "steps": config.training.steps,
+        "epochs": round(config.training.steps / an_epoch, 2),
+    }

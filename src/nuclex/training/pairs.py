@@ -1,0 +1,200 @@
+"""Learning base pairs: RiNALMo's loss, decoding and threshold (doi:10.1038/s41467-025-60872-5), scored strictly too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from torch import Tensor
+from torch.nn import functional as F
+
+from nuclex.bio.folding import greedy_pairs
+from nuclex.bio.secondary_structure import Pairs, to_dot_bracket
+from nuclex.core.config import Config
+from nuclex.core.errors import InputError
+from nuclex.metrics import PairScore, mean_score, score_pairs
+from nuclex.models.heads import AnsweringModel
+from nuclex.tasks import Example, Task
+from nuclex.training.supervised import TIE, Answers, Measured, Reading
+
+
+class DecodingConfig(Config):
+    """How pair probabilities become one structure, and which thresholds are tried on validation (RiNALMo's grid)."""
+
+    lowest: float = Field(default=0.01, ge=0, le=1)
+    highest: float = Field(default=0.29, ge=0, le=1)
+    step: float = Field(default=0.01, gt=0, le=1)
+    tune: Literal["strict", "relaxed"] = Field(default="strict", description="the F1 that the threshold maximises")
+    min_loop: int = Field(default=3, ge=0, description="fewest nucleotides between the two of a pair")
+    canonical: bool = Field(default=True, description="A-U, G-C and G-U only")
+
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        if self.lowest > self.highest:
+            raise ValueError(f"lowest {self.lowest} is above highest {self.highest}")
+        return self
+
+    @property
+    def thresholds(self) -> list[float]:
+        """All thresholds, ascending.
+
+        >>> DecodingConfig(lowest=0.1, highest=0.3, step=0.1).thresholds
+        [0.1, 0.2, 0.3]
+        """
+        count = int(np.floor((self.highest - self.lowest) / self.step + 1e-9)) + 1
+        return [round(self.lowest + number * self.step, 10) for number in range(count)]
+
+    def pairs(self, probability_LL: NDArray[np.floating], sequence: str, threshold: float) -> Pairs:
+        """The structure (P, 2) at a threshold."""
+        return greedy_pairs(
+            probability_LL, sequence, threshold=threshold, min_loop=self.min_loop, canonical=self.canonical
+        )
+
+
+class PairAnswers(Answers):
+    """One structure a sequence."""
+
+    def __init__(self, task: Task, readings: dict[str, Reading], decoding: DecodingConfig) -> None:
+        self.task, self.readings, self.decoding = task, readings, decoding
+        for split, reading in readings.items():
+            check_one_token_a_nucleotide(reading, f"{task.name}, {split} split")
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """F1 of exact pairs, then with one position of slack."""
+        return ("strict_f1", "relaxed_f1")
+
+    def micros(self, index_N: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """One structure at a time: maps of unequal size do not share a pass."""
+        return [index_N[place : place + 1] for place in range(len(index_N))]
+
+    def loss(self, model: AnsweringModel, index_N: NDArray[np.int64]) -> Tensor:
+        """Sum over structures of the mean binary cross entropy of the pairs i < j.
+
+        The mean within a structure makes a long RNA count as much as a short one, as its metric does.
+        """
+        reading = self.readings["train"]
+        device = next(model.parameters()).device
+        losses = []
+        for index in index_N.tolist():
+            logits_LL = model.pair_logits(reading.tokens_of(index, device)).float()
+            losses.append(pair_loss(logits_LL, reading.examples[index].pairs))
+        return torch.stack(losses).sum()
+
+    def validate(self, model: AnsweringModel) -> dict[str, float]:
+        """Loss, and F1 at the best threshold; the score is that F1, ties going to the lower loss."""
+        losses, scores = [], []
+        reading = self.readings["validation"]
+        for example, logits_LL in pair_logits(model, reading):
+            losses.append(float(pair_loss(logits_LL, example.pairs)))
+            scores.append(self._at_all_thresholds(example, _probability(logits_LL)))
+        threshold, best = self._best(scores)
+        loss = float(np.mean(losses))
+        chosen = best.strict.f1 if self.decoding.tune == "strict" else best.relaxed.f1
+        return {
+            "validation_loss": loss,
+            "validation_f1": best.strict.f1,
+            "validation_relaxed_f1": best.relaxed.f1,
+            "threshold": threshold,
+            "score": chosen - TIE * loss,
+        }
+
+    def measure(self, model: AnsweringModel) -> Measured:
+        """Tune the threshold on validation, then fold every test sequence with it."""
+        numbers = self.validate(model)
+        threshold = numbers["threshold"]
+        rows, scores = [], []
+        for example, logits_LL in pair_logits(model, self.readings["test"]):
+            pairs = self.decoding.pairs(_probability(logits_LL), example.sequence, threshold)
+            score = score_pairs(pairs, example.pairs, len(example.sequence))
+            scores.append(score)
+            rows.append(
+                {
+                    "id": example.id,
+                    "group": example.group,
+                    "sequence": example.sequence,
+                    "truth": example.pairs.tolist(),
+                    "predicted": pairs.tolist(),
+                    "dot_bracket": to_dot_bracket(pairs, len(example.sequence)),
+                    "strict_f1": score.strict.f1,
+                }
+            )
+        columns = {
+            f"{kind}_{name}": np.array([float(_part(score, kind, name)) for score in scores])
+            for kind in ("strict", "relaxed")
+            for name in ("f1", "precision", "recall")
+        }
+        return Measured(rows, columns, {"threshold": threshold, "decoding": self.decoding.to_data()})
+
+    def pooled(self, measured: Measured, which_N: NDArray[np.int64], clusters_N: NDArray[np.int64]) -> dict[str, Any]:
+        """How many base pairs there are and how many were predicted."""
+        rows = [measured.rows[row] for row in which_N.tolist()]
+        return {"pairs": {name: sum(len(row[name]) for row in rows) for name in ("truth", "predicted")}}
+
+    def _at_all_thresholds(self, example: Example, probability_LL: NDArray[np.float64]) -> list[PairScore]:
+        """The score at every threshold: a higher one gives those pairs of the lowest one that are more probable."""
+        pairs_P2 = self.decoding.pairs(probability_LL, example.sequence, self.decoding.lowest)
+        probability_P = probability_LL[pairs_P2[:, 0], pairs_P2[:, 1]]
+        length = len(example.sequence)
+        return [
+            score_pairs(pairs_P2[probability_P > threshold], example.pairs, length)
+            for threshold in self.decoding.thresholds
+        ]
+
+    def _best(self, scores: Sequence[list[PairScore]]) -> tuple[float, PairScore]:
+        means = [mean_score(column) for column in zip(*scores, strict=True)]
+        values = [float(_part(mean, self.decoding.tune, "f1")) for mean in means]
+        place = int(np.argmax(values))
+        return self.decoding.thresholds[place], means[place]
+
+
+def pair_loss(logits_LL: Tensor, pairs_P2: Pairs) -> Tensor:
+    """Mean over all i < j of the binary cross entropy of one structure, in nats; 0 for a single nucleotide."""
+    length = len(logits_LL)
+    target_LL = torch.zeros_like(logits_LL)
+    where_2P = torch.from_numpy(pairs_P2.astype(np.int64)).T.to(logits_LL.device)
+    target_LL[where_2P[0], where_2P[1]] = 1
+    upper_2K = torch.triu_indices(length, length, 1, device=logits_LL.device)
+    total = F.binary_cross_entropy_with_logits(
+        logits_LL[upper_2K[0], upper_2K[1]], target_LL[upper_2K[0], upper_2K[1]], reduction="sum"
+    )
+    return total / max(upper_2K.shape[1], 1)
+
+
+def pair_logits(model: AnsweringModel, reading: Reading) -> Iterator[tuple[Example, Tensor]]:
+    """Every sequence with the (L, L) float32 scores of its pairs, one at a time; nothing is kept."""
+    device = next(model.parameters()).device
+    model.eval()
+    for index, example in enumerate(reading.examples):
+        with torch.no_grad():
+            logits_LL = model.pair_logits(reading.tokens_of(index, device)).float()
+        yield example, logits_LL
+
+
+def pair_probabilities(model: AnsweringModel, reading: Reading) -> Iterator[tuple[Example, NDArray[np.float64]]]:
+    """Every sequence with the (L, L) probabilities of its pairs, one at a time."""
+    for example, logits_LL in pair_logits(model, reading):
+        yield example, _probability(logits_LL)
+
+
+def check_one_token_a_nucleotide(reading: Reading, where: str) -> None:
+    """InputError where a tokenizer joins nucleotides: pairs are between nucleotides."""
+    for example, tokens in zip(reading.examples, reading.table.lengths_N.tolist(), strict=True):
+        if tokens != len(example.sequence):
+            raise InputError(
+                f"{where}: {example.id!r} has {len(example.sequence)} nucleotides but {tokens} tokens; "
+                "base pairs need a tokenizer with one token a nucleotide"
+            )
+
+
+def _probability(logits_LL: Tensor) -> NDArray[np.float64]:
+    return logits_LL.double().sigmoid().cpu().numpy()
+
+
+def _part(score: PairScore, kind: str, name: str) -> float:
+    match = score.strict if kind == "strict" else score.relaxed
+    return {"f1": match.f1, "precision": match.precision, "recall": match.recall}[name]

@@ -1,0 +1,94 @@
+"""What fine-tuning found: test scores with intervals, with and without what was seen before, beside the control.
+
+The unit of every interval and test is a distinct sequence: equal test sequences under several names are one unit.
+Relatives are not independent of each other either; ``groups`` says from how many families the sequences are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from math import isfinite
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nuclex.metrics import bootstrap, paired_difference
+from nuclex.tasks import Task
+from nuclex.training.supervised import Answers, Measured
+
+UNIT = "95 % bootstrap over distinct test sequences; one training seed, so the spread between seeds is not in it"
+
+
+def compare(task: Task, answers: Answers, arms: dict[str, Measured]) -> dict[str, Any]:
+    """Scores of every arm on all test sequences and on those not seen in training, and their paired differences.
+
+    ``arms`` are the pre-trained run and its scratch control, or the one there is. Plain data: subset → arm → metric.
+    """
+    subsets = {"all": np.arange(len(task.seen))}
+    if task.seen.any() and not task.seen.all():
+        subsets["unseen"] = np.flatnonzero(~task.seen)
+    _, cluster_N = np.unique([example.letters for example in task.examples("test")], return_inverse=True)
+    group_N = np.array([example.group or "" for example in task.examples("test")])
+    test: dict[str, Any] = {}
+    for subset, which_N in subsets.items():
+        clusters_N = cluster_N[which_N]
+        found: dict[str, Any] = {"n": len(which_N), "distinct": len(np.unique(clusters_N))}
+        found["groups"] = sorted({str(name) for name in group_N[which_N] if name})
+        for arm, measured in arms.items():
+            found[arm] = _summary(answers, measured, which_N, clusters_N)
+        if len(arms) == 2:
+            found["difference"] = _difference(answers, list(arms.values()), which_N, clusters_N)
+        test[subset] = found
+    return plain({"unit": UNIT, "test": test})
+
+
+def headline(results: dict[str, Any], answers: Answers) -> dict[str, Any]:
+    """The few numbers to quote: the first compared score of every arm with its interval, and the difference."""
+    name = answers.compared[0]
+    quoted: dict[str, Any] = {}
+    for subset, found in results["test"].items():
+        prefix = "" if subset == "all" else f"{subset}_"
+        quoted[f"{prefix}n"] = found["n"]
+        for arm in ("pretrained", "scratch"):
+            if arm in found:
+                quoted |= _interval(f"{prefix}{arm}_{name}", found[arm][name])
+        if "difference" in found:
+            difference = found["difference"][name]
+            quoted |= _interval(f"{prefix}difference", difference["difference"])
+            quoted[f"{prefix}p_value"] = difference["p_value"]
+    return quoted
+
+
+def plain(value: Any) -> Any:
+    """The same as JSON can hold it: a number that is not finite becomes None."""
+    if isinstance(value, dict):
+        return {str(name): plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def _summary(
+    answers: Answers, measured: Measured, which_N: NDArray[np.int64], clusters_N: NDArray[np.int64]
+) -> dict[str, Any]:
+    means = {
+        name: asdict(bootstrap(values_N[which_N], clusters=clusters_N)) for name, values_N in measured.scores.items()
+    }
+    return {**means, **answers.pooled(measured, which_N, clusters_N)}
+
+
+def _difference(
+    answers: Answers, arms: list[Measured], which_N: NDArray[np.int64], clusters_N: NDArray[np.int64]
+) -> dict[str, Any]:
+    a, b = arms
+    return {
+        name: asdict(paired_difference(a.scores[name][which_N], b.scores[name][which_N], clusters=clusters_N))
+        for name in answers.compared
+    }
+
+
+def _interval(name: str, interval: dict[str, Any]) -> dict[str, Any]:
+    return {name: interval["value"], f"{name}_low": interval["low"], f"{name}_high": interval["high"]}

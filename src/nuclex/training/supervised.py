@@ -1,0 +1,241 @@
+"""Learning from answers: the batches of a fine-tuning run, what is frozen when, and a shape's way of being learned.
+
+What differs between shapes (loss, validation numbers, test scores) is an ``Answers``; everything else is here once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from nuclex.bundle import Bundle
+from nuclex.bundle.weights import restore
+from nuclex.core.config import Config
+from nuclex.core.errors import CorruptError, InputError
+from nuclex.core.randomness import key, permutation
+from nuclex.data.pack import PackedBatch, pack
+from nuclex.data.sample import budget_cuts, windows
+from nuclex.data.tokens import TokenTable, tokenize
+from nuclex.models.heads import HEADS, AnsweringModel, build_head
+from nuclex.tasks import Example, Shape
+from nuclex.tokenizers import Tokenizer
+from nuclex.training.loop import Work
+
+TIE = 1e-6
+"""How much a nat of validation loss counts beside the metric: it only decides between models of equal metric."""
+
+
+class BatchingConfig(Config):
+    """How many sequences one optimizer step sees: as many as both limits allow, at least one."""
+
+    examples: int = Field(default=32, ge=1, description="sequences in one step")
+    tokens: int | None = Field(default=None, ge=1, description="tokens in one step; None = no limit")
+    micro_tokens: int = Field(default=16_384, ge=1, description="tokens in one forward pass, where sequences share one")
+
+
+class Thaw(Config):
+    """From update ``step`` (0-based) on, the ``blocks`` topmost blocks of the network and its last norm learn."""
+
+    step: int = Field(ge=0)
+    blocks: int | Literal["all"] = Field(description='blocks from the top; "all" = embedding too; 0 = the head alone')
+
+    @model_validator(mode="after")
+    def _positive(self) -> Self:
+        if isinstance(self.blocks, int) and self.blocks < 0:
+            raise ValueError(f"blocks is {self.blocks}; 0 or more, or 'all', is needed")
+        return self
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Sequences as a model reads them: whole, with start and end tokens."""
+
+    examples: tuple[Example, ...]
+    table: TokenTable
+    tokenizer: Tokenizer
+
+    @classmethod
+    def of(cls, examples: Sequence[Example], tokenizer: Tokenizer, longest: int | None) -> Reading:
+        """Tokenize; InputError names the example that is refused, or that has more than ``longest`` tokens."""
+        name = ""
+
+        def sequences() -> Iterator[str]:
+            nonlocal name
+            for example in examples:
+                name = example.id
+                yield example.sequence
+
+        try:
+            reading = cls(tuple(examples), tokenize(sequences(), tokenizer), tokenizer)
+        except InputError as error:
+            raise InputError(f"{name!r}: {error}") from None
+        if longest is not None and reading.tokens_N.max() > longest:
+            worst = int(reading.tokens_N.argmax())
+            found = f"{examples[worst].id!r} has {reading.tokens_N[worst]} tokens with start and end"
+            raise InputError(f"{found}; this model reads at most {longest}; leave longer ones out")
+        return reading
+
+    @property
+    def tokens_N(self) -> NDArray[np.int64]:
+        """Tokens of each sequence, start and end included."""
+        return self.table.lengths_N + 2
+
+    def batch(self, index_N: NDArray[np.int64]) -> PackedBatch:
+        """These sequences end to end."""
+        return pack(self.table, windows(self.table, int(self.tokens_N.max()), index_N), self.tokenizer)
+
+    def tokens_of(self, index: int, device: torch.device) -> Tensor:
+        """Token ids (T,) of one sequence."""
+        return torch.from_numpy(self.batch(np.array([index])).tokens_T).to(device)
+
+    def packs(self, index_N: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
+        """The sequences in order of length, cut into runs of at most ``budget`` tokens."""
+        ordered_N = index_N[np.argsort(self.tokens_N[index_N], kind="stable")]
+        cuts = budget_cuts(self.tokens_N[ordered_N], budget)
+        return [ordered_N[first:last] for first, last in pairwise(cuts)]
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What one model did on the N test sequences, in their order.
+
+    ``rows`` say it in plain data, one a sequence; ``scores`` are per-sequence numbers (N,) whose means are reported,
+    and by which two models are compared; ``settings`` were chosen on validation (such as a threshold).
+    """
+
+    rows: list[dict[str, Any]]
+    scores: dict[str, NDArray[np.float64]]
+    settings: dict[str, Any]
+
+
+class Answers(ABC):
+    """How one shape of question is learned and measured."""
+
+    @property
+    @abstractmethod
+    def compared(self) -> tuple[str, ...]:
+        """The ``scores`` by which models are compared, the one to quote first."""
+
+    @abstractmethod
+    def micros(self, index_N: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """These train examples as forward passes."""
+
+    @abstractmethod
+    def loss(self, model: AnsweringModel, index_N: NDArray[np.int64]) -> Tensor:
+        """The sum of the losses of these train examples, each counting as one target."""
+
+    @abstractmethod
+    def validate(self, model: AnsweringModel) -> dict[str, float]:
+        """Validation numbers, the higher ``score`` the better the model."""
+
+    @abstractmethod
+    def measure(self, model: AnsweringModel) -> Measured:
+        """Choose what is to be chosen on validation, then answer the test split once."""
+
+    @abstractmethod
+    def pooled(self, measured: Measured, which_N: NDArray[np.int64], clusters_N: NDArray[np.int64]) -> dict[str, Any]:
+        """Metrics of these test sequences that are no mean of ``scores``, as plain data."""
+
+
+class SupervisedWork(Work[NDArray[np.int64]]):
+    """Fine-tuning for the training loop; a micro-batch is the numbers of some train examples."""
+
+    def __init__(
+        self, answers: Answers, tokens_N: NDArray[np.int64], batching: BatchingConfig, thaw: Sequence[Thaw], seed: int
+    ) -> None:
+        self.answers, self.tokens_N, self.batching, self.seed = answers, tokens_N, batching, seed
+        self.thaw = sorted(thaw, key=lambda item: item.step)
+        self._epoch = lru_cache(maxsize=2)(self._plan)
+
+    def _plan(self, epoch: int) -> list[NDArray[np.int64]]:
+        order_N = permutation(key(self.seed, epoch, "order"), len(self.tokens_N))
+        return cut_batches(order_N, self.tokens_N[order_N], self.batching)
+
+    def batches(self, epoch: int) -> int:
+        """Optimizer updates in this epoch."""
+        return len(self._epoch(epoch))
+
+    def micro_batches(self, epoch: int, batch: int, rank: int, world: int) -> Sequence[NDArray[np.int64]]:
+        """The forward passes of one device."""
+        return self.answers.micros(self._epoch(epoch)[batch])[rank::world]
+
+    def targets(self, micro: NDArray[np.int64]) -> int:
+        """Examples: a class is one target, and so is a whole pair map."""
+        return len(micro)
+
+    def tokens(self, micro: NDArray[np.int64]) -> int:
+        """Packed tokens, special ones included."""
+        return int(self.tokens_N[micro].sum())
+
+    def loss(self, model: nn.Module, micro: NDArray[np.int64]) -> Tensor:
+        """The sum of the examples' losses."""
+        assert isinstance(model, AnsweringModel)
+        return self.answers.loss(model, micro)
+
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """Validation numbers of the shape."""
+        assert isinstance(model, AnsweringModel)
+        return self.answers.validate(model)
+
+    def prepare(self, model: nn.Module, step: int) -> list[nn.Parameter] | None:
+        """Freeze what does not learn now: a function of the step alone, so that a resumed run does the same."""
+        assert isinstance(model, AnsweringModel)
+        learning = {id(parameter) for parameter in learning_parameters(model, self.thaw, step)}
+        for parameter in model.parameters():
+            parameter.requires_grad_(id(parameter) in learning)
+        return None
+
+
+def cut_batches(
+    order_N: NDArray[np.int64], tokens_N: NDArray[np.int64], batching: BatchingConfig
+) -> list[NDArray[np.int64]]:
+    """Cut an order of examples into batches within both limits; ``tokens_N`` are the examples' tokens in that order."""
+    batches: list[list[int]] = [[]]
+    tokens = 0
+    for index, length in zip(order_N.tolist(), tokens_N.tolist(), strict=True):
+        over = batching.tokens is not None and tokens + length > batching.tokens
+        if batches[-1] and (over or len(batches[-1]) == batching.examples):
+            batches.append([])
+            tokens = 0
+        batches[-1].append(index)
+        tokens += length
+    return [np.asarray(batch, dtype=np.int64) for batch in batches]
+
+
+def learning_parameters(model: AnsweringModel, thaw: Sequence[Thaw], step: int) -> list[nn.Parameter]:
+    """The parameters that learn in update ``step``: all where nothing is said about thawing, and always the head's."""
+    blocks: int | Literal["all"] = 0 if thaw else "all"
+    for item in thaw:
+        if item.step <= step:
+            blocks = item.blocks
+    if blocks == "all":
+        return list(model.parameters())
+    parts: list[nn.Module] = [model.head]
+    if blocks:
+        parts += [model.model.norm, *list(model.model.blocks)[-blocks:]]
+    return [parameter for part in parts for parameter in part.parameters()]
+
+
+def answering_model(bundle: Bundle) -> AnsweringModel:
+    """The language model of a fine-tuned bundle with its head, in evaluation mode; InputError if it has no head."""
+    if bundle.task is None:
+        raise InputError(f"{bundle.path}: was not fine-tuned; give a bundle made by `nuclex finetune`")
+    config = bundle.task.config
+    try:
+        head_config, shape, classes = HEADS.parse(config["head"]), Shape(config["shape"]), list(config["classes"])
+    except (KeyError, ValueError, TypeError):
+        raise CorruptError(f"{bundle.path}: the description of its head is not readable") from None
+    outputs = len(classes) if shape is Shape.CLASS else 1
+    head = build_head(head_config, bundle.model.config.width, outputs, 0)
+    restore(head, bundle.task.weights, bundle.path)
+    return AnsweringModel(bundle.model, head.to(next(bundle.model.parameters()).device)).eval()

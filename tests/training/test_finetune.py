@@ -1,0 +1,259 @@
+"""Fine-tuning as a whole: it learns, it stops and goes on bit for bit, and what it writes is what it measured."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from nuclex.bundle import Record, load, write_bundle
+from nuclex.core.config import load_config
+from nuclex.core.errors import InputError
+from nuclex.metrics import precision_recall_f1
+from nuclex.models import LanguageModel, RinalmoConfig
+from nuclex.models.heads import AnsweringModel
+from nuclex.tokenizers import NucleotideConfig
+from nuclex.training.finetune import FinetuneConfig, finetune
+from nuclex.training.pairs import PairAnswers
+from nuclex.training.supervised import answering_model
+from nuclex.training.tracking import read_metrics
+
+RECIPES = Path(__file__).resolve().parents[2] / "recipes" / "finetune"
+STRUCTURE: dict[str, Any] = {
+    "task": {"kind": "simulated-structure", "simulation": {"families": 4, "members": 5}, "max_length": 110},
+    "head": {"kind": "pair", "channels": 4, "blocks": 1},
+    "batching": {"examples": 2},
+    "training": {"steps": 6, "evaluate_every": 2, "checkpoint_every": 2, "schedule": {"rate": 3e-3}},
+    "thaw": [{"step": 0, "blocks": 0}, {"step": 2, "blocks": 1}, {"step": 4, "blocks": "all"}],
+    "seed": 5,
+}
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model with dropout, as pre-training would leave it."""
+    tokenizer = NucleotideConfig().build()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = LanguageModel(
+            RinalmoConfig(depth=2, width=16, heads=2).backbone(),
+            vocabulary_size=len(tokenizer),
+            pad_id=tokenizer.pad_id,
+            mask_id=tokenizer.mask_id,
+        )
+    path = tmp_path_factory.mktemp("pretrained") / "bundle"
+    write_bundle(path, model, tokenizer, Record({}, {}, {}, {"name": "corpus"}, "tiny", "apache-2.0"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A structure run that nothing interrupted, with its control."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    finetune(structure(bundle), run)
+    return run
+
+
+def structure(bundle: Path, **changes: Any) -> FinetuneConfig:
+    found: FinetuneConfig = load_config(FinetuneConfig, None, {**STRUCTURE, "bundle": str(bundle), **changes})
+    return found
+
+
+def state(run: Path) -> dict[str, Tensor]:
+    """Weights and optimizer at the end of a run."""
+    return load_file(run / "checkpoints" / "step-00000006" / "state.safetensors")
+
+
+def test_a_run_leaves_what_the_design_says(whole: Path) -> None:
+    names = {path.name for path in whole.iterdir()}
+    kept = {"config.json", "plan.json", "provenance.json", "metrics.jsonl", "checkpoints", "bundle", "results.json"}
+    assert names == {*kept, "test.jsonl", "scratch"}
+    assert {"metrics.jsonl", "checkpoints", "bundle", "test.jsonl"} <= {p.name for p in (whole / "scratch").iterdir()}
+    results = json.loads((whole / "results.json").read_text())
+    found = results["test"]["all"]
+    rows = [json.loads(line) for line in (whole / "test.jsonl").read_text().splitlines()]
+    assert found["n"] == len(rows) == results["task"]["counts"]["test"]
+    assert found["pretrained"]["strict_f1"]["value"] == pytest.approx(np.mean([row["strict_f1"] for row in rows]))
+    gap = found["pretrained"]["strict_f1"]["value"] - found["scratch"]["strict_f1"]["value"]
+    assert found["difference"]["strict_f1"]["difference"]["value"] == pytest.approx(gap)
+    plan = json.loads((whole / "plan.json").read_text())
+    assert plan["parameters"] == sum(value.numel() for value in load(whole / "bundle").model.parameters())
+
+
+def test_the_best_step_on_validation_is_the_one_measured(whole: Path) -> None:
+    looked = {record["step"]: record["score"] for record in read_metrics(whole) if "score" in record}
+    assert sorted(looked) == [2, 4, 6]
+    results = json.loads((whole / "results.json").read_text())["runs"]["pretrained"]
+    assert looked[results["validation"]["step"]] == max(looked.values())
+    task = load(whole / "bundle").task
+    assert task is not None
+    assert task.config["settings"] == results["settings"]
+    assert task.config["settings"]["threshold"] == results["validation"]["threshold"]
+
+
+def test_frozen_parts_stay_and_the_control_is_never_frozen(bundle: Path, tmp_path: Path) -> None:
+    config = structure(bundle, thaw=[{"step": 0, "blocks": 1}])
+    finetune(config, tmp_path / "run")
+    before = load(bundle).model.state_dict()
+    tuned = {
+        name.removeprefix("model.model."): value
+        for name, value in state(tmp_path / "run").items()
+        if name.startswith("model.model.")
+    }
+    moved = {name for name, value in tuned.items() if not torch.equal(value, before[name])}
+    assert moved
+    assert all(name.startswith(("blocks.1.", "norm.")) for name in moved)
+    control = state(tmp_path / "run" / "scratch")
+    assert "optimizer.model.blocks.0.attention_norm.weight.exp_avg" in control
+    assert "optimizer.model.blocks.0.attention_norm.weight.exp_avg" not in state(tmp_path / "run")
+    assert "optimizer.head.projection.weight.exp_avg" in state(tmp_path / "run")
+
+
+@pytest.mark.parametrize("losses", [7, 17])
+def test_stopped_and_resumed_is_bit_for_bit_the_same(
+    bundle: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, losses: int
+) -> None:
+    """6 steps of 2 structures an arm: the power fails after 7 losses in the first arm, after 17 in the control."""
+    loss, calls = PairAnswers.loss, [0]
+
+    def failing(self: PairAnswers, model: AnsweringModel, index_N: Any) -> Tensor:
+        calls[0] += 1
+        if calls[0] > losses:
+            raise MemoryError("the power failed")
+        return loss(self, model, index_N)
+
+    run = tmp_path / "run"
+    monkeypatch.setattr(PairAnswers, "loss", failing)
+    with pytest.raises(MemoryError):
+        finetune(structure(bundle), run)
+    monkeypatch.setattr(PairAnswers, "loss", loss)
+    assert not (run / "results.json").exists()
+    with pytest.raises(InputError, match="holds a run already; continue it with --resume"):
+        finetune(structure(bundle), run)
+    torch.manual_seed(123)  # what happened to be drawn before must not matter
+    finetune(structure(bundle), run, resume=True)
+    for arm in (".", "scratch"):
+        wanted, found = state(whole / arm), state(run / arm)
+        assert wanted.keys() == found.keys()
+        assert all(torch.equal(wanted[name], found[name]) for name in wanted), arm
+        names = ("bundle/model.safetensors", "test.jsonl")
+        assert all((whole / arm / name).read_bytes() == (run / arm / name).read_bytes() for name in names)
+    results = [json.loads((path / "results.json").read_text())["test"] for path in (whole, run)]
+    assert results[0] == results[1]
+
+
+def test_a_finished_run_resumes_to_the_same_answer(bundle: Path, whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path / "run")
+    again = finetune(structure(bundle), tmp_path / "run", resume=True)
+    results = json.loads((whole / "results.json").read_text())["test"]["all"]
+    assert again["steps"] == 6
+    assert again["metrics"]["pretrained_strict_f1"] == results["pretrained"]["strict_f1"]["value"]
+    with pytest.raises(InputError, match="is not the config given now"):
+        finetune(structure(bundle, seed=6), tmp_path / "run", resume=True)
+
+
+def toy_fasta(path: Path, count: int) -> Path:
+    """Two classes that differ in composition, and one that differs only in order."""
+    random = np.random.default_rng(0)
+    with path.open("w") as handle:
+        for number in range(count):
+            name = ("at", "gc")[number % 2]
+            weights = [0.35, 0.15, 0.15, 0.35] if name == "at" else [0.15, 0.35, 0.35, 0.15]
+            sequence = "".join(random.choice(list("ACGT"), int(random.integers(15, 40)), p=weights))
+            handle.write(f">s{number} {name}\n{sequence}\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def classes(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on two easy classes, without a control."""
+    folder = tmp_path_factory.mktemp("classes")
+    keys = {
+        "bundle": str(bundle),
+        "task": {"kind": "fasta-class", "train": str(toy_fasta(folder / "all.fa", 240))},
+        "head": {"kind": "class", "pooling": "mean", "hidden": 16},
+        "batching": {"examples": 16, "micro_tokens": 200},
+        "training": {"steps": 60, "evaluate_every": 20, "checkpoint_every": 60, "schedule": {"rate": 3e-3}},
+        "controls": False,
+    }
+    finetune(load_config(FinetuneConfig, None, keys), folder / "run")
+    return folder / "run"
+
+
+def test_classes_are_learned(classes: Path) -> None:
+    results = json.loads((classes / "results.json").read_text())
+    found = results["test"]["all"]["pretrained"]
+    assert found["accuracy"]["low"] > 0.6  # chance is 0.5
+    rows = [json.loads(line) for line in (classes / "test.jsonl").read_text().splitlines()]
+    truth, guess = ([row[name] for row in rows] for name in ("truth", "predicted"))
+    assert found["accuracy"]["value"] == np.mean([a == b for a, b in zip(truth, guess, strict=True)])
+    assert found["macro_f1"]["value"] == pytest.approx(precision_recall_f1(truth, guess, "macro").f1)
+    assert not (classes / "scratch").exists()
+
+
+def test_a_bundle_gives_the_model_back(classes: Path) -> None:
+    opened = load(classes / "bundle")
+    model = answering_model(opened)
+    assert opened.task is not None
+    assert opened.task.config["classes"] == ["at", "gc"]
+    assert opened.record.licence == "apache-2.0"
+    best = load_file(classes / "checkpoints" / "best" / "model.safetensors")
+    assert best.keys() == model.state_dict().keys()
+    assert all(torch.equal(value, best[name]) for name, value in model.state_dict().items())
+
+
+def test_a_bundle_without_head_has_no_answers(bundle: Path) -> None:
+    with pytest.raises(InputError, match="was not fine-tuned; give a bundle made by `nuclex finetune`"):
+        answering_model(load(bundle))
+
+
+def test_from_scratch_there_is_one_arm(tmp_path: Path) -> None:
+    keys = {
+        **STRUCTURE,
+        "model": {"kind": "rinalmo", "depth": 1, "width": 16, "heads": 2},
+        "tokenizer": {"kind": "nucleotide"},
+    }
+    done = finetune(load_config(FinetuneConfig, None, keys), tmp_path / "run")
+    assert {name for name in done["metrics"] if name.endswith("f1")} == {"scratch_strict_f1"}
+    assert load(done["bundle"]).model.config.depth == 1
+    assert done["steps"] == 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"bundle": None}, "bundle: missing; give a pre-trained bundle, or model and tokenizer"),
+        ({"tokenizer": {"kind": "nucleotide"}}, "bundle brings its own model and tokenizer"),
+        ({"head": {"kind": "class"}}, "head.kind is 'class'; the task 'simulated-structure' needs 'pair'"),
+        ({"task": {"kind": "ncrna-class"}, "head": None, "decoding": {}}, "has no base pairs to decode"),
+        ({"task": {"kind": "ncrna"}}, "tasks: unknown kind 'ncrna'; known: archiveii, dot-bracket"),
+        ({"thaw": [{"step": 0}]}, "thaw.0.blocks: missing"),
+    ],
+)
+def test_impossible_recipes_get_a_sentence(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        load_config(FinetuneConfig, None, {**STRUCTURE, "bundle": "x", **changes})
+
+
+def test_a_sequence_too_long_for_the_positions_is_named(tmp_path: Path) -> None:
+    model = {"kind": "roberta", "depth": 1, "width": 8, "heads": 2, "inner": 8, "max_positions": 64}
+    config = load_config(FinetuneConfig, None, {**STRUCTURE, "model": model, "tokenizer": {"kind": "nucleotide"}})
+    with pytest.raises(
+        InputError, match=r"simulated-structure, train split: 'sim\d+_\d+' has \d+ tokens .* at most 62"
+    ):
+        finetune(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_recipe_is_a_config(path: Path) -> None:
+    config = load_config(FinetuneConfig, path)
+    assert FinetuneConfig.from_data(config.to_data()) == config
+    assert config.controls
