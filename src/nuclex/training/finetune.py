@@ -117,7 +117,7 @@ def finetune(config: FinetuneConfig, out: str | Path, *, resume: bool = False, d
     control, ``results.json`` the test scores side by side. Raises InputError (exit 2) where recipe, bundle and data
     do not fit, StoppedError after a signal.
     """
-    run, task, start = Path(out), config.task.read(), _start(config)
+    run, start, task = Path(out), _start(config), config.task.read()
     answers, readings = _answers(config, task, start)
     arms: dict[Arm, Path] = {"scratch": run} if start.bundle is None else {"pretrained": run}
     if start.bundle is not None and config.controls:
@@ -215,6 +215,8 @@ class _Run:
 def _start(config: FinetuneConfig) -> _Start:
     if config.bundle is not None:
         bundle = load(config.bundle)
+        if bundle.task is not None:
+            say(f"{config.bundle}: its head for {bundle.task.config.get('name')} is left out; a new one is trained")
         return _Start(bundle.model.config, bundle.tokenizer, bundle)
     assert config.model is not None
     assert config.tokenizer is not None
