@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +21,13 @@ from typing import Any
 from nuclex.core.errors import CorruptError, DiskError, InputError
 
 MANIFEST = "manifest.json"
+TEMPORARY = ".tmp-"
+"""How the name of everything begins that is not yet, or no longer, a whole artefact."""
+_DISK = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
+    *(errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG),
+}
 
 
 def sha256_file(path: str | Path) -> str:
@@ -30,18 +38,41 @@ def sha256_file(path: str | Path) -> str:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON for people and machines: indented, stable order of keys as given, newline at the end."""
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(_json(value), encoding="utf-8")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 @contextlib.contextmanager
 def disk_errors(target: Path) -> Iterator[None]:
-    """Turn the operating system's complaints about the disk into a DiskError that names the target."""
+    """Turn the operating system's complaints about writing ``target`` into a DiskError that names it.
+
+    A complaint about another file, such as one that is read inside the block, passes through unchanged.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}:
-            raise DiskError(f"{target}: cannot be written: {os.strerror(error.errno)}") from error
+        number = error.errno or 0
+        if number in _DISK and _concerns(error.filename2 or error.filename, target):
+            raise DiskError(f"{target}: cannot be written: {os.strerror(number)}") from error
         raise
+    except Exception as error:  # safetensors reports the system's errors as text in an exception of its own
+        found = re.search(r"\(os error (\d+)\)", str(error)) if type(error).__name__ == "SafetensorError" else None
+        if found and int(found[1]) in _DISK:
+            raise DiskError(f"{target}: cannot be written: {os.strerror(int(found[1]))}") from error
+        raise
+
+
+def _concerns(name: str | bytes | int | None, target: Path) -> bool:
+    """Whether an error that names this file is about ``target``: it, a folder above it, or its temporary double."""
+    if name is None or isinstance(name, int):
+        return True
+    path, target = Path(os.path.abspath(os.fsdecode(name))), Path(os.path.abspath(target))
+    if path == target or path in target.parents or target in path.parents:
+        return True
+    return target.parent in path.parents and path.relative_to(target.parent).parts[0].startswith(TEMPORARY)
 
 
 @contextlib.contextmanager
@@ -50,7 +81,7 @@ def atomic_file(target: str | Path) -> Iterator[Path]:
     target = Path(target)
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=target.suffix, dir=target.parent)
+        handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=target.suffix, dir=target.parent)
         os.close(handle)
         temporary = Path(name)
         try:
@@ -71,17 +102,22 @@ def atomic_folder(target: str | Path, *, replace: bool = False) -> Iterator[Path
     """
     target = Path(target)
     if target.exists() and not replace:
-        raise InputError(f"{target}: exists already; give another --out or remove it first")
+        raise _exists(target)
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".tmp-{target.name}-", dir=target.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{target.name}-", dir=target.parent))
         try:
             yield temporary
             os.chmod(temporary, 0o755)
             write_manifest(temporary)
             for path in [*temporary.rglob("*"), temporary]:
                 _sync(path)
-            _swap_in(temporary, target)
+            if replace and target.exists():
+                _swap_in(temporary, target)
+            elif target.exists():
+                raise _exists(target)
+            else:
+                os.rename(temporary, target)
             _sync(target.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -103,10 +139,14 @@ def verify_folder(folder: str | Path) -> None:
     if not (folder / MANIFEST).is_file():
         raise CorruptError(f"{folder}: has no {MANIFEST}; it is not a whole artefact of nuclex")
     try:
-        entries = json.loads((folder / MANIFEST).read_bytes())["files"]
-        wanted = {name: (entry["bytes"], entry["sha256"]) for name, entry in entries.items()}
+        content = (folder / MANIFEST).read_bytes()
+        stored = json.loads(content)
+        wanted = {name: (entry["bytes"], entry["sha256"]) for name, entry in stored["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise CorruptError(f"{folder / MANIFEST}: is not a readable manifest") from None
+    listed = {name: {"bytes": size, "sha256": digest} for name, (size, digest) in wanted.items()}
+    if content != _json({"files": listed}).encode():
+        raise CorruptError(f"{folder / MANIFEST}: is not as nuclex writes it; the manifest was edited or damaged")
     for name, (size, digest) in wanted.items():
         path = folder / name
         if not path.is_file():
@@ -115,23 +155,35 @@ def verify_folder(folder: str | Path) -> None:
             raise CorruptError(f"{path}: has {path.stat().st_size} bytes, the manifest says {size}")
         if sha256_file(path) != digest:
             raise CorruptError(f"{path}: its sha256 differs from the manifest; the file was changed or damaged")
-    extra = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {*wanted, MANIFEST}
+    files = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    extra = {path.relative_to(folder).as_posix() for path in files} - {*wanted, MANIFEST}
     if extra:
         raise CorruptError(f"{folder / min(extra)}: is not in the manifest; the artefact was edited")
 
 
 def _swap_in(temporary: Path, target: Path) -> None:
-    if not target.exists():
-        os.rename(temporary, target)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".tmp-old-{target.name}-", dir=target.parent)) / "old"
-    os.rename(target, old)
+    """Put the new folder in the place of the old one, which goes afterwards and comes back if this fails."""
+    aside = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}old-{target.name}-", dir=target.parent))
     try:
-        os.rename(temporary, target)
-    except OSError:
-        os.rename(old, target)
-        raise
-    shutil.rmtree(old.parent, ignore_errors=True)
+        os.rename(target, aside / "old")
+        try:
+            os.rename(temporary, target)
+        except BaseException:
+            os.rename(aside / "old", target)
+            raise
+    finally:
+        if target.exists():  # else what is aside is all there is
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _exists(target: Path) -> InputError:
+    return InputError(f"{target}: exists already; give another --out or remove it first")
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove the unfinished artefacts that killed processes left in a folder which nobody else writes to now."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _sync(path: Path) -> None:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import hashlib
 import json
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any, Self
+from datetime import date, time
+from pathlib import Path, PurePath
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nuclex.core.errors import InputError, at
+from nuclex.core.recipe import Recipe, read_recipe
 
-Location = tuple[str | int, ...]
+Location = tuple[str, ...]
 
 
 class Config(BaseModel):
@@ -26,7 +28,7 @@ class Config(BaseModel):
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Self:
         """Validate plain data (as TOML or JSON gives it) strictly: no string passes for a number."""
-        return cls.model_validate_json(json.dumps(data, default=str), strict=True)
+        return cls.model_validate_json(json.dumps(data, default=_plain), strict=True)
 
     def to_data(self) -> dict[str, Any]:
         """Plain data that ``from_data`` turns back into an equal value."""
@@ -44,52 +46,15 @@ def load_config(
 
     Returns a ``cls``. Raises InputError with file, line, key, what was found and what is allowed.
     """
-    data = read_recipe(Path(path)) if path is not None else {}
-    for key, value in {**(overrides or {}), **keywords}.items():
-        _set(data, key.split("."), value)
+    recipe = read_recipe(Path(path)) if path is not None else None
+    data = copy.deepcopy(recipe.data) if recipe is not None else {}
+    settings = {**(overrides or {}), **keywords}
+    for key, value in settings.items():
+        _set(data, key.split("."), copy.deepcopy(value))
     try:
         return cls.from_data(data)
     except ValidationError as error:
-        raise InputError(_explain(error, cls, Path(path) if path is not None else None)) from None
-
-
-def shipped_recipes() -> dict[str, Path]:
-    """The recipes that come with nuclex: ``pretrain/quickstart`` and so on, and where they lie."""
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "recipes", package.parents[1] / "recipes"):
-        if folder.is_dir():
-            return {
-                path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.toml"))
-            }
-    return {}
-
-
-def read_recipe(path: Path) -> dict[str, Any]:
-    """The plain data of a TOML or YAML recipe: a file, or the name of one that comes with nuclex."""
-    if not path.is_file():
-        known = shipped_recipes()
-        if path.as_posix() not in known:
-            raise InputError(f"{path}: no such recipe file; give a .toml or .yaml file or one of: {', '.join(known)}")
-        path = known[path.as_posix()]
-    text = path.read_text(encoding="utf-8", errors="replace")
-    if path.suffix in {".yaml", ".yml"}:
-        return _read_yaml(path, text)
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: not valid TOML: {error}") from None
-
-
-def _read_yaml(path: Path, text: str) -> dict[str, Any]:
-    import yaml
-
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(data, dict):
-        raise InputError(f"{path}: a recipe is a table of keys, found {type(data).__name__}")
-    return data
+        raise InputError(_explain(error, cls, data, (recipe, set(settings)))) from None
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
@@ -109,9 +74,10 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
 
 def _value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        read = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
+    return read["value"] if len(read) == 1 else text
 
 
 def _set(data: dict[str, Any], keys: list[str], value: Any) -> None:
@@ -122,67 +88,93 @@ def _set(data: dict[str, Any], keys: list[str], value: Any) -> None:
     data[keys[-1]] = value
 
 
-def _explain(error: ValidationError, cls: type[Config], path: Path | None) -> str:
+def _explain(
+    error: ValidationError, cls: type[Config], data: Mapping[str, Any], origin: tuple[Recipe | None, set[str]]
+) -> str:
     """One sentence about the first problem: where, what was found, what is allowed."""
-    location, first, owner = _innermost(error, cls)
-    key = ".".join(str(part) for part in location)
-    where = at(path, _line_of(path, location)) + ": " if path is not None else ""
+    location, problems, owner = _first_key(error, cls, data)
+    first, key = problems[0], ".".join(location)
+    where, over = _whence(location, origin)
     if first["type"] == "extra_forbidden":
         allowed = sorted(owner.model_fields) if owner is not None else []
-        near = difflib.get_close_matches(str(location[-1]), allowed, n=1)
+        near = difflib.get_close_matches(location[-1], allowed, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
-        return f"{where}{key}: unknown key{hint}; allowed: {', '.join(allowed)}"
+        return f"{where}{key}: unknown key{hint}{over}; allowed: {', '.join(allowed)}"
     if first["type"] == "missing":
         return f"{where}{key}: missing, and it has no default"
-    found = "" if first["type"] == "value_error" else f", found {first['input']!r}"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{where}{key}: {message}{found}" if key else f"{where}{message}"
+    found = "" if first["type"] == "value_error" else f", found {_short(first['input'])}"
+    message = " or ".join(dict.fromkeys(problem["msg"].removeprefix("Value error, ") for problem in problems))
+    return f"{where}{key}: {message}{found}{over}" if key else f"{where}{message}{found}{over}"
 
 
-def _innermost(error: ValidationError, cls: type[Config] | None) -> tuple[Location, Any, type[Config] | None]:
-    first = error.errors()[0]
-    location: Location = first["loc"]
-    inner = first.get("ctx", {}).get("error")
-    if isinstance(inner, ValidationError):  # a config read by a registry inside another config
-        deeper, innermost, owner = _innermost(inner, _class_named(inner.title))
-        return location + deeper, innermost, owner
-    owner = cls
+def _whence(location: Location, origin: tuple[Recipe | None, set[str]]) -> tuple[str, str]:
+    """File and line in front of the key; or, for a key that was set over the file, a remark that says so."""
+    recipe, settings = origin
+    if recipe is None:
+        return "", ""
+    if any(".".join(location[:length]) in settings for length in range(1, len(location) + 1)):
+        return "", f" (set over {recipe.path})"
+    return f"{at(recipe.path, recipe.line_of(location))}: ", ""
+
+
+def _first_key(
+    error: ValidationError, cls: type[Config], data: Mapping[str, Any]
+) -> tuple[Location, list[Any], type[Config] | None]:
+    """The first key that is wrong, all that is wrong with it, and the config class that it is in."""
+    problems = error.errors()
+    location = _followed(problems[0]["loc"], data)
+    owner: type[Config] | None = cls
+    value: Any = data
     for part in location[:-1]:
-        owner = _field_class(owner, part)
-    return location, first, owner
+        value = value[int(part)] if isinstance(value, list | tuple) else value[part]
+        if not part.isdecimal():
+            owner = _config_at(owner, part, value)
+    return location, [problem for problem in problems if _followed(problem["loc"], data) == location], owner
 
 
-def _class_named(title: str) -> type[Config] | None:
-    pending = list(Config.__subclasses__())
+def _followed(location: tuple[str | int, ...], data: Any) -> Location:
+    """The part of pydantic's location that is a path into the data; behind it are the names of a union's branches."""
+    followed: list[str] = []
+    for part in location:
+        if not isinstance(data, Mapping | list | tuple):
+            break
+        followed.append(str(part))
+        try:
+            data = data[part]  # type: ignore[index]
+        except (LookupError, TypeError):
+            break
+    return tuple(followed)
+
+
+def _config_at(cls: type[Config] | None, part: str, value: Any) -> type[Config] | None:
+    """The config class of a field, be it inside a tuple or beside None; ``kind`` tells which of a family it is."""
+    field = cls.model_fields.get(part) if cls is not None else None
+    pending = [field.annotation] if field is not None else []
     while pending:
-        cls = pending.pop()
-        if cls.__name__ == title:
-            return cls
-        pending.extend(cls.__subclasses__())
+        annotation = pending.pop()
+        if isinstance(annotation, type) and issubclass(annotation, Config):
+            return _of_kind(annotation, value.get("kind")) if isinstance(value, Mapping) else annotation
+        pending.extend(get_args(annotation))
     return None
 
 
-def _field_class(cls: type[Config] | None, part: str | int) -> type[Config] | None:
-    field = cls.model_fields.get(str(part)) if cls is not None else None
-    annotation = field.annotation if field is not None else None
-    return annotation if isinstance(annotation, type) and issubclass(annotation, Config) else None
+def _of_kind(cls: type[Config], kind: Any) -> type[Config]:
+    for inner in cls.__subclasses__():
+        found = _of_kind(inner, kind)
+        if "kind" in found.model_fields and found.model_fields["kind"].default == kind:
+            return found
+    return cls
 
 
-def _line_of(path: Path | None, location: Location) -> int | None:
-    """The line of a key in a TOML or YAML file, found by its table header and its own name; None if not there."""
-    if path is None or not path.is_file() or not location:
-        return None
-    parts = [str(part) for part in location]
-    table, key = ".".join(parts[:-1]), parts[-1]
-    current, best = "", None
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
-        header = re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line)
-        if header and path.suffix == ".toml":
-            current = header.group(1)
-            if current == ".".join(parts):
-                return number
-        elif re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=:]", line):
-            if current == table:
-                return number
-            best = best or (number if path.suffix != ".toml" else None)
-    return best
+def _plain(value: Any) -> Any:
+    """What JSON cannot hold as something it can: configs, paths, and the dates that TOML knows."""
+    if isinstance(value, Config):
+        return value.to_data()
+    if isinstance(value, PurePath | date | time):
+        return str(value)
+    raise InputError(f"found {_short(value)}, a {type(value).__name__}; a config is made of plain values")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -8,6 +8,7 @@ doi:10.1145/2660193.2660195), applied to key and counters in turn.
 from __future__ import annotations
 
 import hashlib
+from operator import index
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,8 @@ _SECOND = np.uint64(0x94D049BB133111EB)
 
 
 def key(*parts: int | str) -> int:
-    """A 64-bit key from anything that names a purpose, such as ``key(seed, epoch, "mask")``."""
-    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in parts)
+    """A 64-bit key from anything that names a purpose, such as ``key(seed, epoch, "mask")``; NumPy's ints are ints."""
+    text = "\x1f".join(f"str:{part}" if isinstance(part, str) else f"int:{index(part)}" for part in parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 

@@ -1,0 +1,152 @@
+"""Recipe files: what a TOML or YAML file says, and on which line it says it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nuclex.core.errors import InputError, at
+
+Place = tuple[str, ...]
+_KEY = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
+_KEYS = rf"({_KEY}(?:\s*\.\s*{_KEY})*)"
+_HEADER, _ASSIGNMENT = re.compile(rf"\s*(\[\[?)\s*{_KEYS}\s*\]"), re.compile(rf"\s*{_KEYS}\s*=")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The plain data of a file, and the line (from 1) of each key; a key is named by the path that leads to it."""
+
+    path: Path
+    data: dict[str, Any]
+    lines: dict[Place, int] = field(default_factory=dict)
+
+    def line_of(self, place: Place) -> int | None:
+        """The line of a key or, where it does not stand in the file, of the innermost table that would hold it."""
+        for length in range(len(place), 0, -1):
+            if place[:length] in self.lines:
+                return self.lines[place[:length]]
+        return None
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes that come with nuclex: ``pretrain/quickstart`` and so on, and where they lie."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "recipes", package.parents[1] / "recipes"):
+        if folder.is_dir():
+            return {
+                path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.toml"))
+            }
+    return {}
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a TOML or YAML recipe: a file, or the name of one that comes with nuclex. InputError where it is neither."""
+    if not path.is_file():
+        known = shipped_recipes()
+        if path.as_posix() not in known:
+            raise InputError(f"{path}: no such recipe file; give a .toml or .yaml file or one of: {', '.join(known)}")
+        path = known[path.as_posix()]
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{at(path, line)}: is not UTF-8 text, which recipes are written in") from None
+    if path.suffix in {".yaml", ".yml"}:
+        return _read_yaml(path, text)
+    try:
+        return Recipe(path, tomllib.loads(text), _toml_lines(text))
+    except tomllib.TOMLDecodeError as error:
+        message, line = _located(str(error), text)
+        raise InputError(f"{at(path, line)}: not valid TOML: {message}") from None
+
+
+def _located(message: str, text: str) -> tuple[str, int]:
+    """What ``tomllib`` complains about, and on which line."""
+    found = re.search(r" \(at line (\d+), column \d+\)$", message)
+    if found is None:
+        return message.removesuffix(" (at end of document)"), text.rstrip("\n").count("\n") + 1
+    return message[: found.start()], int(found[1])
+
+
+def _toml_lines(text: str) -> dict[Place, int]:
+    """The lines of all keys that begin a line; those inside an inline table share the line of the table's key."""
+    lines: dict[Place, int] = {}
+    counts: dict[Place, int] = {}
+    table: Place = ()
+    quoted = False
+    for number, line in enumerate(text.splitlines(), start=1):
+        inside, quoted = quoted, quoted ^ bool((line.count('"""') + line.count("'''")) % 2)
+        if inside:
+            continue
+        if header := _HEADER.match(line):
+            table = _names(header[2])
+            if header[1] == "[[":
+                counts[table] = counts.get(table, -1) + 1
+                lines.setdefault(table, number)
+                table = (*table, str(counts[table]))
+            lines.setdefault(table, number)
+        elif assignment := _ASSIGNMENT.match(line):
+            names = _names(assignment[1])
+            for length in range(1, len(names) + 1):
+                lines.setdefault(table + names[:length], number)
+    return lines
+
+
+def _names(keys: str) -> Place:
+    return tuple(name.strip("\"'") for name in re.findall(_KEY, keys))
+
+
+def _read_yaml(path: Path, text: str) -> Recipe:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """YAML 1.2's numbers: PyYAML by itself reads 1e-4 as text."""
+
+    number = re.compile(r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789"))
+    loader = Loader(text)
+    try:
+        node = loader.get_single_node()
+        if not isinstance(node, yaml.MappingNode):
+            raise InputError(f"{path}: a recipe is a table of keys, which this file does not begin with")
+        lines: dict[Place, int] = {}
+        _walk_yaml(path, node, (), lines, ())
+        return Recipe(path, loader.construct_document(node), lines)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark is not None else None
+        problem = " ".join(f"{error.problem or error.context}".split())
+        raise InputError(f"{at(path, line)}: not valid YAML: {problem}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    finally:
+        loader.dispose()
+
+
+def _walk_yaml(path: Path, node: Any, place: Place, lines: dict[Place, int], above: tuple[int, ...]) -> None:
+    """Note the line of every key; refuse keys that are no text or stand twice, and tables that hold themselves."""
+    from yaml import MappingNode, SequenceNode
+
+    line = node.start_mark.line + 1
+    if id(node) in above:
+        raise InputError(f"{at(path, line)}: {'.'.join(place)}: a table cannot hold itself")
+    above = (*above, id(node))
+    if isinstance(node, SequenceNode):
+        for number, item in enumerate(node.value):
+            lines[(*place, str(number))] = item.start_mark.line + 1
+            _walk_yaml(path, item, (*place, str(number)), lines, above)
+    if not isinstance(node, MappingNode):
+        return
+    for name, value in node.value:
+        line, inner = name.start_mark.line + 1, (*place, str(name.value))
+        if name.tag != "tag:yaml.org,2002:str":
+            raise InputError(f"{at(path, line)}: the key {name.value!r} is not a name; write it in quotes if it is one")
+        if inner in lines:
+            raise InputError(f"{at(path, line)}: {'.'.join(inner)}: stands twice, first on line {lines[inner]}")
+        lines[inner] = line
+        _walk_yaml(path, value, inner, lines, above)

@@ -1,0 +1,382 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nuclex.core import artifact
+from nuclex.core.artifact import (
+    MANIFEST,
+    atomic_file,
+    atomic_folder,
+    clear_leftovers,
+    disk_errors,
+    sha256_file,
+    verify_folder,
+    write_json,
+    write_manifest,
+)
+from nuclex.core.errors import CorruptError, DiskError, InputError
+
+
+class BrokenError(Exception):
+    """What a test's own block raises."""
+
+
+def make(target: Path, replace: bool = False, text: str = "hello") -> None:
+    with atomic_folder(target, replace=replace) as folder:
+        (folder / "a.txt").write_text(text)
+        (folder / "inner").mkdir()
+        (folder / "inner" / "b.bin").write_bytes(bytes(range(16)))
+        (folder / "empty").touch()
+
+
+def break_folder(target: Path, error: BaseException, replace: bool = False) -> None:
+    with atomic_folder(target, replace=replace) as folder:
+        (folder / "a.txt").write_text("half")
+        raise error
+
+
+def break_file(target: Path, error: BaseException) -> None:
+    with atomic_file(target) as path:
+        path.write_text("half")
+        raise error
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_sha256_of_a_known_text(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")  # FIPS 180-2, appendix B.1
+    assert sha256_file(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_json_is_for_people_and_machines(tmp_path: Path) -> None:
+    value = {"z": [1, 2.5, None], "a": "é – ≥", "nested": {"true": True}}
+    write_json(tmp_path / "a.json", value)
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert json.loads(text) == value
+    assert list(json.loads(text)) == ["z", "a", "nested"]
+    assert "é – ≥" in text
+    assert text.endswith("}\n")
+
+
+# ---- whole or not there ----
+
+
+def test_a_folder_is_whole_and_readable_by_others(tmp_path: Path) -> None:
+    make(tmp_path / "new" / "corpus")
+    assert names(tmp_path) == [
+        "new",
+        *(f"new/corpus{name}" for name in ("", "/a.txt", "/empty", "/inner", "/inner/b.bin", f"/{MANIFEST}")),
+    ]
+    verify_folder(tmp_path / "new" / "corpus")
+    assert (tmp_path / "new" / "corpus").stat().st_mode & 0o777 == 0o755
+    manifest = json.loads((tmp_path / "new" / "corpus" / MANIFEST).read_text())
+    assert manifest["files"]["a.txt"] == {"bytes": 5, "sha256": sha256_file(tmp_path / "new/corpus/a.txt")}
+    assert list(manifest["files"]) == ["a.txt", "empty", "inner/b.bin"]
+
+
+@pytest.mark.parametrize("error", [BrokenError, KeyboardInterrupt, SystemExit])
+def test_a_failing_block_leaves_nothing_behind(error: type[BaseException], tmp_path: Path) -> None:
+    with pytest.raises(error):
+        break_folder(tmp_path / "new", error())
+    with pytest.raises(error):
+        break_file(tmp_path / "new.txt", error())
+    assert names(tmp_path) == []
+
+
+def test_a_failing_block_leaves_the_old_intact(tmp_path: Path) -> None:
+    make(tmp_path / "old")
+    (tmp_path / "old.txt").write_text("old")
+    before = contents(tmp_path)
+    with pytest.raises(BrokenError):
+        break_folder(tmp_path / "old", BrokenError(), replace=True)
+    with pytest.raises(BrokenError):
+        break_file(tmp_path / "old.txt", BrokenError())
+    assert contents(tmp_path) == before
+    verify_folder(tmp_path / "old")
+
+
+def test_a_folder_is_replaced_only_when_asked(tmp_path: Path) -> None:
+    make(tmp_path / "old")
+    with pytest.raises(InputError, match=r"old: exists already; give another --out or remove it first"):
+        make(tmp_path / "old", text="new")
+    assert (tmp_path / "old" / "a.txt").read_text() == "hello"
+    make(tmp_path / "old", replace=True, text="new")
+    assert (tmp_path / "old" / "a.txt").read_text() == "new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old"], "nothing else stays"
+    make(tmp_path / "fresh", replace=True)
+    verify_folder(tmp_path / "fresh")
+
+
+def test_a_folder_that_appeared_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="exists already"), atomic_folder(tmp_path / "out"):
+        make(tmp_path / "out", text="of another process")
+    assert (tmp_path / "out" / "a.txt").read_text() == "of another process"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_the_old_folder_comes_back_when_the_swap_fails(
+    failing: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "old")
+    before, calls, rename = contents(tmp_path), [], os.rename
+
+    def broken(source: Path, target: Path) -> None:
+        calls.append(target)
+        if len(calls) == failing:
+            raise OSError(errno.ENOSPC, "full", source, None, target)
+        rename(source, target)
+
+    monkeypatch.setattr(artifact.os, "rename", broken)
+    with pytest.raises(DiskError, match=r"old: cannot be written: No space left on device"):
+        make(tmp_path / "old", replace=True, text="new")
+    assert contents(tmp_path) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old"]
+
+
+def test_the_old_folder_is_not_thrown_away_when_it_cannot_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "old")
+    calls, rename = [], os.rename
+
+    def broken(source: Path, target: Path) -> None:
+        calls.append(target)
+        if len(calls) > 1:
+            raise OSError(errno.EIO, "the disk died", source, None, target)
+        rename(source, target)
+
+    monkeypatch.setattr(artifact.os, "rename", broken)
+    with pytest.raises(DiskError):
+        make(tmp_path / "old", replace=True, text="new")
+    (kept,) = tmp_path.glob(".tmp-old-old-*/old")
+    verify_folder(kept)
+    assert (kept / "a.txt").read_text() == "hello"
+
+
+def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("old")
+    with atomic_file(tmp_path / "a.csv") as path:
+        assert path.suffix == ".csv"
+        path.write_text("new")
+        assert (tmp_path / "a.csv").read_text() == "old"
+    assert (tmp_path / "a.csv").read_text() == "new"
+    assert (tmp_path / "a.csv").stat().st_mode & 0o777 == 0o644
+    assert names(tmp_path) == ["a.csv"]
+
+
+def test_leftovers_of_killed_processes_are_cleared(tmp_path: Path) -> None:
+    make(tmp_path / "step-1")
+    code = f"""
+        import os, signal
+        from nuclex.core.artifact import atomic_file, atomic_folder
+        with atomic_folder({str(tmp_path / "step-2")!r}) as folder, atomic_file({str(tmp_path / "x.json")!r}):
+            (folder / "a").write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.glob(".tmp-*"))) == 2
+    clear_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-1"]
+    verify_folder(tmp_path / "step-1")
+
+
+# ---- the disk ----
+
+
+def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("I am no folder")
+    for target in (tmp_path / "file" / "out", tmp_path / "file" / "deep" / "out"):
+        with pytest.raises(DiskError, match=r"out: cannot be written: (Not a directory|File exists)"):
+            make(target)
+        with (
+            pytest.raises(DiskError, match=r"out: cannot be written: (Not a directory|File exists)"),
+            atomic_file(target),
+        ):
+            pass
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_folder_where_a_file_should_be(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with (
+        pytest.raises(DiskError, match="folder: cannot be written: Is a directory"),
+        atomic_file(tmp_path / "folder") as path,
+    ):
+        path.write_text("x")
+    assert names(tmp_path) == ["folder"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT])
+def test_a_full_or_protected_disk(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(source: Path, target: Path) -> None:
+        raise OSError(number, os.strerror(number), source, None, target)
+
+    monkeypatch.setattr(artifact.os, "replace", full)
+    with (
+        pytest.raises(DiskError, match=f"a.txt: cannot be written: {os.strerror(number)}"),
+        atomic_file(tmp_path / "a.txt"),
+    ):
+        pass
+    assert names(tmp_path) == []
+
+
+WRITERS = {
+    "text": "(folder / 'a').write_text('x' * 200_000)",
+    "numpy": "import numpy; numpy.savez(folder / 'a.npz', a=numpy.zeros(100_000))",
+    "arrow": "import pyarrow as pa, pyarrow.parquet as p; p.write_table(pa.table({'a': range(99_999)}), folder / 'a')",
+    "safetensors": "import numpy; from safetensors.numpy import save_file; "
+    "save_file({'a': numpy.zeros(99_999)}, folder / 'a')",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("writer", WRITERS)
+def test_no_library_hides_a_full_disk(writer: str, tmp_path: Path) -> None:
+    code = f"""
+        from pathlib import Path
+        from nuclex.core.artifact import atomic_folder
+        from nuclex.core.errors import DiskError
+        try:
+            with atomic_folder(Path({str(tmp_path / "out")!r})) as folder:
+                {WRITERS[writer]}
+        except DiskError as error:
+            print(error)
+    """
+
+    def small_files() -> None:  # the nearest thing to a full disk that needs no rights
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=small_files)
+    assert done.stdout == f"{tmp_path / 'out'}: cannot be written: File too large\n", done.stderr
+    assert names(tmp_path) == []
+
+
+def test_an_error_about_another_file_is_not_blamed_on_the_target(tmp_path: Path) -> None:
+    for place in (tmp_path / "input.fa", tmp_path / "elsewhere" / "input.fa", Path("input.fa")):
+        with pytest.raises(PermissionError), atomic_file(tmp_path / "out.npz"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(place))
+    with pytest.raises(FileNotFoundError), disk_errors(tmp_path):
+        (tmp_path / "none").read_text()
+
+
+# ---- the manifest notices ----
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    make(tmp_path / "artifact")
+    return tmp_path / "artifact"
+
+
+def refused(folder: Path) -> bool:
+    try:
+        verify_folder(folder)
+    except CorruptError:
+        return True
+    return False
+
+
+def flip_and_look(folder: Path, flips: Callable[[int], int]) -> None:
+    for path in [path for path in folder.rglob("*") if path.is_file()]:
+        content = path.read_bytes()
+        for place in range(len(content)):
+            flip = flips(place)
+            path.write_bytes(content[:place] + bytes([content[place] ^ flip]) + content[place + 1 :])
+            assert refused(folder), f"{path.name}, byte {place}: {content[place]:#x} ^ {flip:#x}"
+        path.write_bytes(content)
+    verify_folder(folder)
+
+
+def test_every_flipped_byte_is_noticed(whole: Path) -> None:
+    flip_and_look(whole, lambda place: (0x01, 0x20, 0x80, 0x29)[place % 4])  # 0x29 turns a space into a tab
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flip", [0x01, 0x20, 0x29, 0x80, 0xFF])
+def test_every_byte_flipped_in_every_way_is_noticed(flip: int, whole: Path) -> None:
+    flip_and_look(whole, lambda place: flip)
+
+
+def test_every_truncation_is_noticed(whole: Path) -> None:
+    for path in [path for path in whole.rglob("*") if path.is_file()]:
+        content = path.read_bytes()
+        for length in range(0, len(content), 3):
+            path.write_bytes(content[:length])
+            assert refused(whole), f"{path.name} cut to {length} bytes"
+        path.write_bytes(content + b"\n")
+        assert refused(whole), f"{path.name} with a line more"
+        path.write_bytes(content)
+    verify_folder(whole)
+
+
+def test_every_missing_or_added_file_is_noticed(whole: Path) -> None:
+    for path in [path for path in whole.rglob("*") if path.is_file()]:
+        content = path.read_bytes()
+        path.unlink()
+        assert refused(whole), f"{path.name} removed"
+        path.write_bytes(content)
+    additions: list[Callable[[], None]] = [
+        lambda: (whole / "extra").touch(),
+        lambda: (whole / "inner" / "extra").touch(),
+        lambda: (whole / "extra").symlink_to("nowhere"),
+        lambda: (whole / "extra").symlink_to(whole / "inner"),
+    ]
+    for add in additions:
+        add()
+        with pytest.raises(CorruptError, match=r"extra: is not in the manifest; the artefact was edited"):
+            verify_folder(whole)
+        for place in (whole, whole / "inner"):
+            (place / "extra").unlink(missing_ok=True)
+    verify_folder(whole)
+
+
+def test_what_is_wrong_is_named(whole: Path) -> None:
+    (whole / "inner" / "b.bin").write_bytes(bytes(15))
+    with pytest.raises(CorruptError, match=r"inner/b\.bin: has 15 bytes, the manifest says 16"):
+        verify_folder(whole)
+    (whole / "inner" / "b.bin").write_bytes(bytes(16))
+    with pytest.raises(CorruptError, match=r"inner/b\.bin: its sha256 differs from the manifest"):
+        verify_folder(whole)
+    (whole / "inner" / "b.bin").unlink()
+    with pytest.raises(CorruptError, match=r"inner/b\.bin: is missing, though the manifest lists it"):
+        verify_folder(whole)
+    (whole / MANIFEST).unlink()
+    with pytest.raises(CorruptError, match=r"artifact: has no manifest\.json; it is not a whole artefact of nuclex"):
+        verify_folder(whole)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "null", '{"files": []}', '{"files": {"a": 1}}', '{"files": {"a": {}}}', "\xff"]
+)
+def test_a_manifest_that_is_none(text: str, tmp_path: Path) -> None:
+    (tmp_path / MANIFEST).write_bytes(text.encode("latin-1"))
+    with pytest.raises(CorruptError, match=r"manifest\.json: is not"):
+        verify_folder(tmp_path)
+
+
+def test_a_rewritten_manifest_holds_again(whole: Path) -> None:
+    (whole / "a.txt").write_text("edited on purpose")
+    assert refused(whole)
+    write_manifest(whole)
+    verify_folder(whole)

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import sys
+from itertools import count
+
+import pytest
+
+from nuclex.core import progress
+from nuclex.core.progress import bar, quiet, say
+
+
+def test_messages_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    say("hello")
+    assert capsys.readouterr() == ("", "hello\n")
+
+
+def test_quiet_holds_inside_its_block_only(capsys: pytest.CaptureFixture[str]) -> None:
+    with quiet():
+        say("a")
+        with quiet(False):
+            say("b")
+        say("c")
+    with pytest.raises(ValueError, match="x"), quiet():
+        raise ValueError("x")
+    say("d")
+    assert capsys.readouterr() == ("", "b\nd\n")
+
+
+def test_without_a_terminal_a_line_comes_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = count(0, 4)  # every look at the clock is four seconds later
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with bar("training", 100, start=10) as made:
+        for _ in range(6):
+            made.advance(5, "loss 1.0")
+    # a line each ten seconds: after 12 s (15 of 90 steps done) and after 24 s (30 of 90)
+    assert capsys.readouterr() == (
+        "",
+        "training: 25/100 loss 1.0 60 s left\ntraining: 40/100 loss 1.0 48 s left\n",
+    )
+    assert made.done == 40
+
+
+def test_a_bar_that_has_not_moved_promises_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = count(0, 60)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with bar("reading", 3) as made:
+        made.advance(0, "first file")
+    assert capsys.readouterr().err == "reading: 0/3 first file\n"
+
+
+def test_on_a_terminal_a_bar_is_drawn_on_stderr(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with bar("training", 4, start=1) as made:
+        made.advance(1, "loss 0.7")
+        made.advance(2)
+    drawn = capsys.readouterr()
+    assert drawn.out == ""
+    assert "training" in drawn.err
+    assert "4/4" in drawn.err
+    with quiet(), bar("training", 4) as silent:
+        silent.advance(4)
+    assert capsys.readouterr() == ("", "")
