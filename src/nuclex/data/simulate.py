@@ -1,8 +1,8 @@
 """RNA families made up by nuclex itself: known structures, known ancestry, always labelled as simulated.
 
 A family starts as one random structure with a sequence that fits it. Its members are the leaves of a random tree;
-along every branch paired bases change together (compensatory mutations), unpaired bases change alone, stems grow and
-shrink at their ends, loops gain and lose bases. So a base in a stem is predicted by its partner, not by a consensus.
+along every branch paired bases change together (compensatory mutations), unpaired bases change alone, stems shrink at
+their inner ends, loops gain and lose bases. So a base in a stem is predicted by its partner, not by a consensus.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nuclex.core.artifact import atomic_file
 from nuclex.core.config import Config
@@ -23,6 +24,8 @@ PAIRS = ("GC", "CG", "AU", "UA", "GU", "UG")
 PAIR_WEIGHTS = np.array([0.3, 0.3, 0.16, 0.16, 0.04, 0.04])
 """How often each base pair stands in a stem; close to what is seen in ribosomal RNA, wobble pairs being rare."""
 BASES = "ACGU"
+TRIES = 10_000
+"""Random structures that are looked at for one whose length is within the limits."""
 
 
 class SimulationConfig(Config):
@@ -40,6 +43,12 @@ class SimulationConfig(Config):
     conserved: float = Field(default=0.4, ge=0, le=1, description="share of unpaired bases that never change")
     star: float = Field(default=0.8, ge=0, le=1, description="shape of the tree: 1 = all lineages part at the root")
     indel_rate: float = Field(default=0.05, ge=0, description="expected gains and losses per column, root to leaf")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.shortest > self.longest:
+            raise ValueError(f"shortest {self.shortest} is more than longest {self.longest}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,7 @@ def write_structures(rnas: list[SimulatedRna], path: str | Path) -> None:
 
 def _ancestor(random: np.random.Generator, config: SimulationConfig) -> list[_Column]:
     """A random structure of outer stems side by side, each possibly branched, of a length within the limits."""
-    for _ in range(10_000):
+    for _ in range(TRIES):
         columns = _loop(random, 2, 6, config.conserved)
         for _ in range(int(random.integers(1, config.outer_stems + 1))):
             columns += _stem(random, config, depth=0) + _loop(random, 1, 6, config.conserved)
@@ -95,18 +104,19 @@ def _ancestor(random: np.random.Generator, config: SimulationConfig) -> list[_Co
             return columns
     raise InputError(
         f"shortest: no structure of {config.shortest} to {config.longest} bases with at most {config.outer_stems} outer "
-        "stems was found in 10000 tries; widen the limits"
+        f"stems was found in {TRIES} tries; widen the limits"
     )
 
 
 def _stem(random: np.random.Generator, config: SimulationConfig, depth: int) -> list[_Column]:
     """A stem of 4 to 8 pairs around a hairpin loop, an interior loop, or a branching point."""
     conserved = config.conserved
-    left, right = [], []
+    left: list[_Column] = []
+    right: list[_Column] = []
     for _ in range(int(random.integers(4, 9))):
         outer, inner = _Column(""), _Column("")
         outer.partner, inner.partner = inner, outer
-        outer.base, inner.base = PAIRS[random.choice(6, p=PAIR_WEIGHTS)]
+        outer.base, inner.base = _random_pair(random)
         left.append(outer)
         right.insert(0, inner)
     shape = random.random()
@@ -119,6 +129,11 @@ def _stem(random: np.random.Generator, config: SimulationConfig, depth: int) -> 
         for _ in range(2):
             middle += _stem(random, config, depth + 2) + _loop(random, 1, 4, conserved)
     return left + middle + right
+
+
+def _random_pair(random: np.random.Generator) -> tuple[str, str]:
+    pair = PAIRS[random.choice(6, p=PAIR_WEIGHTS)]
+    return pair[0], pair[1]
 
 
 def _loop(random: np.random.Generator, shortest: int, longest: int, conserved: float) -> list[_Column]:
@@ -156,21 +171,23 @@ def _evolve(
         elif id(column) not in done:
             done.add(id(column.partner))
             if random.random() < -np.expm1(-config.pair_rate * time):
-                column.base, column.partner.base = PAIRS[random.choice(6, p=PAIR_WEIGHTS)]
+                column.base, column.partner.base = _random_pair(random)
     return _gain_and_lose(changed, -np.expm1(-config.indel_rate * time), random)
 
 
 def _gain_and_lose(columns: list[_Column], chance: float, random: np.random.Generator) -> list[_Column]:
-    """Insert and delete loop bases; drop or add whole pairs at the inner end of a stem that closes a loop."""
+    """Insert and delete bases of loops, down to four; drop pairs at the inner end of a stem, down to three."""
     kept: list[_Column] = []
     dropped: set[int] = set()
+    lost = 0
     for index, column in enumerate(columns):
         if id(column) in dropped:
             continue
         event = random.random()
         if column.partner is None:
-            loop_length = _run_length(columns, index)
-            if event < chance / 2 and not column.fixed and loop_length > 4:
+            lost = 0 if index and columns[index - 1].partner is not None else lost
+            if event < chance / 2 and not column.fixed and _run_length(columns, index) - lost > 4:
+                lost += 1
                 continue
             kept.append(column)
             if event > 1 - chance / 2:
