@@ -112,7 +112,7 @@ def test_an_existing_folder_is_replaced_only_when_told_so(making):
     assert torch.equal(load(path).model.head.dense.weight, other.head.dense.weight)
 
 
-def refused(making, model, tokenizer, error, message, task=None):
+def assert_refused(making, model, tokenizer, error, message, task=None):
     with pytest.raises(error, match=message):
         write_bundle(making.folder / "b", model, tokenizer, making.record, task=task)
     assert list(making.folder.iterdir()) == []
@@ -120,7 +120,7 @@ def refused(making, model, tokenizer, error, message, task=None):
 
 def test_a_model_with_another_vocabulary_is_refused(making):
     model = LanguageModel(making.configs["roberta"], vocabulary_size=23, pad_id=1, mask_id=4)
-    refused(making, model, making.tokenizer(), InputError, "the model has 23 tokens, the tokenizer 22")
+    assert_refused(making, model, making.tokenizer(), InputError, "the model has 23 tokens, the tokenizer 22")
 
 
 @pytest.mark.parametrize(
@@ -128,18 +128,18 @@ def test_a_model_with_another_vocabulary_is_refused(making):
 )
 def test_a_model_with_other_special_ids_is_refused(making, ids, what):
     model = LanguageModel(making.configs["roberta"], vocabulary_size=22, **ids)
-    refused(making, model, making.tokenizer(), InputError, f"as {what} id")
+    assert_refused(making, model, making.tokenizer(), InputError, f"as {what} id")
 
 
 def test_half_precision_is_refused_with_a_hint(making):
-    refused(making, making.model().half(), making.tokenizer(), InputError, r"float16.*model\.float\(\)")
+    assert_refused(making, making.model().half(), making.tokenizer(), InputError, r"float16.*model\.float\(\)")
 
 
 def test_weights_that_are_not_finite_are_not_written(making):
     model = making.model()
     with torch.no_grad():
         model.blocks[1].feedforward.into.bias[3] = float("inf")
-    refused(making, model, making.tokenizer(), NonFiniteError, "not finite")
+    assert_refused(making, model, making.tokenizer(), NonFiniteError, "not finite")
 
 
 def test_the_head_is_stored_beside_the_weights_under_its_own_prefix(making):
