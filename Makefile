@@ -17,11 +17,9 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-20s %s\n' "$$name" "$$text"; done
 
 quickstart: .venv/.installed ## from simulated RNA families to a measured model and quickstart/report.html, in minutes
-	@if [ -e '$(OUT)/report.html' ] || [ -e '$(OUT)/corpus/corpus.json' ]; then \
-		echo '== $(OUT): the result of an earlier quickstart is replaced'; rm -rf '$(OUT)'; \
-	elif [ -e '$(OUT)' ]; then \
-		echo '$(OUT): exists and is no result of nuclex quickstart; remove it or choose: make quickstart OUT=other' >&2; exit 2; \
-	fi
+# Only what this very command makes is replaced; nuclex itself refuses any other folder that is there.
+	@if grep -qs '"data": "simulated"' '$(OUT)/quickstart.json' && grep -qs '"seed": 0$$' '$(OUT)/quickstart.json'; then \
+		echo '== $(OUT): the earlier result is replaced'; rm -rf '$(OUT)'; fi
 	OMP_NUM_THREADS=2 $(BIN)/nuclex quickstart --out '$(OUT)'
 
 check: .venv/.installed ## format, lint, floors, types and the fast tests, in under a minute
@@ -61,7 +59,8 @@ endef
 # torch goes first and alone, so that its pin decides and no other package brings a build of its own.
 .venv/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo "make: nuclex needs Python 3.11 or newer, $(PYTHON) is '$$($(PYTHON) --version 2>&1 | tail -n 1)'; name one: make PYTHON=python3.12" >&2; exit 2; }
+		found=$$($(PYTHON) -c 'import platform; print(platform.python_version())' 2>/dev/null || echo 'not installed'); \
+		echo "make: nuclex needs Python 3.11 or newer, $(PYTHON) is $$found; name one: make PYTHON=python3.12" >&2; exit 2; }
 	@echo '== environment: .venv (a few minutes, once)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
