@@ -103,8 +103,8 @@ def _ancestor(random: np.random.Generator, config: SimulationConfig) -> list[_Co
         if config.shortest <= len(columns) <= config.longest:
             return columns
     raise InputError(
-        f"shortest: no structure of {config.shortest} to {config.longest} bases with at most {config.outer_stems} outer "
-        f"stems was found in {TRIES} tries; widen the limits"
+        f"shortest: no structure of {config.shortest} to {config.longest} bases with at most {config.outer_stems} "
+        f"outer stems was found in {TRIES} tries; widen the limits"
     )
 
 
