@@ -34,6 +34,7 @@ class BackboneConfig(ModelConfig):
     norm_epsilon: float = 1e-5
     final_norm: bool = True
     positions: Literal["rotary", "learned", "none"] = "rotary"
+    rotary_base: float = Field(default=10_000.0, gt=1, description="the longest rotary wave is about 6 times this")
     max_positions: int = Field(default=1024, ge=1, description="rows of the learned position table")
     position_offset: int = Field(default=0, ge=0, description="row of the first position (RoBERTa: pad id + 1)")
     token_types: int = Field(
@@ -172,7 +173,7 @@ class LanguageModel(nn.Module):
         """(T,) ids to (T, D) hidden vectors after the last norm, or after block ``layer`` (0 = embedding)."""
         cos_sin = None
         if self.config.positions == "rotary":
-            cos_sin = rotation(layout.positions_T, self.config.width // self.config.heads)
+            cos_sin = rotation(layout.positions_T, self.config.width // self.config.heads, self.config.rotary_base)
         hidden_TD = self.embedding(tokens_T, layout)
         for number, block in enumerate(self.blocks):
             if number == layer:

@@ -71,6 +71,10 @@ class RinalmoConfig(ModelConfig):
     attention_dropout: float = Field(default=0.1, ge=0, lt=1)
     token_dropout: float = Field(default=0.12, ge=0, lt=1)
     norm: Literal["pre", "rinalmo"] = "rinalmo"
+    positions: Literal["rotary", "learned"] = "rotary"
+    """``learned`` is the paper's ablation: a table of absolute positions instead of rotary ones."""
+    max_positions: int = Field(default=1024, ge=3, description="rows of the learned table")
+    rotary_base: float = Field(default=10_000.0, gt=1)
 
     def backbone(self) -> BackboneConfig:
         """The network these sizes stand for; the feed-forward is int(2/3 * 4 * width) wide."""
@@ -80,7 +84,9 @@ class RinalmoConfig(ModelConfig):
             heads=self.heads,
             inner=int(2 / 3 * 4 * self.width),
             norm=self.norm,
-            positions="rotary",
+            positions=self.positions,
+            max_positions=self.max_positions,
+            rotary_base=self.rotary_base,
             activation="swiglu-beta",
             attention_bias=False,
             tied=False,

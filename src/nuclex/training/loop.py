@@ -74,9 +74,8 @@ class Work(ABC, Generic[Micro]):
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Validation numbers; ``score`` among them says which model is best (the higher the better)."""
 
-    def prepare(self, model: nn.Module, step: int) -> list[nn.Parameter] | None:
-        """Called before update ``step``; may freeze or thaw parts of the model (None: nothing changed)."""
-        return None
+    def prepare(self, model: nn.Module, step: int) -> None:
+        """Called before update ``step``; may freeze or thaw parts of the model."""
 
 
 @dataclass
@@ -159,7 +158,7 @@ class _Loop:
         self.model.train()
         rate = learning_rate(config.schedule, place.step, config.steps)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate * group.get("rate_scale", 1.0)
+            group["lr"] = rate
         micros = self.work.micro_batches(place.epoch, place.batch, 0, 1)
         loss = self._accumulate(micros)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.optimizer.clip or math.inf).item()

@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from torch import nn
+
 from nuclex.bundle import Record, fill_bundle
 from nuclex.core.artifact import atomic_file, atomic_folder, verify_folder, write_json
 from nuclex.core.config import Config
@@ -46,7 +48,7 @@ def finish_bundles(run: Path, model: LanguageModel, tokenizer: Tokenizer, record
     return run / "bundle" / "best" if best.is_dir() else run / "bundle"
 
 
-def load_best(run: Path, model: LanguageModel) -> dict[str, float]:
+def load_best(run: Path, model: nn.Module) -> dict[str, float]:
     """Put the best weights of a run into ``model``; returns the numbers they reached."""
     from safetensors.torch import load_file
 

@@ -187,13 +187,12 @@ class SupervisedWork(Work[NDArray[np.int64]]):
         assert isinstance(model, AnsweringModel)
         return self.answers.validate(model)
 
-    def prepare(self, model: nn.Module, step: int) -> list[nn.Parameter] | None:
+    def prepare(self, model: nn.Module, step: int) -> None:
         """Freeze what does not learn now: a function of the step alone, so that a resumed run does the same."""
         assert isinstance(model, AnsweringModel)
         learning = {id(parameter) for parameter in learning_parameters(model, self.thaw, step)}
         for parameter in model.parameters():
             parameter.requires_grad_(id(parameter) in learning)
-        return None
 
 
 def cut_batches(
