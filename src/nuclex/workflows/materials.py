@@ -34,6 +34,9 @@ NCRNA = (
 """What `--data ncrna` is made of: hairpins, tRNAs, ribosomal RNAs."""
 
 
+STRUCTURES = "simulated-families.dbn"
+
+
 @dataclass(frozen=True)
 class Known:
     """A molecule whose structure is known, for asking what the model learned of pairing."""
@@ -62,8 +65,8 @@ def gather(choice: Choice, folder: Path, seed: int) -> Materials:
         return _ncrna(seed)
     simulation = SIMULATION.model_copy(update={"seed": seed})
     rnas = list(simulate(simulation))
-    write_fasta(rnas, folder / "families.fa")
-    write_structures(rnas, folder / "families.dbn")
+    write_fasta(rnas, folder / "simulated-families.fa")
+    write_structures(rnas, folder / STRUCTURES)
     split = SplitConfig(by="cluster", validation=0.1, test=0.15)
     about = (
         f"{simulation.families} RNA families of {simulation.members} members were simulated: each family has one "
@@ -72,7 +75,7 @@ def gather(choice: Choice, folder: Path, seed: int) -> Materials:
     )
     return Materials(
         choice,
-        (folder / "families.fa",),
+        (folder / "simulated-families.fa",),
         CorpusConfig(seed=seed, split=split),
         load_config(PretrainConfig, "pretrain/quickstart", {"seed": seed}),
         about,
@@ -159,7 +162,7 @@ def class_recipe(materials: Materials, bundle: Path) -> FinetuneConfig | None:
 
 
 def _by_id(folder: Path) -> dict[str, SimulatedRna]:
-    lines = (folder / "families.dbn").read_text().splitlines()
+    lines = (folder / STRUCTURES).read_text().splitlines()
     found = {}
     for header, sequence, structure in zip(lines[::3], lines[1::3], lines[2::3], strict=True):
         name, family = header[1:].split()[:2]

@@ -63,12 +63,13 @@ def _corpus(story: Story) -> Section:
     names = [name for name in ("train", "validation", "test") if name in split]
     sizes = tuple((name, split[name]["sequences"], split[name]["nucleotides"]) for name in names)
     splits = Table(("split", "sequences", "nucleotides"), sizes, caption="Splits; no cluster is in two of them")
+    how = "Clustering by identity alone" if cluster["method"] == "none" else "Clustering"
+    if cluster["method"] == "mmseqs":
+        how = f"{cluster['tool']} (identity {cluster['min_identity']}, coverage {cluster['coverage']})"
     text = (
-        f"{manifest['sequences_in']:,} sequences were read and {manifest['sequences_out']:,} kept. Clustering "
-        f"({cluster.get('tool') or cluster['method']}, identity {cluster['min_identity']}, coverage "
-        f"{cluster['coverage']}) found {cluster['clusters']:,} clusters, {cluster['singletons']:,} of them of one "
-        "sequence. Whole clusters go to one split, so a test sequence has no near relative in train; more distant "
-        "relatives of the same family may be there."
+        f"{manifest['sequences_in']:,} sequences were read and {manifest['sequences_out']:,} kept. {how} found "
+        f"{cluster['clusters']:,} clusters, {cluster['singletons']:,} of them of one sequence. Whole clusters go to one "
+        "split, so a test sequence has no near relative in train; more distant relatives of its family may be there."
     )
     return Section("1. Corpus", text, tables=(filters, splits))
 
