@@ -68,8 +68,8 @@ def _corpus(story: Story) -> Section:
         how = f"{cluster['tool']} (identity {cluster['min_identity']}, coverage {cluster['coverage']})"
     text = (
         f"{manifest['sequences_in']:,} sequences were read and {manifest['sequences_out']:,} kept. {how} found "
-        f"{cluster['clusters']:,} clusters, {cluster['singletons']:,} of one sequence. Whole clusters go to one split, so "
-        "a test sequence has no near relative in train; more distant relatives of its family may be there."
+        f"{cluster['clusters']:,} clusters, {cluster['singletons']:,} of one sequence. Whole clusters go to one "
+        "split, so a test sequence has no near relative in train; more distant relatives of its family may be there."
     )
     return Section("1. Corpus", text, tables=(filters, splits))
 
