@@ -266,7 +266,6 @@ def test_the_readers_own_matplotlib_settings_are_neither_used_nor_changed() -> N
         before = dict(matplotlib.rcParams)
         assert draw_loss() == figure
         assert dict(matplotlib.rcParams) == before
-    assert "matplotlib.pyplot" not in sys.modules or "nuclex" not in repr(sys.modules["matplotlib.pyplot"])
 
 
 def test_a_caption_can_be_replaced() -> None:

@@ -14,6 +14,7 @@ from nuclex.cli import verbs
 from nuclex.cli.settings import rewrite_settings
 from nuclex.cli.show import show
 from nuclex.core.errors import InputError, NuclexError
+from nuclex.core.plain import plain
 from nuclex.core.progress import quiet as quietly
 
 EVERYWHERE = Group("Everywhere", sort_key=99)
@@ -51,7 +52,7 @@ def launch(
             rewrite_settings(app, tokens), exit_on_error=False, print_error=False, result_action="return_value"
         )
     if isinstance(result, dict):
-        print(json_format.dumps(result, default=str) if json else show(result))
+        print(json_format.dumps(plain(result), allow_nan=False) if json else show(plain(result)))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""A result for people: names and values, one a line, nested ones indented, lists of records as tables."""
+"""A result for people: names and values, one a line, nested ones indented, records as tables (--json has all)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def show(result: dict[str, Any], indent: int = 0) -> str:
 
 
 def _table(rows: list[dict[str, Any]], indent: int) -> str:
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+    nested = {name for row in rows for name, value in row.items() if isinstance(value, dict)}
+    columns = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in nested]
     cells = [columns, *([_text(row.get(name, "")) for name in columns] for row in rows)]
     widths = [max(len(line[place]) for line in cells) for place in range(len(columns))]
     return "\n".join(

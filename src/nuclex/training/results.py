@@ -7,12 +7,12 @@ Relatives are not independent of each other either; ``groups`` says from how man
 from __future__ import annotations
 
 from dataclasses import asdict
-from math import isfinite
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nuclex.core.plain import plain
 from nuclex.metrics import bootstrap, paired_difference
 from nuclex.tasks import Task
 from nuclex.training.supervised import Answers, Measured
@@ -58,17 +58,6 @@ def headline(results: dict[str, Any], answers: Answers) -> dict[str, Any]:
             quoted |= _interval(f"{prefix}difference", difference["difference"])
             quoted[f"{prefix}p_value"] = difference["p_value"]
     return quoted
-
-
-def plain(value: Any) -> Any:
-    """The same as JSON can hold it: a number that is not finite becomes None."""
-    if isinstance(value, dict):
-        return {str(name): plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _summary(
