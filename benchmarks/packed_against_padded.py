@@ -118,9 +118,7 @@ def main() -> None:
     for title, size in SIZES.items():
         rates = measure(lengths, size, arguments.rounds, arguments.sequences)
         base = rates["transformers, padded, random order"]
-        print(
-            f"\n{title}: real tokens per second, ratio to the first row (median [min, max] of {arguments.rounds} rounds)"
-        )
+        print(f"\n{title}: real tokens per second, ratio to the first row: median [min, max]")
         rows = {}
         for name, values in rates.items():
             ratios = [value / peer for value, peer in zip(values, base, strict=True)]
