@@ -40,3 +40,38 @@ def _one_thread_a_worker() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and "PYTEST_XDIST_WORKER" in os.environ and torch.get_num_threads() != 1:
         torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of 60 simulated RNAs of three families, divided at random, each sequence its own cluster."""
+    from nuclex.core.progress import quiet
+    from nuclex.data.corpus import CorpusConfig, build_corpus
+    from nuclex.data.simulate import SimulationConfig, simulate, write_fasta
+
+    folder = tmp_path_factory.mktemp("tiny")
+    config = SimulationConfig(families=3, members=20, shortest=30, longest=50, outer_stems=1, branching=0.2)
+    write_fasta(list(simulate(config)), folder / "families.fa")
+    settings = {"cluster": {"method": "none"}, "split": {"by": "random", "validation": 0.2, "test": 0.1}}
+    with quiet():
+        build_corpus([folder / "families.fa"], folder / "corpus", CorpusConfig.from_data(settings))
+    return folder / "corpus"
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of a RiNALMo of width 16 and depth 2 whose random weights all matter."""
+    import torch
+
+    from nuclex.bundle import Record, write_bundle
+    from nuclex.models import LanguageModel, RinalmoConfig
+    from nuclex.tokenizers import NucleotideConfig
+
+    torch.manual_seed(0)
+    config, tokenizer = RinalmoConfig(depth=2, width=16, heads=2), NucleotideConfig().build()
+    ids = {"pad_id": tokenizer.pad_id, "mask_id": tokenizer.mask_id}
+    model = LanguageModel(config.backbone(), vocabulary_size=len(tokenizer), **ids).eval()
+    record = Record({"sampling": {"max_tokens": 64}}, {}, {"validation_loss": 1.4}, None, "tiny")
+    folder = tmp_path_factory.mktemp("tiny") / "bundle"
+    write_bundle(folder, model, tokenizer, record)
+    return folder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ STATE, FACTS = "state.safetensors", "checkpoint.json"
 
 @dataclass
 class Place:
-    """Where a run stands: updates done, and the batch that comes next."""
+    """Where a run stands: updates done, the batch that comes next, and the validation numbers so far."""
 
     step: int = 0
     epoch: int = 0
@@ -31,6 +31,7 @@ class Place:
     seconds: float = 0.0
     best_score: float | None = None
     best_step: int | None = None
+    last: dict[str, float] = field(default_factory=dict)
 
 
 def save_checkpoint(
@@ -39,7 +40,7 @@ def save_checkpoint(
     """Write ``folder/step-XXXXXXXX`` atomically; ``identity`` says which run it belongs to. Returns its path."""
     from safetensors.torch import save_file
 
-    target = folder / f"step-{place.step:08d}"
+    target = folder / _name(place.step)
     tensors = {f"model.{name}": value for name, value in unshared(model).items()}
     for name, state in _optimizer_state(model, optimizer).items():
         tensors.update({f"optimizer.{name}.{key}": value for key, value in state.items()})
@@ -81,6 +82,9 @@ def load_checkpoint(
             )
     if facts["threads"] != torch.get_num_threads():
         say(f"resuming with {torch.get_num_threads()} threads, {facts['threads']} before: not bit for bit the same")
+    then, now = facts["packages"].get("torch"), package_versions().get("torch")
+    if then != now:
+        say(f"resuming with torch {now}, {then} before: not bit for bit the same")
     tensors = load_file(path / STATE)
     restore(model, {name[6:]: value for name, value in tensors.items() if name.startswith("model.")}, path)
     if optimizer is not None:
@@ -92,10 +96,19 @@ def load_checkpoint(
     return Place(**facts["place"])
 
 
-def prune(folder: Path, keep: int) -> None:
-    """Delete all but the newest ``keep`` checkpoints."""
-    for path in sorted(folder.glob("step-*"), reverse=True)[keep:]:
-        shutil.rmtree(path)
+def prune(folder: Path, keep: int, step: int) -> None:
+    """Delete all but the newest ``keep`` checkpoints up to ``step``, where the run stands.
+
+    What is beyond it was refused when the run was taken up; it must not count among those that are kept.
+    """
+    paths = sorted(folder.glob("step-*"), reverse=True)
+    good = [path for path in paths if path.name <= _name(step)]
+    for path in [*good[keep:], *(path for path in paths if path not in good)]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _name(step: int) -> str:
+    return f"step-{step:08d}"
 
 
 def _optimizer_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:

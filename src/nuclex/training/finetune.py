@@ -21,7 +21,6 @@ from nuclex.bundle.weights import unshared
 from nuclex.core.artifact import atomic_file, write_json
 from nuclex.core.config import Config
 from nuclex.core.errors import InputError
-from nuclex.core.lock import owned
 from nuclex.core.progress import say
 from nuclex.core.provenance import provenance
 from nuclex.core.randomness import key
@@ -41,7 +40,7 @@ from nuclex.training.loop import Outcome, TrainingConfig, train
 from nuclex.training.pairs import DecodingConfig, PairAnswers
 from nuclex.training.pretrain import AnyTokenizerConfig
 from nuclex.training.results import compare, headline
-from nuclex.training.run import load_best, open_run
+from nuclex.training.run import load_best, opened_run
 from nuclex.training.supervised import Answers, BatchingConfig, Measured, Reading, SupervisedWork, Thaw, cut_batches
 
 HEAD_OF: dict[Shape, HeadConfig] = {Shape.CLASS: ClassHeadConfig(), Shape.PAIR_MAP: PairHeadConfig()}
@@ -122,8 +121,7 @@ def finetune(config: FinetuneConfig, out: str | Path, *, resume: bool = False, d
     arms: dict[Arm, Path] = {"scratch": run} if start.bundle is None else {"pretrained": run}
     if start.bundle is not None and config.controls:
         arms["scratch"] = run / "scratch"
-    open_run(run, config, resume=resume)
-    with owned(run):
+    with opened_run(run, config, resume=resume):
         facts = {"seed": config.seed, "threads": torch.get_num_threads(), "device": device}
         write_json(run / "plan.json", _plan(config, task, start, readings))
         write_json(run / "provenance.json", provenance(**facts))

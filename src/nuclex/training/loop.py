@@ -20,11 +20,19 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from nuclex.core.artifact import atomic_folder, clear_leftovers, write_json
 from nuclex.core.config import Config
 from nuclex.core.errors import NonFiniteError, StoppedError
 from nuclex.core.progress import bar
 from nuclex.core.randomness import key
-from nuclex.training.checkpoint import Place, load_checkpoint, prune, save_checkpoint
+from nuclex.training.checkpoint import (
+    Place,
+    latest_checkpoint,
+    load_checkpoint,
+    prune,
+    save_checkpoint,
+    unshared,
+)
 from nuclex.training.optimizer import OptimizerConfig, build_optimizer
 from nuclex.training.schedule import ScheduleConfig, learning_rate
 from nuclex.training.tracking import TrackerName, open_trackers
@@ -92,22 +100,21 @@ def train(model: nn.Module, work: Work[Any], config: TrainingConfig, run: Path, 
     Raises StoppedError after SIGINT or SIGTERM (a checkpoint is written first) and NonFiniteError when the loss or
     the gradient is not finite (the weights are those of the step before).
     """
-    from nuclex.training.checkpoint import latest_checkpoint
-
     optimizer = build_optimizer(model.named_parameters(), config.optimizer)
     checkpoints = run / "checkpoints"
+    clear_leftovers(run)
+    clear_leftovers(checkpoints)
     found = latest_checkpoint(checkpoints) if checkpoints.is_dir() else None
     place = load_checkpoint(found, model, optimizer, identity) if found is not None else Place()
     trackers = open_trackers(run, config.track, place.step if found is not None else None)
     loop = _Loop(model, work, config, optimizer, place, int(identity["seed"]))
-    outcome = Outcome(place)
 
     def save() -> None:
         save_checkpoint(checkpoints, model, optimizer, place, identity)
-        prune(checkpoints, config.keep_checkpoints)
+        prune(checkpoints, config.keep_checkpoints, place.step)
 
     try:
-        with _signals() as caught, bar("training", config.steps, place.step) as progress:
+        with _signals() as caught, loop.own_random(), bar("training", config.steps, place.step) as progress:
             while place.step < config.steps:
                 record = loop.update()
                 progress.advance(1, f"loss {record['loss']:.3f}, {record['tokens_per_s']:.0f} tokens/s")
@@ -115,8 +122,8 @@ def train(model: nn.Module, work: Work[Any], config: TrainingConfig, run: Path, 
                 if place.step % config.log_every == 0 or last:
                     _tell(trackers, record)
                 if place.step % config.evaluate_every == 0 or last:
-                    outcome.last = loop.evaluate(run)
-                    _tell(trackers, {"step": place.step, **outcome.last})
+                    place.last = loop.evaluate(run)
+                    _tell(trackers, {"step": place.step, **place.last})
                 if caught or last or place.step % config.checkpoint_every == 0:
                     save()
                 if caught and not last:
@@ -125,7 +132,7 @@ def train(model: nn.Module, work: Work[Any], config: TrainingConfig, run: Path, 
     finally:
         for tracker in trackers:
             tracker.close()
-    return outcome
+    return Outcome(place, place.last)
 
 
 def best_weights(run: Path) -> Path:
@@ -148,6 +155,10 @@ class _Loop:
         self.model, self.work, self.config, self.optimizer = model, work, config, optimizer
         self.place, self.seed = place, seed
         self.device = next(model.parameters()).device
+
+    def own_random(self) -> contextlib.AbstractContextManager[None]:
+        """Dropout's draws inside the block leave the caller's random numbers as they were."""
+        return torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else [])
 
     def update(self) -> dict[str, Any]:
         """Forward, backward, clip, step: one optimizer update; returns what to write down."""
@@ -191,7 +202,8 @@ class _Loop:
         with torch.no_grad(), self._precision():
             numbers = self.work.evaluate(self.model)
         score = numbers.get("score")
-        if score is not None and (self.place.best_score is None or score > self.place.best_score):
+        best = -math.inf if self.place.best_score is None else self.place.best_score
+        if score is not None and score > best:  # a score that is not a number is never the best
             self.place.best_score, self.place.best_step = score, self.place.step
             save_weights(best_weights(run), self.model, {"step": self.place.step, **numbers})
         return numbers
@@ -205,9 +217,6 @@ class _Loop:
 def save_weights(folder: Path, model: nn.Module, numbers: dict[str, Any]) -> None:
     """Write the model's weights (and the numbers they reached) as one summed folder."""
     from safetensors.torch import save_file
-
-    from nuclex.core.artifact import atomic_folder, write_json
-    from nuclex.training.checkpoint import unshared
 
     with atomic_folder(folder, replace=True) as temporary:
         save_file({name: value.cpu().contiguous() for name, value in unshared(model).items()}, temporary / BEST_WEIGHTS)

@@ -14,10 +14,9 @@ from pydantic import BeforeValidator, Field, SerializeAsAny
 from torch import Tensor, nn
 
 from nuclex.bundle import Record
-from nuclex.core.artifact import write_json
+from nuclex.core.artifact import atomic_folder, write_json
 from nuclex.core.config import Config
 from nuclex.core.errors import InputError
-from nuclex.core.lock import owned
 from nuclex.core.progress import say
 from nuclex.core.provenance import provenance
 from nuclex.core.randomness import key, permutation
@@ -39,7 +38,7 @@ from nuclex.tokenizers import (
 from nuclex.training.checkpoint import Place
 from nuclex.training.loop import TrainingConfig, Work, train
 from nuclex.training.plan import make_plan
-from nuclex.training.run import finish_bundles, open_run
+from nuclex.training.run import finish_bundles, opened_run
 from nuclex.training.validation import score_masked
 
 AnyTokenizerConfig = Annotated[SerializeAsAny[TokenizerConfig], BeforeValidator(TOKENIZERS.validator())]
@@ -129,14 +128,20 @@ def pretrain(config: PretrainConfig, out: str | Path, *, resume: bool = False, d
         raise InputError("corpus: missing; give the folder of a corpus with --corpus DIR")
     corpus, run = Corpus.open(config.corpus), Path(out)
     check_lengths(config)
-    open_run(run, config, resume=resume)
-    with owned(run):
+    with opened_run(run, config, resume=resume):
         tokenizer = _tokenizer(config, corpus, run)
         work = build_work(config, corpus, tokenizer)
         model = build_model(config, tokenizer).to(device)
         facts = {"seed": config.seed, "threads": torch.get_num_threads(), "device": device}
         lengths = work.table.lengths_N
-        plan = make_plan(config.model, len(tokenizer), sampling=config.sampling, length=float(lengths.mean()) + 2)
+        plan = make_plan(
+            config.model,
+            len(tokenizer),
+            sampling=config.sampling,
+            steps=config.training.steps,
+            length=float(lengths.mean()) + 2,
+            head_share=config.objective.expected_share(),
+        )
         write_json(run / "plan.json", plan.to_data())
         write_json(run / "provenance.json", provenance(**facts))
         identity = {
@@ -189,6 +194,8 @@ def build_model(config: PretrainConfig, tokenizer: Tokenizer) -> LanguageModel:
 def build_work(config: PretrainConfig, corpus: Corpus, tokenizer: Tokenizer) -> MaskedWork:
     """Tokenize the train split and a fixed sample of the validation split."""
     rows = corpus.indices("validation")
+    if not len(corpus.indices("train")):
+        raise InputError(f"{corpus.path}: its train split holds no sequences; lower the validation and test shares")
     chosen = rows[permutation(key(config.seed, "validation"), len(rows))[: config.validation_sequences]]
     if not len(rows):
         say("the corpus has no validation split: no best model can be chosen, the last one is kept")
@@ -214,7 +221,8 @@ def _tokenizer(config: PretrainConfig, corpus: Corpus, run: Path) -> Tokenizer:
         else:
             rows = corpus.indices("train")
             tokenizer = config.tokenizer.train(corpus.sequence(int(row)) for row in rows)
-        save_tokenizer(tokenizer, folder)
+        with atomic_folder(folder) as temporary:
+            save_tokenizer(tokenizer, temporary)
     return load_tokenizer(folder)
 
 

@@ -2,35 +2,70 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
 
 from nuclex.bundle import Record, fill_bundle
-from nuclex.core.artifact import atomic_file, atomic_folder, verify_folder, write_json
+from nuclex.core.artifact import (
+    TEMPORARY,
+    atomic_file,
+    atomic_folder,
+    disk_errors,
+    verify_folder,
+    write_json,
+)
 from nuclex.core.config import Config
-from nuclex.core.errors import InputError
+from nuclex.core.errors import CorruptError, InputError
+from nuclex.core.lock import owned
 from nuclex.models import LanguageModel
 from nuclex.tokenizers import Tokenizer
 from nuclex.training.checkpoint import restore
 from nuclex.training.loop import BEST_NUMBERS, BEST_WEIGHTS, best_weights
 
 
-def open_run(run: Path, config: Config, *, resume: bool) -> None:
-    """Make the folder and write config.json; an existing run is only taken up with ``resume`` and an equal config."""
+@contextlib.contextmanager
+def opened_run(run: Path, config: Config, *, resume: bool) -> Iterator[None]:
+    """Own a run folder for the length of the block; an existing one is taken up with ``resume`` and an equal config.
+
+    A new folder goes again if the block finds that recipe and data do not fit, before there is anything to resume.
+    """
+    before = run.exists()
+    new = _begin(run, config, resume=resume)
+    try:
+        with disk_errors(run), owned(run):
+            yield
+    except InputError:
+        if new and not (run / "checkpoints").exists():
+            shutil.rmtree(run)
+            if before:
+                run.mkdir()
+        raise
+
+
+def _begin(run: Path, config: Config, *, resume: bool) -> bool:
+    """Make the folder and write config.json; whether there was none before."""
     path = run / "config.json"
     if path.is_file():
         if not resume:
             raise InputError(f"{run}: holds a run already; continue it with --resume or give another --out")
-        if json.loads(path.read_text()) != config.to_data():
+        try:
+            found = json.loads(path.read_bytes())
+        except ValueError:
+            raise CorruptError(f"{path}: is not readable JSON; it was edited or damaged") from None
+        if found != config.to_data():
             raise InputError(f"{path}: is not the config given now; resume with the same recipe or give another --out")
-        return
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        return False
+    if run.exists() and (not run.is_dir() or any(not part.name.startswith(TEMPORARY) for part in run.iterdir())):
         raise InputError(f"{run}: exists and is not a run of nuclex; give another --out")
     with atomic_file(path) as temporary:
         write_json(temporary, config.to_data())
+    return True
 
 
 def finish_bundles(run: Path, model: LanguageModel, tokenizer: Tokenizer, record: Record) -> Path:

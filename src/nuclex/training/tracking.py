@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Literal
 
+from nuclex.core.artifact import atomic_file
 from nuclex.core.errors import missing_extra
 
 TrackerName = Literal["tensorboard", "wandb"]
@@ -30,8 +31,9 @@ class JsonLines(Tracker):
     def __init__(self, path: Path, resume_step: int | None = None) -> None:
         kept = []
         if resume_step is not None and path.is_file():
-            kept = [line for line in path.read_text().splitlines(keepends=True) if _step_of(line) <= resume_step]
-        path.write_text("".join(kept))
+            kept = [line for line in path.read_text("utf-8").splitlines() if _step_of(line) <= resume_step]
+        with atomic_file(path) as temporary:  # a kill must not take the lines of the steps that are done
+            temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         self._handle = path.open("a", encoding="utf-8")
 
     def record(self, values: dict[str, Any]) -> None:
@@ -86,10 +88,8 @@ class WeightsAndBiases(Tracker):
 
 def open_trackers(run: Path, names: tuple[TrackerName, ...], resume_step: int | None) -> list[Tracker]:
     """metrics.jsonl, and the adapters that the config names."""
-    trackers: list[Tracker] = [JsonLines(run / "metrics.jsonl", resume_step)]
-    for name in names:
-        trackers.append(TensorBoard(run, resume_step) if name == "tensorboard" else WeightsAndBiases(run))
-    return trackers
+    adapters = [TensorBoard(run, resume_step) if name == "tensorboard" else WeightsAndBiases(run) for name in names]
+    return [JsonLines(run / "metrics.jsonl", resume_step), *adapters]
 
 
 def read_metrics(run: str | Path) -> list[dict[str, Any]]:

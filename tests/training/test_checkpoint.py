@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from nuclex.core.artifact import MANIFEST, write_manifest
+from nuclex.core.errors import CorruptError, InputError
+from nuclex.models import LanguageModel, Layout, RobertaConfig
+from nuclex.training.checkpoint import FACTS, STATE, Place, latest_checkpoint, load_checkpoint, prune, save_checkpoint
+from nuclex.training.optimizer import OptimizerConfig, build_optimizer
+
+IDENTITY = {"config": "abc", "seed": 3}
+CONFIG = RobertaConfig(depth=1, width=8, heads=2, inner=12, max_positions=20).backbone()
+LAYOUT = Layout.of([5, 4])
+
+
+def made(seed: int) -> tuple[LanguageModel, torch.optim.AdamW]:
+    torch.manual_seed(seed)
+    model = LanguageModel(CONFIG, vocabulary_size=12, pad_id=1, mask_id=4)
+    optimizer = build_optimizer(model.named_parameters(), OptimizerConfig())
+    for group in optimizer.param_groups:
+        group["lr"] = 1e-2
+    return model, optimizer
+
+
+def learn(model: LanguageModel, optimizer: torch.optim.Optimizer, steps: int) -> None:
+    for step in range(steps):
+        torch.manual_seed(step)
+        model(torch.randint(12, (9,)), LAYOUT).square().sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """Checkpoints of the steps 2, 4 and 6 of a run."""
+    model, optimizer = made(0)
+    for step in (2, 4, 6):
+        learn(model, optimizer, 2)
+        save_checkpoint(tmp_path, model, optimizer, Place(step, best_score=-1 / 3, last={"loss": 0.1 + step}), IDENTITY)
+    return tmp_path
+
+
+def test_a_restored_run_goes_on_bit_for_bit(run: Path) -> None:
+    kept_model, kept_optimizer = made(0)
+    learn(kept_model, kept_optimizer, 2)
+    learn(kept_model, kept_optimizer, 2)
+    model, optimizer = made(99)
+    place = load_checkpoint(run / "step-00000004", model, optimizer, IDENTITY)
+    assert place == Place(4, best_score=-1 / 3, last={"loss": 4.1})
+    learn(model, optimizer, 2)
+    learn(kept_model, kept_optimizer, 2)
+    for (name, found), wanted in zip(model.named_parameters(), kept_model.parameters(), strict=True):
+        assert torch.equal(found, wanted), name
+    assert model.head.decoder.weight is model.embedding.tokens.weight, "a tied weight stays tied"
+    for found, wanted in zip(model.parameters(), kept_model.parameters(), strict=True):
+        assert optimizer.state[found].keys() == kept_optimizer.state[wanted].keys() == {"step", "exp_avg", "exp_avg_sq"}
+        assert all(
+            torch.equal(value, kept_optimizer.state[wanted][key]) for key, value in optimizer.state[found].items()
+        )
+
+
+def test_a_checkpoint_says_what_it_belongs_to(run: Path) -> None:
+    facts = json.loads((run / "step-00000006" / FACTS).read_text())
+    assert facts["identity"] == IDENTITY
+    assert facts["threads"] == torch.get_num_threads()
+    assert facts["packages"]["torch"]
+
+
+def test_another_run_is_not_taken_up(run: Path) -> None:
+    model, optimizer = made(1)
+    before = [value.clone() for value in model.parameters()]
+    for key, value in (("config", "other"), ("seed", 4), ("corpus", "new")):
+        with pytest.raises(
+            InputError, match=f"step-00000006: was written with another {key}; resume with the same recipe"
+        ):
+            load_checkpoint(run / "step-00000006", model, optimizer, {**IDENTITY, key: value})
+    assert all(torch.equal(*pair) for pair in zip(model.parameters(), before, strict=True)), "nothing was filled in"
+
+
+def test_weights_of_another_network_are_not_filled_in(run: Path) -> None:
+    model = LanguageModel(CONFIG.model_copy(update={"depth": 2}), vocabulary_size=12, pad_id=1, mask_id=4)
+    with pytest.raises(CorruptError, match=r"lacks the weight 'blocks\.1"):
+        load_checkpoint(run / "step-00000006", model, None, IDENTITY)
+
+
+def test_other_threads_are_told_of(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    facts = json.loads((run / "step-00000006" / FACTS).read_text())
+    (run / "step-00000006" / FACTS).write_text(json.dumps({**facts, "threads": 77}))
+    load_checkpoint(run / "step-00000006", *made(0), IDENTITY)
+    said = capsys.readouterr().err
+    assert said == f"resuming with {torch.get_num_threads()} threads, 77 before: not bit for bit the same\n"
+    packages = {**facts["packages"], "torch": "0.4.1"}
+    (run / "step-00000006" / FACTS).write_text(json.dumps({**facts, "packages": packages}))
+    load_checkpoint(run / "step-00000006", *made(0), IDENTITY)
+    assert capsys.readouterr().err.endswith(", 0.4.1 before: not bit for bit the same\n")
+
+
+def flip(folder: Path) -> None:
+    content = bytearray((folder / STATE).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / STATE).write_bytes(content)
+
+
+def cut(folder: Path) -> None:
+    (folder / STATE).write_bytes((folder / STATE).read_bytes()[:-1])
+
+
+def edit(folder: Path) -> None:
+    (folder / FACTS).write_text((folder / FACTS).read_text().replace('"epoch": 0', '"epoch": 1'))
+
+
+def lose(folder: Path) -> None:
+    (folder / STATE).unlink()
+
+
+def add(folder: Path) -> None:
+    (folder / "notes.txt").touch()
+
+
+def empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+
+
+def become_a_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.touch()
+
+
+DAMAGES = [flip, cut, edit, lose, add, empty, become_a_file]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_a_damaged_checkpoint_is_refused_for_the_one_before(
+    damage: Callable[[Path], None], run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damage(run / "step-00000006")
+    assert latest_checkpoint(run) == run / "step-00000004"
+    said = capsys.readouterr().err
+    assert said.startswith("refused a damaged checkpoint: ")
+    assert "step-00000006" in said
+    damage(run / "step-00000004")
+    assert latest_checkpoint(run) == run / "step-00000002"
+
+
+def test_an_unfinished_or_unrelated_folder_is_no_checkpoint(run: Path) -> None:
+    shutil.copytree(run / "step-00000006", run / ".tmp-step-00000008-x")
+    shutil.copytree(run / "step-00000006", run / "best")
+    assert latest_checkpoint(run) == run / "step-00000006"
+    assert latest_checkpoint(run / "nowhere") is None
+
+
+def test_an_edit_with_a_new_manifest_is_an_edit_all_the_same(run: Path) -> None:
+    """Sums protect against accidents; what someone rewrites on purpose is believed."""
+    edit(run / "step-00000006")
+    (run / "step-00000006" / MANIFEST).unlink()
+    write_manifest(run / "step-00000006")
+    assert latest_checkpoint(run) == run / "step-00000006"
+
+
+def left(run: Path) -> list[int]:
+    return sorted(int(path.name[5:]) for path in run.glob("step-*"))
+
+
+def test_only_the_newest_are_kept(run: Path) -> None:
+    prune(run, 2, 6)
+    assert left(run) == [4, 6]
+    prune(run, 5, 6)
+    assert left(run) == [4, 6]
+
+
+def test_a_refused_checkpoint_does_not_push_out_a_good_one(run: Path) -> None:
+    become_a_file(run / "step-00000006")
+    model, optimizer = made(0)
+    save_checkpoint(run, model, optimizer, Place(5), IDENTITY)
+    prune(run, 1, 5)
+    assert left(run) == [5]
+
+
+def test_a_checkpoint_is_replaced_by_the_same_step(run: Path) -> None:
+    flip(run / "step-00000006")
+    save_checkpoint(run, *made(5), Place(6), IDENTITY)
+    assert latest_checkpoint(run) == run / "step-00000006"

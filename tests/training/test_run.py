@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from nuclex.bundle import Record, load
+from nuclex.core.config import Config
+from nuclex.core.errors import CorruptError, DiskError, InputError, OutsideError
+from nuclex.models import LanguageModel, RinalmoConfig
+from nuclex.tokenizers import NucleotideConfig
+from nuclex.training.loop import save_weights
+from nuclex.training.run import finish_bundles, load_best, opened_run
+
+
+class SizesConfig(Config):
+    width: int = 3
+    shares: tuple[float, ...] = (0.1, 0.2)
+
+
+def enter(run: Path, config: Config, resume: bool = False, error: Exception | None = None) -> None:
+    with opened_run(run, config, resume=resume):
+        if error is not None:
+            raise error
+
+
+def test_a_new_run_holds_its_config(tmp_path: Path) -> None:
+    enter(tmp_path / "deep" / "run", SizesConfig())
+    assert json.loads((tmp_path / "deep/run/config.json").read_text()) == {"width": 3, "shares": [0.1, 0.2]}
+    (tmp_path / "empty").mkdir()
+    enter(tmp_path / "empty", SizesConfig())
+    assert [path.name for path in (tmp_path / "empty").iterdir()] == ["config.json"]
+
+
+def test_a_run_is_taken_up_only_when_asked_and_with_the_same_config(tmp_path: Path) -> None:
+    enter(tmp_path / "run", SizesConfig())
+    with pytest.raises(InputError, match="run: holds a run already; continue it with --resume or give another --out"):
+        enter(tmp_path / "run", SizesConfig())
+    with pytest.raises(InputError, match=r"config\.json: is not the config given now; resume with the same recipe"):
+        enter(tmp_path / "run", SizesConfig(width=4), resume=True)
+    enter(tmp_path / "run", SizesConfig(), resume=True)
+    (tmp_path / "run" / "config.json").write_text('{"width": 3,')
+    with pytest.raises(CorruptError, match=r"config\.json: is not readable JSON"):
+        enter(tmp_path / "run", SizesConfig(), resume=True)
+
+
+def test_what_is_no_run_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("years of work")
+    (tmp_path / "file").write_text("a file")
+    for name in ("thesis", "file"):
+        for resume in (False, True):
+            with pytest.raises(InputError, match=f"{name}: exists and is not a run of nuclex; give another --out"):
+                enter(tmp_path / name, SizesConfig(), resume)
+    assert (tmp_path / "thesis" / "chapter.tex").read_text() == "years of work"
+    assert len(list((tmp_path / "thesis").iterdir())) == 1
+
+
+def test_what_a_killed_start_left_is_no_hindrance(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".tmp-abc.json").write_text("{")
+    enter(tmp_path / "run", SizesConfig())
+
+
+def test_a_run_has_one_owner(tmp_path: Path) -> None:
+    code = "import sys; from nuclex.core.lock import owned\nwith owned(sys.argv[1]): print('held', flush=True); input()"
+    pipe, command = subprocess.PIPE, [sys.executable, "-c", code, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        (tmp_path / "run" / "config.json").write_text(json.dumps(SizesConfig().to_data()))
+        with pytest.raises(OutsideError, match=f"in use by process {process.pid}"):
+            enter(tmp_path / "run", SizesConfig(), resume=True)
+        process.communicate("\n")
+
+
+def test_wrong_input_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for name in ("new", "empty"):
+        with pytest.raises(InputError, match="does not fit"):
+            enter(tmp_path / name, SizesConfig(), error=InputError("does not fit"))
+    assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
+
+
+def test_wrong_input_takes_nothing_away_that_was_there(tmp_path: Path) -> None:
+    enter(tmp_path / "old", SizesConfig())
+    with pytest.raises(InputError):
+        enter(tmp_path / "old", SizesConfig(), resume=True, error=InputError("x"))
+    assert (tmp_path / "old" / "config.json").is_file()
+
+    def break_late() -> None:
+        with opened_run(tmp_path / "late", SizesConfig(), resume=False):
+            (tmp_path / "late" / "checkpoints").mkdir()
+            raise InputError("x")
+
+    with pytest.raises(InputError):
+        break_late()
+    assert (tmp_path / "late" / "checkpoints").is_dir(), "what was trained stays"
+
+
+def test_other_errors_leave_the_run_to_be_taken_up(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a bug"):
+        enter(tmp_path / "run", SizesConfig(), error=ValueError("a bug"))
+    enter(tmp_path / "run", SizesConfig(), resume=True)
+    with pytest.raises(DiskError, match="run: cannot be written: No space left on device"):
+        enter(tmp_path / "run", SizesConfig(), resume=True, error=OSError(28, "full"))
+
+
+# ---- bundles ----
+
+
+def made(seed: int) -> LanguageModel:
+    torch.manual_seed(seed)
+    backbone = RinalmoConfig(depth=1, width=16, heads=2).backbone()
+    return LanguageModel(backbone, vocabulary_size=22, pad_id=1, mask_id=4)
+
+
+def record() -> Record:
+    return Record({}, {}, {"validation_loss": 2.0}, None, "tiny")
+
+
+def test_the_last_and_the_best_weights_become_bundles(tmp_path: Path) -> None:
+    last, best = made(1), made(2)
+    last_weights = [value.clone() for value in last.parameters()]
+    save_weights(tmp_path / "checkpoints" / "best", best, {"step": 40, "validation_loss": 1.0})
+    chosen = finish_bundles(tmp_path, last, NucleotideConfig().build(), record())
+    assert chosen == tmp_path / "bundle" / "best"
+    outer, inner = load(tmp_path / "bundle"), load(chosen)
+    assert all(torch.equal(*pair) for pair in zip(outer.model.parameters(), last_weights, strict=True))
+    assert all(torch.equal(*pair) for pair in zip(inner.model.parameters(), best.parameters(), strict=True))
+    assert outer.record.metrics == {"validation_loss": 2.0}
+    assert inner.record.metrics == {"step": 40, "validation_loss": 1.0}
+
+
+def test_without_a_best_there_is_one_bundle(tmp_path: Path) -> None:
+    chosen = finish_bundles(tmp_path, made(1), NucleotideConfig().build(), record())
+    assert chosen == tmp_path / "bundle"
+    assert not (chosen / "best").exists()
+    load(chosen)
+
+
+def test_damaged_best_weights_are_refused(tmp_path: Path) -> None:
+    save_weights(tmp_path / "checkpoints" / "best", made(2), {"step": 40})
+    path = tmp_path / "checkpoints" / "best" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CorruptError, match=r"best/model\.safetensors: has \d+ bytes"):
+        load_best(tmp_path, made(3))
+    with pytest.raises(CorruptError):
+        finish_bundles(tmp_path, made(1), NucleotideConfig().build(), record())
+    assert not (tmp_path / "bundle").exists()
