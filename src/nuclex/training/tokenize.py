@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nuclex.core.artifact import atomic_folder
+from nuclex.core.config import load_config
 from nuclex.core.errors import InputError
 from nuclex.data.store import Corpus
 from nuclex.tokenizers import TOKENIZERS, TokenizerConfig, save_tokenizer, tokenizer_hash
@@ -16,15 +17,18 @@ def tokenizer_train(
     corpus: Corpus | str | Path, out: str | Path, config: TokenizerConfig | Mapping[str, Any]
 ) -> dict[str, Any]:
     """Learn a vocabulary from the train split and write it to the new folder ``out``; only train is read."""
-    from pydantic import ValidationError
-
     corpus = corpus if isinstance(corpus, Corpus) else Corpus.open(corpus)
-    try:
-        wanted = TOKENIZERS.parse(config)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}, found {first['input']!r}") from None
+    wanted = config if isinstance(config, TokenizerConfig) else _read(config)
     tokenizer = wanted.train(corpus.sequence(int(row)) for row in corpus.indices("train"))
     with atomic_folder(out) as folder:
         save_tokenizer(tokenizer, folder)
     return {"out": str(out), "kind": wanted.kind, "vocabulary": len(tokenizer), "sha256": tokenizer_hash(tokenizer)}
+
+
+def _read(settings: Mapping[str, Any]) -> TokenizerConfig:
+    """The config that a table stands for; InputError with key, what was found and what is allowed."""
+    kind = settings.get("kind")
+    if not isinstance(kind, str):
+        raise InputError(f"kind: found {kind!r}; allowed: {', '.join(TOKENIZERS.names())}")
+    found: TokenizerConfig = load_config(TOKENIZERS[kind], None, settings)
+    return found

@@ -71,8 +71,10 @@ def score_masked(
 ) -> Scores:
     """Hide every token of ``pieces`` once, in FOLDS turns; sums per sequence of ``table``. Never keeps logits.
 
-    The model must be in evaluation mode; gradients are not computed.
+    The model must be in evaluation mode (ValueError: dropout would make the numbers random); no gradients.
     """
+    if model.training:
+        raise ValueError("the model is in training mode; call model.eval() before scoring")
     tokens, hits, nll = (np.zeros(len(table)) for _ in range(3))
     device = next(model.parameters()).device
     with torch.no_grad():
