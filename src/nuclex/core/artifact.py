@@ -26,7 +26,7 @@ TEMPORARY = ".tmp-"
 _DISK = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
     *(errno.EROFS, errno.EACCES, errno.EPERM),
-    *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
 }
 
 
@@ -55,6 +55,7 @@ def disk_errors(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         number = error.errno or 0
+        number = errno.ENOTDIR if number == errno.EEXIST else number  # what mkdir says of a file in a folder's place
         if number in _DISK and _concerns(error.filename2 or error.filename, target):
             raise DiskError(f"{target}: cannot be written: {os.strerror(number)}") from error
         raise

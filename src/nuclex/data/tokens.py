@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nuclex.core.errors import InputError
 from nuclex.tokenizers.base import Tokenizer
 
 
@@ -37,10 +38,20 @@ def tokenize(
     tokenizer: Tokenizer,
     rows_N: Sequence[int] | NDArray[np.int64] | None = None,
     clusters_N: Sequence[int] | NDArray[np.int64] | None = None,
+    name_of: Callable[[int], str] | None = None,
 ) -> TokenTable:
-    """Encode sequences into a table; rows default to 0, 1, 2, …, clusters to one a sequence."""
+    """Encode sequences into a table; rows default to 0, 1, 2, …, clusters to one a sequence.
+
+    InputError for a sequence that the tokenizer refuses; ``name_of`` its index says where that sequence stands.
+    """
     kind = np.min_scalar_type(len(tokenizer))
-    pieces = [tokenizer.encode(sequence, start=False, end=False).astype(kind) for sequence in sequences]
+    pieces = []
+    for index, sequence in enumerate(sequences):
+        try:
+            pieces.append(tokenizer.encode(sequence, start=False, end=False).astype(kind))
+        except InputError as error:
+            where = f"sequence {index}" if name_of is None else name_of(index)
+            raise InputError(f"{where}: {str(error).removeprefix('sequence: ')}") from None
     offsets = np.zeros(len(pieces) + 1, dtype=np.int64)
     np.cumsum([len(piece) for piece in pieces], out=offsets[1:])
     rows = np.arange(len(pieces), dtype=np.int64) if rows_N is None else np.asarray(rows_N, dtype=np.int64)

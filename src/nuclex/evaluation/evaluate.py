@@ -15,10 +15,10 @@ from nuclex.core.errors import InputError
 from nuclex.core.randomness import key, permutation
 from nuclex.data.sample import windows
 from nuclex.data.store import Corpus
-from nuclex.data.tokens import tokenize
 from nuclex.evaluation.baselines import MarkovBaseline, OrderScore, SequenceScores, choose_order, count_ngrams
 from nuclex.metrics.statistics import Interval, PairedDifference, Ratio, bootstrap, paired_difference
 from nuclex.tokenizers import NucleotideConfig
+from nuclex.training.pretrain import table_of
 from nuclex.training.validation import Scores, score_masked
 
 LENGTH_EDGES = (0, 50, 100, 200, 400, 800, 1600, 1 << 30)
@@ -141,8 +141,11 @@ def evaluate(
 
     The baselines are counted on the train split; the Markov order and smoothing are chosen on the validation split,
     which flatters the baseline where that is also the split reported. Sequences longer than ``max_tokens`` (default:
-    what the model was trained on) are scored in consecutive windows.
+    what the model was trained on) are scored in consecutive windows. InputError for an empty split, a limit below 1,
+    windows below 3 tokens or beyond what the model reads.
     """
+    if limit is not None and limit < 1:
+        raise InputError(f"limit: found {limit}; 1 or more sequences are needed")
     bundle = bundle if isinstance(bundle, Bundle) else load(bundle, device=device)
     corpus = corpus if isinstance(corpus, Corpus) else Corpus.open(corpus)
     rows = corpus.indices(split)
@@ -151,8 +154,8 @@ def evaluate(
     if limit is not None:
         rows = np.sort(rows[permutation(key(0, "evaluate"), len(rows))[:limit]])
     sequences = [corpus.sequence(int(row)) for row in rows]
-    table = tokenize(sequences, bundle.tokenizer, rows, corpus.clusters[rows])
-    pieces = windows(table, max_tokens or longest_piece(bundle))
+    table = table_of(corpus, bundle.tokenizer, rows)
+    pieces = windows(table, _window(bundle, max_tokens))
     model = score_masked(bundle.model, bundle.tokenizer, table, pieces)
     codes, names = corpus.sources
     comparable = isinstance(bundle.tokenizer.config, NucleotideConfig)
@@ -178,6 +181,16 @@ def fit_baselines(corpus: Corpus, sequences: list[bytes], *, max_order: int = 8)
     best = choice.baseline
     scores = unigram.score(sequences), best.score(sequences)
     return Baselines(*scores, best.order, choice.table, by_loss.score(sequences), by_loss.order)
+
+
+def _window(bundle: Bundle, max_tokens: int | None) -> int:
+    room = bundle.model.config.longest
+    if max_tokens is None:
+        return longest_piece(bundle)
+    if max_tokens < 3 or (room is not None and max_tokens > room):
+        allowed = "3 or more" if room is None else f"3 to {room}"
+        raise InputError(f"max_tokens: found {max_tokens}; this model takes {allowed}")
+    return max_tokens
 
 
 def longest_piece(bundle: Bundle) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from nuclex.bundle import Bundle, load
 from nuclex.core.artifact import atomic_file
-from nuclex.core.errors import InputError
+from nuclex.core.errors import InputError, at
 from nuclex.core.progress import say
-from nuclex.data.read import Record, read_sequences
+from nuclex.data.read import STDIN, read_sequences
 from nuclex.data.sample import Pieces
 from nuclex.data.tokens import tokenize
 from nuclex.models import Layout
@@ -44,22 +44,32 @@ def embed_sequences(
     ``layer`` counts blocks (0 = the embedding itself); None is the last, after the final norm. ``mean`` and ``max``
     go over the sequence's own tokens. InputError for a sequence longer than a model with a position table takes.
     """
+    yield from _embed_named(bundle, (_Named(name, sequence, name) for name, sequence in sequences), pool, layer)
+
+
+class _Named(NamedTuple):
+    """A sequence to embed, and where it stands, for messages."""
+
+    id: str
+    sequence: bytes
+    place: str
+
+
+def _embed_named(bundle: Bundle, waiting: Iterator[_Named], pool: Pool, layer: int | None) -> Iterator[Embedding]:
     depth = bundle.model.config.depth
     if layer is not None and not 0 <= layer <= depth:
         raise InputError(f"layer: found {layer}; this model has layers 0 to {depth}")
-    waiting = iter(sequences)
     while chunk := list(islice(waiting, AT_ONCE)):
         yield from _embed_chunk(bundle, chunk, pool, layer)
 
 
-def _embed_chunk(
-    bundle: Bundle, chunk: Sequence[tuple[str, bytes]], pool: Pool, layer: int | None
-) -> Iterator[Embedding]:
-    table = tokenize((sequence for _, sequence in chunk), bundle.tokenizer)
+def _embed_chunk(bundle: Bundle, chunk: Sequence[_Named], pool: Pool, layer: int | None) -> Iterator[Embedding]:
+    sequences = (item.sequence for item in chunk)
+    table = tokenize(sequences, bundle.tokenizer, name_of=lambda index: chunk[index].place)
     lengths, room = table.lengths_N, bundle.model.config.longest
     if room is not None and len(lengths) and lengths.max() + 2 > room:
         worst = int(lengths.argmax())
-        raise InputError(f"{chunk[worst][0]}: has {lengths[worst]} tokens; this model reads at most {room - 2}")
+        raise InputError(f"{chunk[worst].place}: has {lengths[worst]} tokens; this model reads at most {room - 2}")
     whole = np.ones(len(chunk), dtype=bool)
     pieces = Pieces(np.arange(len(chunk)), np.zeros_like(lengths), lengths, whole, whole)
     found: dict[int, NDArray[np.float32]] = {}
@@ -71,19 +81,19 @@ def _embed_chunk(
             hidden_TD = bundle.model.encode(tokens_T, layout, layer=layer).float().cpu().numpy()
             stops = np.cumsum(batch.lengths_N)
             for index, stop, length in zip(part.index_P, stops, batch.lengths_N, strict=True):
-                found[int(index)] = _pooled(hidden_TD[stop - length : stop], pool)
-    for index, (name, sequence) in enumerate(chunk):
-        yield Embedding(name, len(sequence), found[index])
+                found[int(index)] = _pooled(hidden_TD[stop - length : stop], pool, chunk[index].place)
+    for index, item in enumerate(chunk):
+        yield Embedding(item.id, len(item.sequence), found[index])
 
 
-def _pooled(hidden_LD: NDArray[np.float32], pool: Pool) -> NDArray[np.float32]:
+def _pooled(hidden_LD: NDArray[np.float32], pool: Pool, place: str) -> NDArray[np.float32]:
     inner_LD = hidden_LD[1:-1]
     if pool == "cls":
         return hidden_LD[0].copy()
     if pool == "none":
         return inner_LD.copy()
     if not len(inner_LD):
-        raise InputError("an empty sequence has no mean or max embedding; use pool 'cls'")
+        raise InputError(f"{place}: has no token of its own, so no mean or max; pool 'cls' and 'none' take it")
     return inner_LD.mean(0) if pool == "mean" else inner_LD.max(0)
 
 
@@ -107,10 +117,11 @@ def embed(
     if pool not in ("mean", "cls", "max", "none"):
         raise InputError(f"pool: found {pool!r}; allowed: mean, cls, max, none")
     bundle = bundle if isinstance(bundle, Bundle) else load(bundle, device=device)
-    records: Iterator[Record] = read_sequences(inputs)
-    pairs = ((record.id, record.sequence) for record in records)
+    label = "stdin" if str(inputs) == STDIN else str(inputs)
+    records = read_sequences(inputs)
+    named = (_Named(record.id, record.sequence, f"{at(label, record.line)}: {record.id}") for record in records)
     width = bundle.model.config.width
-    results = embed_sequences(bundle, pairs, pool=pool, layer=layer)
+    results = _embed_named(bundle, named, pool, layer)
     with atomic_file(out) as temporary:
         count, tokens = (
             _write_parquet(temporary, results) if out.suffix == ".parquet" else _write_npz(temporary, results)

@@ -209,7 +209,14 @@ def build_work(config: PretrainConfig, corpus: Corpus, tokenizer: Tokenizer) -> 
 
 def table_of(corpus: Corpus, tokenizer: Tokenizer, rows: np.ndarray) -> TokenTable:
     """Token ids of these rows of a corpus."""
-    return tokenize((corpus.sequence(int(row)) for row in rows), tokenizer, rows, corpus.clusters[rows])
+    sequences = (corpus.sequence(int(row)) for row in rows)
+    return tokenize(
+        sequences,
+        tokenizer,
+        rows,
+        corpus.clusters[rows],
+        lambda index: f"{corpus.path}: {corpus.ids(int(rows[index]))}",
+    )
 
 
 def _tokenizer(config: PretrainConfig, corpus: Corpus, run: Path) -> Tokenizer:

@@ -6,7 +6,7 @@ What differs between shapes (loss, validation numbers, test scores) is an ``Answ
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -67,18 +67,9 @@ class Reading:
     @classmethod
     def of(cls, examples: Sequence[Example], tokenizer: Tokenizer, longest: int | None) -> Reading:
         """Tokenize; InputError names the example that is refused, or that has more than ``longest`` tokens."""
-        name = ""
-
-        def sequences() -> Iterator[str]:
-            nonlocal name
-            for example in examples:
-                name = example.id
-                yield example.sequence
-
-        try:
-            reading = cls(tuple(examples), tokenize(sequences(), tokenizer), tokenizer)
-        except InputError as error:
-            raise InputError(f"{name!r}: {error}") from None
+        sequences = (example.sequence for example in examples)
+        table = tokenize(sequences, tokenizer, name_of=lambda index: repr(examples[index].id))
+        reading = cls(tuple(examples), table, tokenizer)
         if longest is not None and reading.tokens_N.max() > longest:
             worst = int(reading.tokens_N.argmax())
             found = f"{examples[worst].id!r} has {reading.tokens_N[worst]} tokens with start and end"
