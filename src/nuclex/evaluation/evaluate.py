@@ -68,6 +68,11 @@ class Evaluation:
         if gain is None:
             return False, "The baselines count nucleotides and cannot be compared with this tokenizer."
         assert self.baselines is not None
+        if not np.isfinite(gain.difference.low):
+            return (
+                False,
+                "Whether the model beats the Markov baseline cannot be told from a single cluster of sequences.",
+            )
         found = f"{gain.difference.value:+.3f} [{gain.difference.low:+.3f}, {gain.difference.high:+.3f}]"
         where = f"masked accuracy against the order-{self.baselines.order} Markov baseline: {found}"
         if gain.difference.low > 0:

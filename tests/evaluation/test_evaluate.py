@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nuclex.bundle import Bundle, load
+from nuclex.core.errors import InputError
+from nuclex.data.store import Corpus
+from nuclex.evaluation.baselines import SequenceScores, count_ngrams
+from nuclex.evaluation.evaluate import Baselines, Evaluation, evaluate, length_name, longest_piece
+from nuclex.training.pretrain import table_of
+from nuclex.training.validation import Scores, score_masked
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_bundle: Path) -> Bundle:
+    return load(tiny_bundle)
+
+
+@pytest.fixture(scope="module")
+def done(bundle: Bundle, tiny_corpus: Path) -> Evaluation:
+    return evaluate(bundle, tiny_corpus)
+
+
+def by_hand(model_hits: list[int], markov_hits: list[int], clusters: list[int] | None = None) -> Evaluation:
+    """Sequences of 20 tokens each with these numbers of hits."""
+    count = len(model_hits)
+    tokens = np.full(count, 20)
+    markov = SequenceScores(tokens, np.array(markov_hits), tokens * 1.3)
+    unigram = SequenceScores(tokens, np.full(count, 5), tokens * 1.39)
+    return Evaluation(
+        split="test",
+        rows_N=np.arange(count),
+        lengths_N=np.array([20, 60, 60, 2000, 49, 50, 99, 100, 1599, 1600])[:count],
+        clusters_N=np.arange(count) if clusters is None else np.array(clusters),
+        sources_N=tuple("ab"[place % 2] for place in range(count)),
+        model=Scores(tokens, np.array(model_hits), tokens * 1.0),
+        baselines=Baselines(unigram, markov, 3, (), markov, 2),
+    )
+
+
+# ---- the numbers ----
+
+
+def test_every_position_of_the_split_is_scored(done: Evaluation, bundle: Bundle, tiny_corpus: Path) -> None:
+    corpus = Corpus.open(tiny_corpus)
+    rows = corpus.indices("validation")
+    assert done.rows_N.tolist() == rows.tolist()
+    assert done.model.tokens_N.tolist() == corpus.lengths[rows].tolist()
+    from nuclex.data.sample import windows
+
+    table = table_of(corpus, bundle.tokenizer, rows)
+    direct = score_masked(bundle.model, bundle.tokenizer, table, windows(table, 64))
+    assert done.model.hits_N.tolist() == direct.hits_N.tolist()
+    assert done.model.nll_N == pytest.approx(direct.nll_N)
+
+
+def test_the_baselines_know_the_train_split_alone(done: Evaluation, tiny_corpus: Path) -> None:
+    corpus = Corpus.open(tiny_corpus)
+    train = [corpus.sequence(int(row)) for row in corpus.indices("train")]
+    asked = [corpus.sequence(int(row)) for row in done.rows_N]
+    counts = count_ngrams(train, 8)
+    assert done.baselines is not None
+    assert done.baselines.unigram.hits.tolist() == counts.unigram().score(asked).hits.tolist()
+    letters = b"".join(train)
+    commonest = max(b"ACGT", key=letters.count)
+    assert done.baselines.unigram.hits.tolist() == [sequence.count(commonest) for sequence in asked]
+    assert 0 <= done.baselines.order <= 8
+    assert done.baselines.markov.n.tolist() == done.model.tokens_N.tolist(), "the same positions"
+
+
+def test_plain_data_has_the_promised_names(done: Evaluation) -> None:
+    data = done.to_data()
+    assert json.loads(json.dumps(data, allow_nan=False)) == data
+    assert {"loss", "perplexity", "accuracy", "tokens"} <= data.keys()
+    assert data["perplexity"] == pytest.approx(np.exp(data["loss"]))
+    assert data["accuracy_interval"][0] <= data["accuracy"] <= data["accuracy_interval"][1]
+    for groups in (data["by_source"], data["by_length"]):
+        assert sum(row["tokens"] for row in groups) == data["tokens"]
+        assert sum(row["sequences"] for row in groups) == data["sequences"]
+        mean = sum(row["loss"] * row["tokens"] for row in groups) / data["tokens"]
+        assert mean == pytest.approx(data["loss"])
+
+
+def test_a_limit_is_a_fixed_sample(bundle: Bundle, tiny_corpus: Path, done: Evaluation) -> None:
+    first, again = (evaluate(bundle, tiny_corpus, limit=4) for _ in range(2))
+    assert first.rows_N.tolist() == again.rows_N.tolist()
+    assert len(first.rows_N) == 4
+    assert set(first.rows_N.tolist()) < set(done.rows_N.tolist())
+    where = np.isin(done.rows_N, first.rows_N)
+    assert first.model.nll_N == pytest.approx(done.model.nll_N[where], rel=1e-5), "whatever else is scored"
+    assert len(evaluate(bundle, tiny_corpus, limit=10_000).rows_N) == len(done.rows_N)
+
+
+def test_other_splits_and_windows(bundle: Bundle, tiny_corpus: Path) -> None:
+    test = evaluate(bundle, tiny_corpus, split="test", max_tokens=12)
+    assert test.split == "test"
+    assert test.rows_N.tolist() == Corpus.open(tiny_corpus).indices("test").tolist()
+    assert test.model.tokens_N.tolist() == test.lengths_N.tolist()
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"split": "valid"}, r"split: found 'valid', allowed: train, validation, test"),
+        ({"limit": 0}, r"limit: found 0; 1 or more sequences are needed"),
+        ({"limit": -1}, r"limit: found -1; 1 or more sequences are needed"),
+        ({"max_tokens": 2}, r"max_tokens: found 2; this model takes 3 or more"),
+    ],
+)
+def test_wrong_requests_get_a_sentence(settings: dict, sentence: str, bundle: Bundle, tiny_corpus: Path) -> None:
+    with pytest.raises(InputError, match=sentence):
+        evaluate(bundle, tiny_corpus, **settings)
+
+
+def test_an_empty_split_is_refused(bundle: Bundle, tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Corpus, "indices", lambda corpus, split: np.zeros(0, dtype=np.int64))
+    with pytest.raises(InputError, match="split: the corpus has no sequences in 'validation'"):
+        evaluate(bundle, tiny_corpus)
+
+
+def test_the_window_is_what_the_model_was_trained_on(bundle: Bundle) -> None:
+    assert longest_piece(bundle) == 64
+    unknown = dataclasses.replace(bundle, record=dataclasses.replace(bundle.record, recipe={}))
+    assert longest_piece(unknown) == 1024
+
+
+# ---- the verdict ----
+
+
+def test_a_better_model_beats_the_baseline() -> None:
+    better = by_hand([14, 15, 13, 16, 14, 15, 14, 13], [8, 9, 7, 8, 9, 8, 7, 8])
+    beats, sentence = better.verdict()
+    assert beats
+    assert sentence.startswith("The model beats the Markov baseline (masked accuracy against the order-3 Markov")
+    gain = better.gain()
+    assert gain is not None
+    assert gain.difference.value == pytest.approx((114 - 64) / 160)
+
+
+def test_a_worse_model_is_called_worse() -> None:
+    beats, sentence = by_hand([8, 9, 7, 8, 9, 8, 7, 8], [14, 15, 13, 16, 14, 15, 14, 13]).verdict()
+    assert not beats
+    assert "does NOT beat the Markov baseline; it is worse" in sentence
+
+
+def test_a_tie_is_no_victory() -> None:
+    beats, sentence = by_hand([8, 14, 7, 15, 9, 13, 7, 15], [9, 13, 8, 14, 8, 14, 8, 14]).verdict()
+    assert not beats
+    assert "does NOT beat the Markov baseline: the interval includes zero" in sentence
+
+
+def test_one_cluster_says_nothing() -> None:
+    beats, sentence = by_hand([14, 15, 13, 16], [8, 9, 7, 8], clusters=[5, 5, 5, 5]).verdict()
+    assert not beats
+    assert sentence == "Whether the model beats the Markov baseline cannot be told from a single cluster of sequences."
+
+
+def test_clusters_widen_the_interval() -> None:
+    hits = [18, 18, 18, 18, 4, 4, 4, 4]
+    single, paired = by_hand(hits, hits).accuracy(), by_hand(hits, hits, [0, 0, 0, 0, 1, 1, 1, 1]).accuracy()
+    assert single.value == paired.value == pytest.approx(0.55)
+    assert paired.high - paired.low > single.high - single.low
+
+
+def test_without_baselines_the_sentence_says_why() -> None:
+    evaluation = dataclasses.replace(by_hand([3, 4, 5], [3, 4, 5]), baselines=None)
+    assert evaluation.verdict() == (
+        False,
+        "The baselines count nucleotides and cannot be compared with this tokenizer.",
+    )
+    data = evaluation.to_data()
+    assert "markov" not in data
+    assert "markov_accuracy" not in data["by_source"][0]
+
+
+def test_groups_by_source_and_length() -> None:
+    data = by_hand([2, 4, 6, 8, 10, 12, 14, 16, 18, 20], [1] * 10).to_data()
+    assert [(row["group"], row["accuracy"], row["markov_accuracy"]) for row in data["by_source"]] == [
+        ("a", 0.5, 0.05),
+        ("b", 0.6, 0.05),
+    ]
+    assert [(row["group"], row["sequences"]) for row in data["by_length"]] == [
+        ("0–49", 2),
+        ("50–99", 4),
+        ("100–199", 1),
+        ("800–1599", 1),
+        ("≥1600", 2),
+    ]
+    assert [length_name(place) for place in range(7)][2:5] == ["100–199", "200–399", "400–799"]
