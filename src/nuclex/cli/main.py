@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json as json_format
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -13,20 +16,24 @@ from nuclex import __version__
 from nuclex.cli import verbs
 from nuclex.cli.settings import rewrite_settings
 from nuclex.cli.show import show
-from nuclex.core.errors import InputError, NuclexError
+from nuclex.core.errors import DiskError, InputError, NuclexError
 from nuclex.core.plain import plain
 from nuclex.core.progress import quiet as quietly
 
 EVERYWHERE = Group("Everywhere", sort_key=99)
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+"""What the system says only when something cannot be written."""
 
 app = App(
     name="nuclex",
     version=__version__,
+    suppress_keyboard_interrupt=False,
     help="Language models for DNA, RNA and mRNA: from a FASTA file to a measured model. Begin with: nuclex quickstart",
     help_epilogue="Exit codes: 0 done, 2 wrong input, 3 something outside failed, 4 a damaged artefact, 5 the disk, "
     "6 a loss that is not finite, 130 and 143 stopped by a signal, 1 a bug in nuclex.",
 )
 verbs.register(app)
+app.meta.suppress_keyboard_interrupt = False
 
 
 @app.meta.default
@@ -58,6 +65,9 @@ def launch(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script ``nuclex``; leaves with the exit codes of ``nuclex.core.errors``."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no ≥ is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -65,6 +75,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line; returns its exit code, after a sentence on stderr where it is not 0."""
     try:
         app.meta(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
         return 0
     except CycloptsError as error:
         return _fail(InputError(f"command line: {' '.join(str(error).split())} (see nuclex --help)"), arguments)
@@ -73,9 +84,14 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("nuclex: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit) as error:
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):  # rich leaves so
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough: be silent
         return 0
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return _fail(DiskError(f"{error.filename or 'disk'}: cannot be written: {error.strerror}"), arguments)
         if "--debug" in arguments:
             raise
         print(f"nuclex: bug: {type(error).__name__}: {error} (run again with --debug and report it)", file=sys.stderr)

@@ -199,6 +199,7 @@ def evaluate(
     *,
     split: Literal["train", "validation", "test"] = "validation",
     limit: int | None = None,
+    max_tokens: int | None = None,
     device: Device = "auto",
 ) -> dict[str, Any]:
     """Masked loss, perplexity and accuracy over every position of a split, beside two baselines.
@@ -213,11 +214,15 @@ def evaluate(
         The split to score.
     limit:
         Score only a fixed random sample of this many sequences.
+    max_tokens:
+        Longer sequences are scored in windows; by default as long as those the model was trained on.
     """
     import nuclex
     from nuclex.training.device import choose_device
 
-    return nuclex.evaluate(bundle, corpus, split=split, limit=limit, device=choose_device(device)).to_data()
+    where = choose_device(device)
+    found = nuclex.evaluate(bundle, corpus, split=split, limit=limit, max_tokens=max_tokens, device=where)
+    return found.to_data()
 
 
 def finetune(

@@ -108,11 +108,12 @@ def _explain(
 
 
 def _whence(location: Location, origin: tuple[Recipe | None, set[str]]) -> tuple[str, str]:
-    """File and line in front of the key; or, for a key that was set over the file, a remark that says so."""
+    """File and line in front of the key; or, where it or what is in it was set over the file, a remark that says so."""
     recipe, settings = origin
     if recipe is None:
         return "", ""
-    if any(".".join(location[:length]) in settings for length in range(1, len(location) + 1)):
+    place = ".".join(location)
+    if any(f"{place}.".startswith(f"{key}.") or f"{key}.".startswith(f"{place}.") for key in settings):
         return "", f" (set over {recipe.path})"
     return f"{at(recipe.path, recipe.line_of(location))}: ", ""
 

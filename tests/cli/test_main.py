@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nuclex
+from nuclex.cli import main as module
+from nuclex.cli.main import run
+from nuclex.core import errors
+from nuclex.core.errors import StoppedError
+from nuclex.core.progress import say
+
+PROGRAM = [sys.executable, "-c", "from nuclex.cli.main import main; main()"]
+
+
+def replaced(monkeypatch: pytest.MonkeyPatch, result: Callable[[], Any]) -> None:
+    """Let `nuclex corpus info X` do what ``result`` does."""
+    monkeypatch.setitem(vars(nuclex), "corpus_info", lambda path: result())
+
+
+def raising(error: BaseException) -> Callable[[], Any]:
+    def fail() -> Any:
+        raise error
+
+    return fail
+
+
+# ---- codes ----
+
+CODES = [
+    (errors.InputError("a.fa:3: found X"), 2, "nuclex: a.fa:3: found X\n"),
+    (errors.OutsideError("held"), 3, "nuclex: held\n"),
+    (errors.CorruptError("damaged"), 4, "nuclex: damaged\n"),
+    (errors.DiskError("full"), 5, "nuclex: full\n"),
+    (errors.NonFiniteError("nan"), 6, "nuclex: nan\n"),
+    (StoppedError("SIGINT: stopped", 2), 130, "nuclex: SIGINT: stopped\n"),
+    (StoppedError("SIGTERM: stopped", 15), 143, "nuclex: SIGTERM: stopped\n"),
+    (KeyboardInterrupt(), 130, "nuclex: interrupted\n"),
+    (OSError(errno.ENOSPC, "No space left on device"), 5, "nuclex: disk: cannot be written: No space left on device\n"),
+    (OSError(errno.EROFS, "Read-only file system", "x"), 5, "nuclex: x: cannot be written: Read-only file system\n"),
+    (ValueError("odd"), 1, "nuclex: bug: ValueError: odd (run again with --debug and report it)\n"),
+    (FileNotFoundError(2, "No such file", "x"), 1, "nuclex: bug: FileNotFoundError: [Errno 2] No such file: 'x' (run "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("error", "code", "sentence"), CODES, ids=lambda value: type(value).__name__)
+def test_every_kind_of_trouble_has_its_code_and_one_sentence(
+    error: BaseException, code: int, sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replaced(monkeypatch, raising(error))
+    for flags in ([], ["--json"], ["--quiet"]):
+        assert run(["corpus", "info", "x", *flags]) == code
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith(sentence)
+        assert err.count("\n") == 1
+
+
+def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    replaced(monkeypatch, raising(errors.CorruptError("damaged")))
+    assert run(["corpus", "info", "x", "--debug"]) == 4
+    err = capsys.readouterr().err
+    assert err.startswith("Traceback")
+    assert err.endswith("nuclex: damaged\n")
+    replaced(monkeypatch, raising(ValueError("odd")))
+    with pytest.raises(ValueError, match="odd"):
+        run(["--debug", "corpus", "info", "x"])
+
+
+def test_main_leaves_with_the_code(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    replaced(monkeypatch, raising(errors.CorruptError("damaged")))
+    monkeypatch.setattr(sys, "argv", ["nuclex", "corpus", "info", "x"])
+    for arguments in (None, ["corpus", "info", "x"]):
+        with pytest.raises(SystemExit) as left:
+            module.main(arguments)
+        assert left.value.code == 4
+    assert capsys.readouterr().err == "nuclex: damaged\n" * 2
+
+
+# ---- what goes where ----
+
+
+def test_results_on_stdout_messages_on_stderr(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> dict[str, Any]:
+        say("working")
+        return {"loss": 0.5, "wide": float("inf"), "path": Path("a")}
+
+    replaced(monkeypatch, work)
+    assert run(["corpus", "info", "x"]) == 0
+    assert capsys.readouterr() == ("loss  0.5\nwide  None\npath  a\n", "working\n")
+    assert run(["corpus", "info", "x", "--json"]) == 0
+    assert capsys.readouterr() == ('{"loss": 0.5, "wide": null, "path": "a"}\n', "working\n")
+    assert run(["--json", "--quiet", "corpus", "info", "x"]) == 0
+    assert capsys.readouterr() == ('{"loss": 0.5, "wide": null, "path": "a"}\n', "")
+    say("not quiet any more")
+    assert capsys.readouterr().err == "not quiet any more\n"
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == nuclex.__version__
+    for arguments in ([], ["--help"], ["corpus"], ["corpus", "--help"]):
+        assert run(arguments) == 0
+        out, err = capsys.readouterr()
+        assert "Usage: nuclex" in out
+        assert err == ""
+    for verb in nuclex.VERBS:
+        assert run([*verb.split("_"), "--help"]) == 0
+        out = capsys.readouterr().out
+        assert f"Usage: nuclex {verb.replace('_', ' ')}" in out
+
+
+def test_help_names_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    run(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for code in (
+        "0 done",
+        "2 wrong input",
+        "3 something outside",
+        "4 a damaged",
+        "5 the disk",
+        "6 a loss",
+        "130 and 143",
+    ):
+        assert code in text
+
+
+# ---- as a process ----
+
+
+HEAVY = {"torch", "pyarrow", "transformers", "numpy", "scipy", "sklearn", "matplotlib", "pandas", "tokenizers"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["pretrain", "--help"], ["frobnicate"], ["--version"], ["plan"]])
+def test_help_and_mistakes_import_nothing_heavy(arguments: list[str]) -> None:
+    code = "import sys; from nuclex.cli.main import run; run(sys.argv[1:]); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    imported = done.stdout.splitlines()[-1].split()
+    assert "nuclex.cli.verbs" in imported
+    assert not HEAVY & set(imported)
+
+
+def test_who_stops_reading_is_no_mistake() -> None:
+    program = f"{sys.executable} -c 'from nuclex.cli.main import main; main()'"
+    command = f"{program} --help | true; a=${{PIPESTATUS[0]}}; {program} data list | true; exit $((a + PIPESTATUS[0]))"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_terminal_without_the_signs_gets_others(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    arguments = [*PROGRAM, "plan", str(tmp_path / "naïve.toml")]
+    done = subprocess.run(arguments, capture_output=True, check=False, env=environment)
+    assert done.returncode == 2
+    assert rb"na\xefve.toml: no such recipe file" in done.stderr

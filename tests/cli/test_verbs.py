@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import inspect
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cyclopts import App
+
+import nuclex
+from nuclex.cli import verbs
+from nuclex.cli.main import app, run
+from nuclex.core.config import Config
+from nuclex.data.corpus import CorpusConfig
+from nuclex.training.finetune import FinetuneConfig
+from nuclex.training.pretrain import PretrainConfig
+
+
+def commands(parent: App, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Every verb of the command line, its words joined by ``_``, and the function behind it."""
+    for name in parent:
+        if name.startswith("-"):
+            continue
+        child, joined = parent[name], f"{before}{name}"
+        if child.default_command is not None:
+            yield joined, child.default_command
+        yield from commands(child, f"{joined}_")
+
+
+# ---- the command line and Python say the same ----
+
+
+def test_every_verb_is_a_command_and_every_command_a_verb() -> None:
+    found = dict(commands(app))
+    assert found.keys() == nuclex.VERBS.keys()
+    for name, function in found.items():
+        assert function is getattr(verbs, name)
+        assert callable(getattr(nuclex, name))
+        assert name in dir(nuclex)
+
+
+# what a recipe or --set gives is one value in Python; --dry-run is `plan`
+ONLY_THERE = {"set", "recipe", "dry_run", "kind"}
+
+
+@pytest.mark.parametrize("verb", nuclex.VERBS)
+def test_parameters_have_the_same_names_and_defaults(verb: str) -> None:
+    here = inspect.signature(getattr(verbs, verb)).parameters
+    there = inspect.signature(getattr(nuclex, verb)).parameters
+    configured = {"set", "recipe"} & here.keys()
+    assert here.keys() - ONLY_THERE == there.keys() - ({"config"} if configured and "config" not in here else set())
+    for name in here.keys() & there.keys() - {"device"}:
+        first, second = here[name].default, there[name].default
+        assert first == second or str(first) == str(second), name
+    if "device" in here:
+        assert (here["device"].default, there["device"].default) == ("auto", "cpu"), "Python is told where to compute"
+
+
+@pytest.mark.parametrize(
+    ("verb", "config"),
+    [
+        ("pretrain", PretrainConfig),
+        ("plan", PretrainConfig),
+        ("finetune", FinetuneConfig),
+        ("corpus_build", CorpusConfig),
+    ],
+)
+def test_no_flag_hides_a_key_of_the_config(verb: str, config: type[Config]) -> None:
+    flags = inspect.signature(getattr(verbs, verb)).parameters.keys() | {"json", "quiet", "debug", "help", "version"}
+    assert not flags & config.model_fields.keys()
+
+
+def test_an_unknown_name_is_no_verb() -> None:
+    with pytest.raises(AttributeError, match="module 'nuclex' has no attribute 'pretrane'"):
+        nuclex.pretrane  # noqa: B018
+
+
+# ---- whole verbs, as they are typed ----
+
+
+def answer(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict[str, Any]:
+    """What a verb prints with --json, which must be one JSON object and nothing else."""
+    code = run([*map(str, arguments), "--json"])
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    assert out.count("\n") == 1
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is not JSON")
+
+    found = json.loads(out, parse_constant=refuse)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    found = answer(capsys, "plan", "pretrain/rinalmo-nano")
+    assert found["parameters"] == 7_508_824
+    assert found.keys() >= {"parameters", "flops_per_token", "memory_bytes", "tokens_compute_optimal"}
+    deeper = answer(capsys, "plan", "pretrain/rinalmo-nano", "--model.depth", "7")
+    assert deeper["parameters"] > found["parameters"]
+
+
+def test_from_fasta_to_vectors(capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_corpus: Path) -> None:
+    fasta, corpus = tiny_corpus.parent / "families.fa", tmp_path / "corpus"
+    made = answer(
+        capsys, "corpus", "build", fasta, "--out", corpus, "--cluster.method", "none", "--split.validation=0.2"
+    )
+    assert made.keys() >= {"sequences_in", "sequences_out", "nucleotides_out", "filters"}
+    told = answer(capsys, "corpus", "info", corpus)
+    assert told["fingerprint"] == made["fingerprint"]
+    trained = answer(capsys, "tokenizer", "train", corpus, "--out", tmp_path / "bpe", "--vocab-size", "40")
+    assert (trained["kind"], trained["vocabulary"]) == ("bpe", 40)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        '[tokenizer]\nkind = "nucleotide"\n[model]\nkind = "rinalmo"\ndepth = 1\nwidth = 16\nheads = 2\n'
+        "[sampling]\nmax_tokens = 60\nbatch_tokens = 300\nmicro_tokens = 300\n[training]\nsteps = 3\n"
+    )
+    flags = ["--corpus", corpus, "--out", tmp_path / "run", "--device", "cpu"]
+    planned = answer(capsys, "pretrain", recipe, *flags, "--dry-run")
+    assert planned["steps"] == 3
+    assert not (tmp_path / "run").exists(), "a dry run leaves nothing"
+    done = answer(capsys, "pretrain", recipe, *flags, "--training.steps", "4")
+    assert done.keys() == {"run", "bundle", "steps", "metrics"}
+    assert done["steps"] == 4
+    scored = answer(capsys, "evaluate", done["bundle"], corpus, "--limit", "5", "--device", "cpu", "--max-tokens", "30")
+    assert scored.keys() >= {"loss", "perplexity", "accuracy", "tokens"}
+    assert scored["sequences"] == 5
+    vectors = answer(
+        capsys, "embed", done["bundle"], fasta, "--out", tmp_path / "v.npz", "--pool", "max", "--layer", "1"
+    )
+    assert (vectors["sequences"], vectors["width"]) == (60, 16)
+    assert (tmp_path / "v.npz").is_file()
+
+
+def test_the_catalogue(capsys: pytest.CaptureFixture[str]) -> None:
+    found = answer(capsys, "data", "list")["datasets"]
+    assert found
+    assert all(row["name"] for row in found)
+
+
+# ---- what goes wrong gets a sentence, a code, and leaves nothing ----
+
+WRONG = [
+    ("frobnicate", 2, 'command line: Unknown command "frobnicate".'),
+    ("corpus frobnicate", 2, "command line: "),
+    ("plan", 2, "command line: Command \"plan\" parameter"),
+    ("plan none.toml", 2, "none.toml: no such recipe file; give a .toml or .yaml file or one of: "),
+    ("plan bad.toml", 2, "bad.toml:3: model.depht: unknown key (did you mean 'depth'?); allowed: "),
+    ("plan text.toml", 2, "text.toml:3: model.depth: Input should be a valid integer, found '6'"),
+    ("plan broken.toml", 2, "broken.toml:1: not valid TOML: "),
+    ("plan pretrain/quickstart --model.depht 3", 2, "model.depht: unknown key (did you mean 'depth'?) (set over "),
+    ("plan pretrain/quickstart --modle.depth 3", 2, "modle: unknown key (did you mean 'model'?) (set over "),
+    ("plan pretrain/quickstart --set depth", 2, "command line: found --set 'depth'; settings are written KEY=VALUE"),
+    ("plan pretrain/quickstart --sampling.max_tokens 9999", 2, "sampling: max_tokens 9999 is more than micro_tokens"),
+    ("plan pretrain/quickstart --model.kind rinalmi", 2, "model: models: unknown kind 'rinalmi'; known: "),
+    ("pretrain pretrain/quickstart", 2, 'command line: Command "pretrain" parameter --out requires an argument.'),
+    ("pretrain pretrain/quickstart --out run", 2, "corpus: missing; give the folder of a corpus with --corpus DIR"),
+    ("pretrain pretrain/quickstart --corpus nowhere --out run", 2, "nowhere: is not a corpus"),
+    ("pretrain pretrain/quickstart --corpus corpus --out full", 2, "full: exists and is not a run of nuclex"),
+    ("pretrain pretrain/quickstart --corpus corpus --out run --device tpu", 2, "command line: Invalid value"),
+    ("pretrain pretrain/quickstart --corpus rotten --out run", 4, "rotten/"),
+    ("corpus build --out new", 2, "command line: corpus build needs at least one input file; - is standard input"),
+    ("corpus build none.fa --out new --cluster.method none", 2, "none.fa: no such file"),
+    ("corpus build protein.fa --out new --cluster.method none", 2, "protein.fa"),
+    ("corpus build a.fa --out full --cluster.method none", 2, "full: exists already; give another --out or remove it"),
+    ("corpus build a.fa --out a.fa/new --cluster.method none", 5, "a.fa/new: cannot be written: Not a directory"),
+    ("corpus build a.fa --out new --cluster.methd none", 2, "cluster.methd: unknown key (did you mean 'method'?); "),
+    ("corpus info full", 2, "full: is not a corpus"),
+    ("corpus info rotten", 4, "rotten/"),
+    ("tokenizer train corpus --out new --vocab-sise 9", 2, "vocab_sise: unknown key (did you mean 'vocab_size'?)"),
+    ("tokenizer train corpus --out full", 2, "full: exists already"),
+    ("evaluate corpus corpus", 2, "corpus: is not a bundle"),
+    ("evaluate nowhere corpus", 2, "nowhere: no such folder; a bundle is a folder"),
+    ("evaluate bundle corpus --split all", 2, 'command line: Invalid value "all" for --split.'),
+    ("evaluate bundle corpus --limit 0", 2, "limit: found 0; 1 or more sequences are needed"),
+    ("evaluate bundle corpus --limit many", 2, "command line: Invalid value for --limit"),
+    ("evaluate spoilt corpus", 4, "spoilt/model.safetensors: its sha256 differs from the manifest"),
+    ("embed spoilt a.fa --out v.npz", 4, "spoilt/model.safetensors"),
+    ("embed bundle a.fa --out v.csv", 2, "v.csv: the ending says how to write; allowed: .parquet, .npz"),
+    ("embed bundle a.fa --out v.npz --nonsense 3", 2, "command line: Unknown option: --nonsense."),
+    ("embed bundle a.fa --out a.fa/v.npz", 5, "a.fa/v.npz: cannot be written: Not a directory"),
+    ("embed bundle odd.fa --out v.npz", 2, "odd.fa:3: b: 'X' at position 4"),
+    ("predict bundle a.fa --out p.csv", 2, "bundle: was not fine-tuned"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, tiny_corpus: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a corpus and a bundle, both of them also damaged, good and bad files."""
+    for name, origin in (
+        ("corpus", tiny_corpus),
+        ("rotten", tiny_corpus),
+        ("bundle", tiny_bundle),
+        ("spoilt", tiny_bundle),
+    ):
+        shutil.copytree(origin, tmp_path / name)
+    damaged = [*(tmp_path / "rotten").glob("*.arrow"), tmp_path / "spoilt" / "model.safetensors"]
+    for path in damaged:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 4
+        path.write_bytes(content)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("x")
+    (tmp_path / "bad.toml").write_text('[model]\nkind = "rinalmo"\ndepht = 3\n[tokenizer]\nkind = "nucleotide"\n')
+    (tmp_path / "text.toml").write_text('[model]\nkind = "rinalmo"\ndepth = "6"\n[tokenizer]\nkind = "nucleotide"\n')
+    (tmp_path / "broken.toml").write_text("[model\n")
+    (tmp_path / "a.fa").write_text(">a\nACGTACGTACGTACGTACGT\n")
+    (tmp_path / "odd.fa").write_text(">a\nACGT\n>b\nACGTXXXX\n")
+    (tmp_path / "protein.fa").write_text(">a\nMEEPQSDPSVEPPLSQETFSDLWKLLPENNVLSPLPSQ\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_every_mistake_gets_one_sentence_and_its_code(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(path.as_posix() for path in workplace.rglob("*"))
+    wrong = []
+    for arguments, code, beginning in WRONG:
+        found = run([*arguments.split(), "--json"])
+        out, err = capsys.readouterr()
+        last = err.splitlines()[-1]
+        after = sorted(path.as_posix() for path in workplace.rglob("*"))
+        if (found, out) != (code, "") or not last.startswith(f"nuclex: {beginning}") or "Traceback" in err:
+            wrong.append(f"{arguments}: {found} {last}")
+        if after != before:
+            wrong.append(f"{arguments}: left {set(after) ^ set(before)}")
+            before = after
+    assert not wrong, "\n".join(wrong)
