@@ -136,10 +136,9 @@ def build_corpus(inputs: Sequence[str | Path], out: str | Path, config: CorpusCo
     return manifest
 
 
-def corpus_info(path: str | Path) -> dict[str, Any]:
+def corpus_info(corpus: str | Path) -> dict[str, Any]:
     """The manifest of a corpus, after every file of it was checked against its sha256."""
-    corpus = Corpus.open(path)
-    return {"path": str(path), **corpus.manifest}
+    return {"path": str(corpus), **Corpus.open(corpus).manifest}
 
 
 def _named(inputs: Sequence[str | Path]) -> list[tuple[str, str]]:
