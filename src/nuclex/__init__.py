@@ -27,6 +27,12 @@ VERBS: dict[str, str] = {
 }
 """Verb of the command line (a space becomes ``_``), and the function that does it."""
 
+FLOORS = (
+    "core", "bio", "tokenizers", "data", "metrics", "models", "objectives", "tasks", "bundle", "training", "inference",
+    "evaluation", "hub", "workflows", "cli",
+)  # fmt: skip
+"""The parts of the package, from the ground up; ``nuclex.bio`` is imported when it is first used."""
+
 __all__ = ["VERBS", "__version__", "load", *VERBS]
 
 
@@ -36,6 +42,8 @@ def __getattr__(name: str) -> Any:
     if name in VERBS:
         module, function = VERBS[name].split(":")
         return getattr(import_module(module), function)
+    if name in FLOORS:
+        return import_module(f"nuclex.{name}")
     raise AttributeError(f"module 'nuclex' has no attribute {name!r}")
 
 

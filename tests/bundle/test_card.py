@@ -79,11 +79,10 @@ def test_simulated_data_is_called_so(making):
         (None, False),
         ({"simulated": False}, False),
         ({"simulated": True}, True),
-        ({"sources": [{"name": "a"}, {"kind": "Simulated families"}]}, True),
-        ({"sources": [{"name": "a", "bytes": 3}]}, False),
+        ({"sources": [{"name": "not_simulated", "path": "simulated/a.fa"}]}, False),
     ],
 )
-def test_a_manifest_may_say_anywhere_that_it_is_simulated(corpus, expected):
+def test_only_the_manifests_own_word_makes_data_simulated(corpus, expected):
     assert is_simulated(corpus) == expected
 
 

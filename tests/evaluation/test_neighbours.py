@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nuclex.core.errors import InputError
 from nuclex.evaluation.neighbours import composition, neighbours
 
 
@@ -28,10 +29,19 @@ def test_relatives_in_the_same_cluster_do_not_count() -> None:
 
 
 def test_chance_is_the_share_of_equal_pairs() -> None:
+    # counted by hand: three of four find 2 of 3 others of their own, one finds none
     rng = np.random.default_rng(0)
     labels = ["a"] * 3 + ["b"] * 1
     found = neighbours(rng.normal(size=(4, 2)), rng.normal(size=(4, 2)), labels, np.arange(4))
     assert found.chance == pytest.approx(3 * 2 / (4 * 3))
+
+
+def test_chance_leaves_clustermates_out() -> None:
+    rng = np.random.default_rng(0)
+    space = rng.normal(size=(4, 2))
+    assert neighbours(space, space, ["a", "a", "b", "b"], np.array([0, 0, 1, 1])).chance == 0
+    with pytest.raises(InputError, match="one cluster"):
+        neighbours(space, space, ["a", "a", "b", "b"], np.zeros(4, dtype=int))
 
 
 def test_a_space_that_knows_families_beats_noise() -> None:

@@ -118,5 +118,5 @@ def test_a_seed_makes_a_head_and_nothing_else_notices() -> None:
 def test_heads_by_name() -> None:
     assert HEADS.names() == ["class", "pair"]
     assert isinstance(HEADS.parse({"kind": "class"}).build(WIDTH, 2), ClassHead)
-    with pytest.raises(ValueError, match="odd kernel"):
-        PairHeadConfig(kernel=2).build(WIDTH, 1)
+    with pytest.raises(ValueError, match="an odd number is needed"):
+        PairHeadConfig(kernel=2)

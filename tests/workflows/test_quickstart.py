@@ -13,7 +13,7 @@ import nuclex.workflows.materials as materials_module
 import nuclex.workflows.quickstart as quickstart_module
 from nuclex.bundle import load
 from nuclex.cli.main import run
-from nuclex.core.errors import InputError
+from nuclex.core.errors import InputError, OutsideError
 from nuclex.data.simulate import SimulationConfig
 from nuclex.data.store import Corpus
 
@@ -36,6 +36,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
         corpus = made.corpus.model_copy(update={"cluster": cluster})
         return dataclasses.replace(made, corpus=corpus, recipe=small(made.recipe, 6))
 
+    monkeypatch.setattr(quickstart_module, "check_extras", lambda: None)
     monkeypatch.setattr(materials_module, "SIMULATION", TOY)
     monkeypatch.setattr(quickstart_module, "gather", gather_toy)
     monkeypatch.setattr(quickstart_module, "structure_recipe", lambda *a: small(structure(*a), 3))
@@ -71,6 +72,26 @@ def test_a_strange_folder_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a quickstart's folder"):
         quickstart_module.quickstart(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_what_is_not_installed_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quickstart_module, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"needs the package 'matplotlib'.*pip install 'nuclex\[quickstart\]'"):
+        quickstart_module.quickstart(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_new_folder_goes_again_when_the_data_cannot_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object) -> None:
+        raise OutsideError("no such data")
+
+    monkeypatch.setattr(quickstart_module, "check_extras", lambda: None)
+    monkeypatch.setattr(quickstart_module, "gather", unreachable)
+    with pytest.raises(OutsideError):
+        quickstart_module.quickstart(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(InputError, match="0 or more"):
+        quickstart_module.quickstart(tmp_path / "new", seed=-1)
 
 
 def test_unknown_data_is_refused(tmp_path: Path) -> None:

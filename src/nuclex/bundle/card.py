@@ -47,13 +47,9 @@ def model_card(model: LanguageModel, tokenizer: Tokenizer, record: Record, task:
     return "\n\n".join(sections) + "\n"
 
 
-def is_simulated(value: Any) -> bool:
-    """Whether a corpus manifest says anywhere that its sequences are simulated."""
-    if isinstance(value, Mapping):
-        return any((key == "simulated" and bool(inner)) or is_simulated(inner) for key, inner in value.items())
-    if isinstance(value, str):
-        return "simulated" in value.lower()
-    return isinstance(value, Sequence) and any(is_simulated(inner) for inner in value)
+def is_simulated(manifest: Mapping[str, Any] | None) -> bool:
+    """Whether a corpus manifest says that sequences in it are simulated (their FASTA headers said so)."""
+    return bool(manifest and manifest.get("simulated"))
 
 
 def _front_matter(licence: str | None, plain: bool, simulated: bool) -> str:

@@ -182,7 +182,14 @@ def _exists(target: Path) -> InputError:
 
 
 def clear_leftovers(folder: Path) -> None:
-    """Remove the unfinished artefacts that killed processes left in a folder which nobody else writes to now."""
+    """Remove the unfinished artefacts that killed processes left in a folder which nobody else writes to now.
+
+    What was set aside to be replaced comes back where its replacement did not arrive.
+    """
+    for path in folder.glob(f"{TEMPORARY}old-*"):
+        target = folder / path.name.removeprefix(f"{TEMPORARY}old-").rpartition("-")[0]
+        if (path / "old").is_dir() and not target.exists():
+            os.rename(path / "old", target)
     for path in folder.glob(f"{TEMPORARY}*"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 

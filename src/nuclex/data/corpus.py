@@ -65,6 +65,7 @@ class _Source:
     bytes: int
     sequences_in: int = 0
     repeated_ids: int = 0
+    simulated: int = 0
     lengths: array[int] = field(default_factory=lambda: array("q"))
     letters: NDArray[np.int64] = field(default_factory=lambda: np.zeros(256, dtype=np.int64))
 
@@ -78,6 +79,7 @@ class _Source:
             "sequences_out": len(self.lengths),
             "nucleotides_out": int(sum(self.lengths)),
             "repeated_ids": self.repeated_ids,
+            "simulated": self.simulated,
             "lengths": _length_summary(np.array(self.lengths, dtype=np.int64)),
             "composition": _composition(self.letters),
         }
@@ -197,6 +199,7 @@ def _read_source(
         stage.add(kept.record.id, kept.sequence, source.name, family)
         gathered.families.append(family)
         gathered.keys.append(int.from_bytes(kept.key[:8], "little"))
+        source.simulated += "simulated" in kept.record.description.split()
         _count_kept(source, kept)
         if len(source.lengths) % _NOTE_EVERY == 0:
             progress.advance(0, f"{source.name}: {len(source.lengths)} sequences kept")
@@ -281,6 +284,7 @@ def _summary(gathered: _Gathered, filters: list[dict[str, Any]], config: CorpusC
         "nucleotides_out": int(lengths_N.sum()),
         "filters": filters,
         "families": len({*gathered.families} - {None}),
+        "simulated": any(source.simulated for source in gathered.sources),
         "lengths": _length_summary(lengths_N),
         "composition": _composition(letters),
         "sources": [source.record() for source in gathered.sources],

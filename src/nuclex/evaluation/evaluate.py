@@ -12,10 +12,19 @@ from numpy.typing import NDArray
 
 from nuclex.bundle import Bundle, load
 from nuclex.core.errors import InputError
+from nuclex.core.progress import say
 from nuclex.core.randomness import key, permutation
 from nuclex.data.sample import windows
 from nuclex.data.store import Corpus
-from nuclex.evaluation.baselines import MarkovBaseline, OrderScore, SequenceScores, choose_order, count_ngrams
+from nuclex.evaluation.baselines import (
+    MarkovBaseline,
+    NgramCounts,
+    OrderChoice,
+    OrderScore,
+    SequenceScores,
+    choose_order,
+    count_ngrams,
+)
 from nuclex.metrics.statistics import Interval, PairedDifference, Ratio, bootstrap, paired_difference
 from nuclex.tokenizers import NucleotideConfig
 from nuclex.training.pretrain import table_of
@@ -49,6 +58,8 @@ class Evaluation:
     sources_N: tuple[str, ...]
     model: Scores
     baselines: Baselines | None
+    same_corpus: bool | None = None
+    """Whether the model was trained on this very corpus; None where its bundle does not say."""
 
     def accuracy(self) -> Interval:
         """Masked accuracy with an interval over homology clusters."""
@@ -62,15 +73,15 @@ class Evaluation:
         model = Ratio(self.model.hits_N, self.model.tokens_N)
         return paired_difference(model, Ratio(markov.hits, markov.n), clusters=self.clusters_N)
 
-    def verdict(self) -> tuple[bool, str]:
-        """Whether the model beats the Markov baseline, and the sentence that says so."""
+    def verdict(self) -> tuple[bool | None, str]:
+        """Whether the model beats the Markov baseline (None: cannot be told), and the sentence that says so."""
         gain = self.gain()
         if gain is None:
-            return False, "The baselines count nucleotides and cannot be compared with this tokenizer."
+            return None, "The baselines count nucleotides and cannot be compared with this tokenizer."
         assert self.baselines is not None
         if not np.isfinite(gain.difference.low):
             return (
-                False,
+                None,
                 "Whether the model beats the Markov baseline cannot be told from a single cluster of sequences.",
             )
         found = f"{gain.difference.value:+.3f} [{gain.difference.low:+.3f}, {gain.difference.high:+.3f}]"
@@ -117,6 +128,7 @@ class Evaluation:
             result["gain_over_markov"] = [gain.difference.value, gain.difference.low, gain.difference.high]
             result["gain_p_value"] = gain.p_value
         result["beats_markov"], result["verdict"] = self.verdict()
+        result["same_corpus"] = self.same_corpus
         result["by_source"] = self.groups(self.sources_N)
         by_length = self.groups(self.length_names())
         result["by_length"] = sorted(by_length, key=lambda row: int(row["group"].strip("≥").split("–")[0]))
@@ -163,6 +175,9 @@ def evaluate(
     pieces = windows(table, _window(bundle, max_tokens))
     model = score_masked(bundle.model, bundle.tokenizer, table, pieces)
     codes, names = corpus.sources
+    trained_on = (bundle.record.corpus or {}).get("fingerprint")
+    if trained_on is not None and trained_on != corpus.fingerprint:
+        say("the model was trained on another corpus: sequences of this split may be among those it was trained on")
     comparable = isinstance(bundle.tokenizer.config, NucleotideConfig)
     return Evaluation(
         split=split,
@@ -172,20 +187,38 @@ def evaluate(
         sources_N=tuple(names[code] for code in codes[rows]),
         model=model,
         baselines=fit_baselines(corpus, sequences) if comparable else None,
+        same_corpus=None if trained_on is None else trained_on == corpus.fingerprint,
     )
 
 
 def fit_baselines(corpus: Corpus, sequences: list[bytes], *, max_order: int = 8) -> Baselines:
-    """Count on train, choose the order on validation, score ``sequences``."""
-    counts = count_ngrams((corpus.sequence(int(row)) for row in corpus.indices("train")), max_order)
-    validation = corpus.indices("validation")
+    """Count on train, choose the order on validation, score ``sequences``.
+
+    Without a validation split the order is chosen, for all of train, as the best one on a tenth of train that was
+    left out of the count; never on ``sequences``.
+    """
+    train, validation = corpus.indices("train"), corpus.indices("validation")
+    counts = count_ngrams((corpus.sequence(int(row)) for row in train), max_order)
     validation = validation[permutation(key(0, "order"), len(validation))[:2000]]
-    chosen_on = [corpus.sequence(int(row)) for row in validation] or sequences
-    choice, by_loss = choose_order(counts, chosen_on), choose_order(counts, chosen_on, by="nll").baseline
+    if len(validation):
+        chosen_on = [corpus.sequence(int(row)) for row in validation]
+        choice, by_loss = choose_order(counts, chosen_on), choose_order(counts, chosen_on, by="nll").baseline
+    else:
+        choice, by_loss = _chosen_within(corpus, train, counts)
     unigram: MarkovBaseline = counts.unigram()
     best = choice.baseline
     scores = unigram.score(sequences), best.score(sequences)
     return Baselines(*scores, best.order, choice.table, by_loss.score(sequences), by_loss.order)
+
+
+def _chosen_within(corpus: Corpus, train: NDArray[np.int64], counts: NgramCounts) -> tuple[OrderChoice, MarkovBaseline]:
+    """Orders and smoothing chosen on a tenth of train, for the counts of all of it."""
+    mixed = [corpus.sequence(int(row)) for row in train[permutation(key(0, "order"), len(train))]]
+    tenth = max(len(mixed) // 10, 1)
+    part = count_ngrams(mixed[tenth:] or mixed, counts.max_order)
+    by_accuracy, by_loss = (choose_order(part, mixed[:tenth], by=merit) for merit in ("accuracy", "nll"))
+    final = [counts.markov(found.baseline.order, found.baseline.strengths) for found in (by_accuracy, by_loss)]
+    return OrderChoice(final[0], by_accuracy.table), final[1]
 
 
 def _window(bundle: Bundle, max_tokens: int | None) -> int:

@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from nuclex.core.errors import InputError
 from nuclex.metrics.statistics import Interval, PairedDifference, bootstrap, paired_difference
 
 
@@ -29,17 +30,24 @@ def neighbours(
     labels: Sequence[str],
     clusters_N: NDArray[np.integer],
 ) -> Neighbours:
-    """Compare cosine nearest neighbours in both spaces; members of the same homology cluster do not count."""
+    """Compare cosine nearest neighbours in both spaces; members of the same homology cluster do not count.
+
+    Sequences without any other cluster to look at are left out; InputError where none is left.
+    """
     label_N = np.array(labels, dtype=object)
-    ours_N = _agreement(vectors_ND, label_N, clusters_N)
-    plain_N = _agreement(composition_NC, label_N, clusters_N)
-    _, counts = np.unique(label_N.astype(str), return_counts=True)
-    chance = float((counts * (counts - 1)).sum() / max(len(label_N) * (len(label_N) - 1), 1))
+    allowed_NN = clusters_N[:, None] != clusters_N[None, :]
+    asked_N = allowed_NN.any(1)
+    if not asked_N.any():
+        raise InputError("all sequences are of one cluster: there is no neighbour outside of it to look at")
+    kin_NN = label_N[:, None] == label_N[None, :]
+    ours_N, plain_N = (_agreement(space, kin_NN, allowed_NN)[asked_N] for space in (vectors_ND, composition_NC))
+    units_N = clusters_N[asked_N]
+    shares_N = (kin_NN & allowed_NN).sum(1)[asked_N] / allowed_NN.sum(1)[asked_N]
     return Neighbours(
-        model=bootstrap(ours_N, clusters=clusters_N),
-        composition=bootstrap(plain_N, clusters=clusters_N),
-        difference=paired_difference(ours_N, plain_N, clusters=clusters_N),
-        chance=chance,
+        model=bootstrap(ours_N, clusters=units_N),
+        composition=bootstrap(plain_N, clusters=units_N),
+        difference=paired_difference(ours_N, plain_N, clusters=units_N),
+        chance=float(shares_N.mean()),
     )
 
 
@@ -57,11 +65,11 @@ def composition(sequences: Sequence[bytes], size: int = 3) -> NDArray[np.float64
 
 
 def _agreement(
-    vectors_ND: NDArray[np.floating], label_N: NDArray[np.object_], clusters_N: NDArray[np.integer]
+    vectors_ND: NDArray[np.floating], kin_NN: NDArray[np.bool_], allowed_NN: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """1 where the nearest vector outside the own cluster has the same label, else 0."""
+    """1 where the nearest allowed vector is of the same family, else 0."""
     centred = vectors_ND - vectors_ND.mean(0)
     unit_ND = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
     near_NN = unit_ND @ unit_ND.T
-    near_NN[clusters_N[:, None] == clusters_N[None, :]] = -np.inf
-    return (label_N[near_NN.argmax(1)] == label_N).astype(np.float64)
+    near_NN[~allowed_NN] = -np.inf
+    return kin_NN[np.arange(len(kin_NN)), near_NN.argmax(1)].astype(np.float64)

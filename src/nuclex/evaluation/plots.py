@@ -65,7 +65,7 @@ def loss_curve(
 ) -> Figure:
     """How the loss fell during training, on the sequences trained on and on held-out ones, beside simple baselines.
 
-    ``baselines`` maps a name to its loss on the same held-out positions, in the same ``unit``. More than
+    ``baselines`` maps a name to its loss on held-out sequences, in the same ``unit``. More than
     400 training values are drawn as means of equal blocks.
     """
     train_N2, block = _block_means(_points("training", train_steps, train_loss))
@@ -95,7 +95,7 @@ def loss_curve(
         svg=drawn(paint, WIDTH, 3.3),
         data=Table(("series", "step", "loss"), (*rows, *((name, None, float(v)) for name, v in baselines.items()))),
         caption=f"Cross entropy in {unit}; lower is better."
-        + (" Horizontal lines: baselines on the same held-out positions." if baselines else ""),
+        + (" Horizontal lines: baselines on held-out sequences." if baselines else ""),
         alt=f"Line chart. Held-out loss: {last}." + (f" Baselines: {others}." if others else ""),
     )
 
@@ -232,7 +232,7 @@ def pairing_bars(visible: Interval, masked: Interval, difference: Interval) -> F
         title="What the partner's letter gives",
         svg=drawn(paint, WIDTH, 3.0),
         data=Table(("condition", "accuracy"), rows),
-        caption=f"Masked accuracy at paired positions (n = {visible.n:,}); dashed: no difference. "
+        caption=f"Masked accuracy at paired positions of {visible.n:,} molecules; dashed: no difference. "
         + whisker_note([visible]),
         alt=f"Partner visible {interval_text(visible)}, partner masked {interval_text(masked)}, "
         f"difference {interval_text(difference, '+.3f')}.",

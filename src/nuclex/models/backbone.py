@@ -54,10 +54,7 @@ class BackboneConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
-        if self.positions == "rotary" and (self.width // self.heads) % 2:
-            raise ValueError(f"rotary positions need an even head size, found {self.width // self.heads}")
+        refuse_uneven(self.width, self.heads, even=self.positions == "rotary")
         return self
 
     def backbone(self) -> BackboneConfig:
@@ -68,6 +65,14 @@ class BackboneConfig(ModelConfig):
     def longest(self) -> int | None:
         """The longest input in tokens, or None where positions have no table."""
         return self.max_positions - self.position_offset if self.positions == "learned" else None
+
+
+def refuse_uneven(width: int, heads: int, *, even: bool = False) -> None:
+    """ValueError where ``width`` cannot be divided among ``heads``, or the head size must be even and is not."""
+    if width % heads:
+        raise ValueError(f"width {width} is not a multiple of heads {heads}")
+    if even and (width // heads) % 2:
+        raise ValueError(f"rotary positions need an even head size, found {width // heads}")
 
 
 class Embedding(nn.Module):

