@@ -1,0 +1,109 @@
+"""Every recipe that is shipped loads, fits together, and can be planned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nuclex.core.config import Config, load_config
+from nuclex.core.recipe import shipped_recipes
+from nuclex.models.base import MODELS
+from nuclex.objectives import OBJECTIVES
+from nuclex.tokenizers import TOKENIZERS
+from nuclex.training.finetune import FinetuneConfig
+from nuclex.training.pretrain import PretrainConfig, check_lengths, plan
+from nuclex.training.schedule import learning_rate
+
+ROOT = Path(__file__).resolve().parents[1] / "recipes"
+CLASSES: dict[str, type[Config]] = {"pretrain": PretrainConfig, "finetune": FinetuneConfig}
+PRETRAIN, FINETUNE = (sorted((ROOT / kind).glob("*.toml")) for kind in CLASSES)
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).with_suffix("").as_posix()
+
+
+def loaded(path: Path) -> Any:
+    return load_config(CLASSES[path.parent.name], path)
+
+
+def test_recipes_are_where_they_belong() -> None:
+    found = sorted(path for path in ROOT.rglob("*") if path.is_file())
+    assert found == sorted([*PRETRAIN, *FINETUNE]), "a recipe that no test loads"
+    assert shipped_recipes() == {name(path): path for path in sorted([*PRETRAIN, *FINETUNE])}
+    assert {
+        "quickstart",
+        "rinalmo-nano",
+        "rinalmo-micro",
+        "rinalmo-mega",
+        "rinalmo-giga",
+        "tinydnabert",
+        "rnaberta",
+    } <= {path.stem for path in PRETRAIN}
+
+
+@pytest.mark.parametrize("path", [*PRETRAIN, *FINETUNE], ids=name)
+def test_every_recipe_loads_and_says_what_it_is_for(path: Path) -> None:
+    config = loaded(path)
+    assert type(config).from_data(config.to_data()) == config
+    assert path.read_text(encoding="utf-8").startswith("# "), "the first line says what the recipe is for"
+
+
+PARAMETERS = {  # docs: the papers' numbers
+    "rinalmo-nano": 7_508_824,
+    "rinalmo-micro": 33_491_074,
+    "rinalmo-mega": 148_056_972,
+    "rinalmo-giga": 650_901_793,
+    "tinydnabert": 19_968_512,
+    "rnaberta": 55_928_804,
+}
+
+
+@pytest.mark.parametrize("path", PRETRAIN, ids=name)
+def test_every_pretraining_recipe_can_be_planned(path: Path) -> None:
+    config: PretrainConfig = loaded(path)
+    planned = plan(config)
+    assert planned["parameters"] == PARAMETERS.get(path.stem, planned["parameters"])
+    assert planned["steps"] == config.training.steps
+    assert config.corpus is None, "a recipe names no folder of one machine"
+    check_lengths(config)
+
+
+@pytest.mark.parametrize("path", [*PRETRAIN, *FINETUNE], ids=name)
+def test_every_schedule_reaches_its_rate_and_falls_from_there(path: Path) -> None:
+    training = loaded(path).training
+    rates = [
+        learning_rate(training.schedule, step, training.steps)
+        for step in range(0, training.steps, 1 + training.steps // 500)
+    ]
+    top = training.schedule.warmup
+    assert top < training.steps, "the warm-up ends within the run"
+    assert learning_rate(training.schedule, top, training.steps) == training.schedule.rate >= max(rates)
+    assert rates[-1] <= training.schedule.rate
+
+
+def test_papers_schedules() -> None:
+    giga, micro = (loaded(ROOT / "pretrain" / f"rinalmo-{size}.toml") for size in ("giga", "micro"))
+    for config, rate in ((giga, 5e-5), (micro, 1e-4)):  # arXiv:2403.00043
+        schedule = config.training.schedule
+        assert (schedule.rate, schedule.initial_rate, schedule.final_rate) == (rate, 1e-7, 1e-5)
+        assert (schedule.warmup, schedule.decay, schedule.kind) == (2000, 200_000, "cosine")
+        assert (config.training.optimizer.weight_decay, config.training.optimizer.clip) == (0.01, 1.0)
+        assert (config.sampling.members, config.sampling.max_tokens) == ("one-per-cluster", 1024)
+    berta = loaded(ROOT / "pretrain" / "rnaberta.toml").training
+    assert learning_rate(berta.schedule, berta.steps, berta.steps) / berta.schedule.rate == pytest.approx(
+        0.0778, abs=1e-4
+    )
+
+
+@pytest.mark.parametrize("registry", [MODELS, OBJECTIVES, TOKENIZERS], ids=lambda registry: registry.family)
+def test_every_registered_config_survives_plain_data(registry: Any) -> None:
+    required = {"backbone": {"depth": 2, "width": 16, "heads": 2, "inner": 24}, "codon": {"frame": 1}}
+    for kind in registry.names():
+        config = registry.parse({"kind": kind, **required.get(kind, {})})
+        again = registry.parse(config.to_data())
+        assert type(again) is type(config)
+        assert again == config
+        assert again.digest() == config.digest()
