@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,7 @@ def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 def test_main_leaves_with_the_code(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     replaced(monkeypatch, raising(errors.CorruptError("damaged")))
+    monkeypatch.setattr("signal.signal", lambda number, handler: None)  # the tests' own handlers stay
     monkeypatch.setattr(sys, "argv", ["nuclex", "corpus", "info", "x"])
     for arguments in (None, ["corpus", "info", "x"]):
         with pytest.raises(SystemExit) as left:
@@ -156,9 +158,26 @@ def test_who_stops_reading_is_no_mistake() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_terminal_without_the_signs_gets_others(tmp_path: Path) -> None:
+def test_a_terminal_without_the_signs_gets_others() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    arguments = [*PROGRAM, "plan", str(tmp_path / "naïve.toml")]
-    done = subprocess.run(arguments, capture_output=True, check=False, env=environment)
+    done = subprocess.run([*PROGRAM, "naïve"], capture_output=True, check=False, env=environment)
     assert done.returncode == 2
-    assert rb"na\xefve.toml: no such recipe file" in done.stderr
+    assert rb'Unknown command "na\xefve"' in done.stderr
+
+
+@pytest.mark.slow
+def test_sigterm_is_cleaned_up_after_and_leaves_with_143(tmp_path: Path) -> None:
+    """A verb that waits for standard input is told to end: nothing unfinished stays behind."""
+    command = [*PROGRAM, "corpus", "build", "-", "--out", str(tmp_path / "corpus"), "--cluster.method", "none"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write(b">a\nACGTACGTACGTACGTACGT\n")
+        process.stdin.flush()
+        for _ in range(300):
+            if list(tmp_path.glob(".tmp-*")):
+                break
+            time.sleep(0.1)
+        assert list(tmp_path.glob(".tmp-*")), "the build has not begun"
+        process.terminate()
+        assert process.wait(30) == 143
+    assert list(tmp_path.iterdir()) == []

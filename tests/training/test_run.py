@@ -66,6 +66,7 @@ def test_what_a_killed_start_left_is_no_hindrance(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".tmp-abc.json").write_text("{")
     enter(tmp_path / "run", SizesConfig())
+    assert json.loads((tmp_path / "run" / "config.json").read_text()) == SizesConfig().to_data()
 
 
 def test_a_run_has_one_owner(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import errno
 import io
 import json as json_format
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -65,6 +66,7 @@ def launch(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script ``nuclex``; leaves with the exit codes of ``nuclex.core.errors``."""
+    signal.signal(signal.SIGTERM, _terminated)  # training takes it over, to write a checkpoint first
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no ≥ is no reason to fail
             stream.reconfigure(errors="backslashreplace")
@@ -81,6 +83,9 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(InputError(f"command line: {' '.join(str(error).split())} (see nuclex --help)"), arguments)
     except NuclexError as error:
         return _fail(error, arguments)
+    except _Terminated:
+        print("nuclex: terminated", file=sys.stderr)
+        return 143
     except KeyboardInterrupt:
         print("nuclex: interrupted", file=sys.stderr)
         return 130
@@ -96,6 +101,14 @@ def run(arguments: Sequence[str]) -> int:
             raise
         print(f"nuclex: bug: {type(error).__name__}: {error} (run again with --debug and report it)", file=sys.stderr)
         return 1
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, raised where the program is, so that what is unfinished is cleared away as after Ctrl-C."""
+
+
+def _terminated(number: int, frame: object) -> None:
+    raise _Terminated
 
 
 def _fail(error: NuclexError, arguments: Sequence[str]) -> int:

@@ -71,43 +71,47 @@ def quickstart(
         raise InputError(f"seed: found {seed}; 0 or more is needed")
     out = Path(out)
     check_extras()
-    clock, seconds = _Clock(), {}
+    clock = _Clock()
     with _opened(out, {"data": data, "seed": seed}, resume):
         materials = gather(data, out / "data", seed)
-    say("1/6 corpus: clean, deduplicate, cluster, split")
-    if not (out / "corpus").is_dir():
-        build_corpus(list(materials.inputs), out / "corpus", materials.corpus)
-    corpus = Corpus.open(out / "corpus")
-    seconds["corpus"] = clock.lap()
-    say("2/6 pre-training")
-    recipe = materials.recipe.model_copy(update={"corpus": out / "corpus"})
-    bundle_path = Path(pretrain(recipe, out / "pretrain", resume=resume)["bundle"])
-    seconds["pre-training"] = clock.lap()
-    say("3/6 evaluation beside the baselines, and of pairing")
-    bundle = load(bundle_path)
-    evaluation = evaluate(bundle, corpus, split="test")
-    known = known_structures(materials, out / "data", corpus)
-    paired = pairing(bundle, [k.sequence for k in known], [k.pairs for k in known], _numbered([k.group for k in known]))
-    seconds["evaluation"] = clock.lap()
-    say("4/6 fine-tuning for structure, and its control from random weights")
-    structure = _finetuned(structure_recipe(materials, out / "data", corpus, bundle_path), out / "structure", resume)
-    class_config = class_recipe(materials, bundle_path)
-    classes = _finetuned(class_config, out / "classes", resume)[0] if class_config is not None else None
-    seconds["fine-tuning"] = clock.lap()
-    say("5/6 embedding")
-    points, labels, agreement = _map(bundle, corpus)
-    seconds["embedding"] = clock.lap()
+    story = _live(out, materials, resume, clock)
     say("6/6 report")
-    story = Story(
-        out, materials, dict(corpus.manifest), bundle_path, evaluation, paired, *structure, classes, points, labels,
-        agreement, seconds,
-    )  # fmt: skip
     report = write_report(tell(story), out / "report.html")
     result = _headlines(story, report)
     with atomic_file(out / "summary.json") as temporary:
         write_json(temporary, result)
     say(f"done: open {report}")
     return result
+
+
+def _live(out: Path, materials: Materials, resume: bool, clock: _Clock) -> Story:
+    """Everything the report tells, done in order; ``clock`` keeps the time of each chapter."""
+    say("1/6 corpus: clean, deduplicate, cluster, split")
+    if not (out / "corpus").is_dir():
+        build_corpus(list(materials.inputs), out / "corpus", materials.corpus)
+    corpus = Corpus.open(out / "corpus")
+    clock.lap("corpus")
+    say("2/6 pre-training")
+    recipe = materials.recipe.model_copy(update={"corpus": out / "corpus"})
+    bundle_path = Path(pretrain(recipe, out / "pretrain", resume=resume)["bundle"])
+    clock.lap("pre-training")
+    say("3/6 evaluation beside the baselines, and of pairing")
+    bundle = load(bundle_path)
+    evaluation = evaluate(bundle, corpus, split="test")
+    known = known_structures(materials, out / "data", corpus)
+    paired = pairing(bundle, [k.sequence for k in known], [k.pairs for k in known], _numbered([k.group for k in known]))
+    clock.lap("evaluation")
+    say("4/6 fine-tuning for structure, and its control from random weights")
+    structure = _finetuned(structure_recipe(materials, out / "data", corpus, bundle_path), out / "structure", resume)
+    class_config = class_recipe(materials, bundle_path)
+    classes = _finetuned(class_config, out / "classes", resume)[0] if class_config is not None else None
+    clock.lap("fine-tuning")
+    say("5/6 embedding")
+    points, labels, agreement = _map(bundle, corpus)
+    clock.lap("embedding")
+    manifest, seconds = dict(corpus.manifest), clock.seconds
+    found = (evaluation, paired, *structure, classes, points, labels, agreement)
+    return Story(out, materials, manifest, bundle_path, *found, seconds)
 
 
 def check_extras() -> None:
@@ -198,12 +202,12 @@ def _headlines(story: Story, report: Path) -> dict[str, Any]:
 
 
 class _Clock:
-    """Seconds from lap to lap."""
+    """Seconds of each chapter, from lap to lap."""
 
     def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
         self._last = time.perf_counter()
 
-    def lap(self) -> float:
+    def lap(self, chapter: str) -> None:
         now = time.perf_counter()
-        passed, self._last = now - self._last, now
-        return passed
+        self.seconds[chapter], self._last = now - self._last, now
