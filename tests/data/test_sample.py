@@ -53,6 +53,16 @@ def test_one_member_of_every_cluster_an_epoch() -> None:
         assert sorted(TABLE.clusters_N[epoch.pieces.index_P].tolist()) == sorted(set(TABLE.clusters_N.tolist()))
 
 
+def test_another_epoch_brings_other_members() -> None:
+    table = table_of([5] * 40, [index // 4 for index in range(40)])
+    config = SamplingConfig(max_tokens=10, batch_tokens=50, micro_tokens=50)
+    seen = [frozenset(plan_epoch(table, config, 0, number).pieces.index_P.tolist()) for number in range(60)]
+    assert len(set(seen)) == 60
+    assert len(frozenset.union(*seen)) == 40, "every member has its turn"
+    again = [plan_epoch(table, config, seed, 0).pieces.index_P.tolist() for seed in range(3)]
+    assert len({frozenset(indices) for indices in again}) == 3, "and so with another seed"
+
+
 def test_members_are_drawn_evenly_over_the_epochs() -> None:
     clusters = np.array([9, 2, 9, 9, 5, 9, 2])  # of 4, 2 and 1 members, in no order
     chosen = np.array([choose_members(clusters, key(0, number, "member")) for number in range(8000)])

@@ -152,8 +152,12 @@ def test_a_worse_model_is_called_worse() -> None:
 
 
 def test_a_tie_is_no_victory() -> None:
-    beats, sentence = by_hand([8, 14, 7, 15, 9, 13, 7, 15], [9, 13, 8, 14, 8, 14, 8, 14]).verdict()
-    assert not beats
+    tie = by_hand([8, 15, 7, 16, 9, 13, 7, 16], [9, 13, 8, 14, 8, 14, 8, 14])
+    gain = tie.gain()
+    assert gain is not None
+    assert gain.difference.low < 0 < gain.difference.value, "a little better, which can be chance"
+    beats, sentence = tie.verdict()
+    assert beats is False
     assert "does NOT beat the Markov baseline: the interval includes zero" in sentence
 
 

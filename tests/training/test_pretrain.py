@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import random
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -283,6 +284,29 @@ def test_another_recipe_or_corpus_is_not_resumed(stopped: Path, tiny_corpus: Pat
         run_quietly(recipe(tiny_corpus, seed=9), stopped, resume=True)
     with pytest.raises(InputError, match="holds a run already; continue it with --resume"):
         run_quietly(recipe(tiny_corpus), stopped)
+
+
+def test_a_corpus_that_was_rebuilt_is_another_corpus(
+    tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nuclex.data.corpus import CorpusConfig, build_corpus
+
+    def build(seed: int) -> None:
+        settings = {"seed": seed, "cluster": {"method": "none"}, "split": {"by": "random", "validation": 0.2}}
+        with quiet():
+            build_corpus([tiny_corpus.parent / "families.fa"], tmp_path / "corpus", CorpusConfig.from_data(settings))
+
+    build(0)
+    with monkeypatch.context() as patch:
+        patch.setattr(MaskedWork, "loss", stop_at(5))
+        with pytest.raises(StoppedError):
+            run_quietly(recipe(tmp_path / "corpus"), tmp_path / "run")
+    shutil.rmtree(tmp_path / "corpus")
+    build(1)
+    with pytest.raises(
+        InputError, match=r"step-0000000\d: was written with another corpus; resume with the same recipe"
+    ):
+        run_quietly(recipe(tmp_path / "corpus"), tmp_path / "run", resume=True)
 
 
 # ---- kills from outside ----
