@@ -199,6 +199,30 @@ def test_leftovers_of_killed_processes_are_cleared(tmp_path: Path) -> None:
     verify_folder(tmp_path / "step-1")
 
 
+def test_an_artefact_whose_replacement_was_killed_comes_back(tmp_path: Path) -> None:
+    make(tmp_path / "best-of-all")
+    code = f"""
+        import os, signal
+        from nuclex.core.artifact import atomic_folder
+        rename, calls = os.rename, []
+        def killed(source, target):
+            calls.append(target)
+            if len(calls) == 2:  # the old one is aside, the new one not yet there
+                os.kill(os.getpid(), signal.SIGKILL)
+            rename(source, target)
+        os.rename = killed
+        with atomic_folder({str(tmp_path / "best-of-all")!r}, replace=True) as folder:
+            (folder / "a.txt").write_text("new")
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not (tmp_path / "best-of-all").exists()
+    clear_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["best-of-all"]
+    verify_folder(tmp_path / "best-of-all")
+    assert (tmp_path / "best-of-all" / "a.txt").read_text() == "hello"
+
+
 # ---- the disk ----
 
 
