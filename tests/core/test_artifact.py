@@ -182,6 +182,71 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a.csv"]
 
 
+@pytest.mark.parametrize("attempt", [break_folder, break_file])
+def test_folders_made_on_the_way_go_again_when_the_block_fails(attempt: Callable[..., None], tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    with pytest.raises(BrokenError):
+        attempt(tmp_path / "old" / "new" / "newer" / "thing", BrokenError())
+    assert names(tmp_path) == ["old"]
+
+
+def test_what_others_put_into_a_folder_made_on_the_way_stays(tmp_path: Path) -> None:
+    def attempt() -> None:
+        with atomic_folder(tmp_path / "new" / "newer" / "thing"):
+            (tmp_path / "new" / "notes.txt").touch()
+            raise BrokenError
+
+    with pytest.raises(BrokenError):
+        attempt()
+    assert names(tmp_path) == ["new", "new/notes.txt"]
+
+
+@pytest.mark.parametrize("target", ["corpus/run", "corpus/inner/deep/run", "corpus/inner/run", "link/run"])
+@pytest.mark.parametrize("attempt", [break_folder, break_file])
+def test_nothing_is_written_into_a_whole_artefact(target: str, attempt: Callable[..., None], tmp_path: Path) -> None:
+    make(tmp_path / "corpus")
+    (tmp_path / "link").symlink_to("corpus")
+    with pytest.raises(InputError, match=r"run: lies inside .*corpus, which nuclex wrote"):
+        attempt(tmp_path / target, BrokenError())
+    verify_folder(tmp_path / "corpus")
+
+
+def test_a_file_of_a_whole_artefact_is_not_replaced(whole: Path) -> None:
+    with pytest.raises(InputError, match="lies inside"):
+        break_file(whole / "a.txt", BrokenError())
+    verify_folder(whole)
+
+
+def test_other_programs_have_manifests_too(tmp_path: Path) -> None:
+    (tmp_path / MANIFEST).write_text('{"name": "an extension", "version": "1"}')
+    make(tmp_path / "corpus")
+    assert (tmp_path / "corpus" / MANIFEST).is_file()
+
+
+def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    for write in (break_folder, break_file):
+        with pytest.raises(DiskError, match="cannot be written: File name too long"):
+            write(tmp_path / ("x" * 300) / "thing", BrokenError())
+    with pytest.raises(DiskError, match="cannot be written: File name too long"):
+        make(tmp_path / ("x" * 300))
+    assert names(tmp_path) == []
+
+
+def test_a_link_to_nowhere_is_there_already(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(InputError, match="link: exists already"):
+        make(tmp_path / "link")
+    assert names(tmp_path) == ["link"]
+
+
+def test_files_for_the_owner_alone_become_as_readable_as_the_rest(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "bundle") as folder:
+        os.close(os.open(folder / "weights", os.O_CREAT | os.O_WRONLY, 0o600))
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "bundle").iterdir()}
+    assert len(modes) == 1
+    assert modes.pop() & 0o044 == 0o044
+
+
 def test_leftovers_of_killed_processes_are_cleared(tmp_path: Path) -> None:
     make(tmp_path / "step-1")
     code = f"""

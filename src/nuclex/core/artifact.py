@@ -23,6 +23,8 @@ from nuclex.core.errors import CorruptError, DiskError, InputError
 MANIFEST = "manifest.json"
 TEMPORARY = ".tmp-"
 """How the name of everything begins that is not yet, or no longer, a whole artefact."""
+_OPENING = b'{\n  "files": {'
+"""How every manifest of nuclex begins; other programs have files of this name too."""
 _DISK = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
     *(errno.EROFS, errno.EACCES, errno.EPERM),
@@ -80,9 +82,8 @@ def _concerns(name: str | bytes | int | None, target: Path) -> bool:
 def atomic_file(target: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``target`` that becomes ``target`` only if the block ends well."""
     target = Path(target)
-    with disk_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=target.suffix, dir=target.parent)
+    with disk_errors(target), _home(target) as home:
+        handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=target.suffix, dir=home)
         os.close(handle)
         temporary = Path(name)
         try:
@@ -102,16 +103,17 @@ def atomic_folder(target: str | Path, *, replace: bool = False) -> Iterator[Path
     Refuses an existing ``target`` (InputError) unless ``replace``; then the old one goes after the new one stands.
     """
     target = Path(target)
-    if target.exists() and not replace:
+    if os.path.lexists(target) and not replace:
         raise _exists(target)
-    with disk_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{target.name}-", dir=target.parent))
+    with disk_errors(target), _home(target) as home:
+        temporary = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{target.name}-", dir=home))
         try:
             yield temporary
             os.chmod(temporary, 0o755)
             write_manifest(temporary)
             for path in [*temporary.rglob("*"), temporary]:
+                if path.is_file():  # safetensors makes its files for the owner alone; all are to be as the manifest is
+                    os.chmod(path, (temporary / MANIFEST).stat().st_mode)
                 _sync(path)
             if replace and target.exists():
                 _swap_in(temporary, target)
@@ -122,6 +124,31 @@ def atomic_folder(target: str | Path, *, replace: bool = False) -> Iterator[Path
             _sync(target.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _home(target: Path) -> Iterator[Path]:
+    """The folder around ``target``, made where it is missing; what was made goes again if the block ends badly."""
+    _refuse_inside_artefact(target)
+    missing = [folder for folder in target.parents if not folder.exists()]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield target.parent
+    except BaseException:
+        for folder in missing:
+            with contextlib.suppress(OSError):  # somebody else may have put something there
+                folder.rmdir()
+        raise
+
+
+def _refuse_inside_artefact(target: Path) -> None:
+    """InputError where an artefact around ``target`` would no longer be what its manifest says."""
+    for folder in Path(os.path.realpath(target)).parents:
+        if folder.name.startswith(TEMPORARY):
+            return  # a part of an artefact in the making
+        with contextlib.suppress(OSError), open(folder / MANIFEST, "rb") as manifest:
+            if manifest.read(len(_OPENING)) == _OPENING:
+                raise InputError(f"{target}: lies inside {folder}, which nuclex wrote and checks; give another --out")
 
 
 def write_manifest(folder: Path) -> None:
