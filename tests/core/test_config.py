@@ -419,9 +419,13 @@ def test_settings_are_read_as_toml_or_as_text() -> None:
     assert load_config(MachineConfig, None, {"seed": 1, **parse_settings(["folder=2024-01-01"])}).folder == Path(
         "2024-01-01"
     )
-    for wrong in ("a", "=3", ""):
+    deep = "[" * 5000
+    assert parse_settings([f"a={deep}"]) == {"a": deep}
+    for wrong in ("a", "=3", "", ".a=3", "a.=3", "a..b=3"):
         with pytest.raises(InputError, match="command line: found --set"):
             parse_settings([wrong])
+    with pytest.raises(InputError, match=r"^command line: a\.b is set twice, to 1 and to '2'$"):
+        parse_settings(["a.b=1", "c=1", "a.b=2"])
 
 
 def test_a_config_cannot_be_changed_and_takes_no_unknown_key() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,30 @@ def test_shipped_recipes_are_found_by_name() -> None:
     assert read_recipe(Path("pretrain/quickstart")).path == shipped["pretrain/quickstart"]
     with pytest.raises(InputError, match="pretrain/quickstrat: no such recipe file"):
         read_recipe(Path("pretrain/quickstrat"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("a.toml", f"seed = {'[' * 5000}{']' * 5000}\n", "a.toml: holds tables in tables in tables without end"),
+        ("a.yaml", f"seed: {'[' * 5000}{']' * 5000}\n", "a.yaml: holds tables in tables in tables without end"),
+        ("a.yaml", "seed: 1\nname: \x01\n", r"a.yaml:2: not valid YAML: '\x01' is not allowed in it"),
+        ("a.yaml", "seed: 1\nname: a\x00b\n", r"a.yaml:2: not valid YAML: '\x00' is not allowed in it"),
+    ],
+)
+def test_a_file_that_no_parser_survives_gets_a_sentence(name: str, text: str, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        read_recipe(tmp_path / name)
+
+
+def test_a_recipe_whose_aliases_multiply_is_refused_at_once(tmp_path: Path) -> None:
+    levels = [f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]" for before, name in pairwise("abcdefghijkl")]
+    (tmp_path / "a.yaml").write_text("\n".join(["a: &a [1]", *levels]))
+    with pytest.raises(InputError, match=r"a\.yaml: has more than 10000 keys"):
+        read_recipe(tmp_path / "a.yaml")
+
+
+def test_a_name_too_long_for_a_file_is_no_recipe() -> None:
+    with pytest.raises(InputError, match="xxx: no such recipe file"):
+        read_recipe(Path("x" * 300))

@@ -66,8 +66,10 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
     overrides: dict[str, Any] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
-        if not equals or not key:
+        if not equals or not all(key.split(".")):
             raise InputError(f"command line: found --set {setting!r}; settings are written KEY=VALUE")
+        if key in overrides:
+            raise InputError(f"command line: {key} is set twice, to {_short(overrides[key])} and to {value!r}")
         overrides[key] = _value(value)
     return overrides
 
@@ -75,7 +77,7 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
 def _value(text: str) -> Any:
     try:
         read = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
     return read["value"] if len(read) == 1 else text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from nuclex.core.errors import InputError, at
 Place = tuple[str, ...]
 _KEY = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
 _KEYS = rf"({_KEY}(?:\s*\.\s*{_KEY})*)"
+_MOST_KEYS = 10_000
 _HEADER, _ASSIGNMENT = re.compile(rf"\s*(\[\[?)\s*{_KEYS}\s*\]"), re.compile(rf"\s*{_KEYS}\s*=")
 
 
@@ -45,7 +47,7 @@ def shipped_recipes() -> dict[str, Path]:
 
 def read_recipe(path: Path) -> Recipe:
     """Read a TOML or YAML recipe: a file, or the name of one that comes with nuclex. InputError where it is neither."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path.is_file, it takes a name that is too long for one that is not there
         known = shipped_recipes()
         if path.as_posix() not in known:
             raise InputError(f"{path}: no such recipe file; give a .toml or .yaml file or one of: {', '.join(known)}")
@@ -56,13 +58,17 @@ def read_recipe(path: Path) -> Recipe:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise InputError(f"{at(path, line)}: is not UTF-8 text, which recipes are written in") from None
-    if path.suffix in {".yaml", ".yml"}:
-        return _read_yaml(path, text)
     try:
+        if path.suffix in {".yaml", ".yml"}:
+            return _read_yaml(path, text)
         return Recipe(path, tomllib.loads(text), _toml_lines(text))
     except tomllib.TOMLDecodeError as error:
         message, line = _located(str(error), text)
         raise InputError(f"{at(path, line)}: not valid TOML: {message}") from None
+    except RecursionError:
+        raise InputError(
+            f"{path}: holds tables in tables in tables without end; a recipe goes a few levels deep"
+        ) from None
 
 
 def _located(message: str, text: str) -> tuple[str, int]:
@@ -107,9 +113,13 @@ def _read_yaml(path: Path, text: str) -> Recipe:
     class Loader(yaml.SafeLoader):
         """YAML 1.2's numbers: PyYAML by itself reads 1e-4 as text."""
 
-    number = re.compile(r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$")
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789"))
-    loader = Loader(text)
+    exponential = re.compile(r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", exponential, list("-+0123456789"))
+    try:
+        loader = Loader(text)
+    except yaml.reader.ReaderError as error:
+        number = text.count("\n", 0, error.position) + 1
+        raise InputError(f"{at(path, number)}: not valid YAML: {chr(error.character)!r} is not allowed in it") from None
     try:
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
@@ -133,6 +143,8 @@ def _walk_yaml(path: Path, node: Any, place: Place, lines: dict[Place, int], abo
     from yaml import MappingNode, SequenceNode
 
     line = node.start_mark.line + 1
+    if len(lines) > _MOST_KEYS:
+        raise InputError(f"{path}: has more than {_MOST_KEYS} keys, those that aliases repeat counted; not a recipe")
     if id(node) in above:
         raise InputError(f"{at(path, line)}: {'.'.join(place)}: a table cannot hold itself")
     above = (*above, id(node))
