@@ -460,6 +460,9 @@ def test_a_tokenizer_is_learned_once_or_taken(tiny_corpus: Path, tmp_path: Path)
     sums = [sha256_file(tmp_path / name / "bundle" / "model.safetensors") for name in ("learned", "taken")]
     assert sums[0] == sums[1]
     assert vocabulary_size(taking) == done["vocabulary"]
+    flip(tmp_path / "bpe" / "tokenizer.json")
+    with pytest.raises(CorruptError, match=r"bpe/tokenizer\.json: its sha256 differs"):
+        run_quietly(taking, tmp_path / "none")
     with pytest.raises(InputError, match="no such file; a folder with a tokenizer"):
         run_quietly(recipe(tiny_corpus, tokenizer_folder=str(tmp_path)), tmp_path / "none")
     assert not (tmp_path / "none").exists()

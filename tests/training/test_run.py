@@ -84,9 +84,24 @@ def test_a_run_has_one_owner(tmp_path: Path) -> None:
 def test_wrong_input_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name in ("new", "empty"):
-        with pytest.raises(InputError, match="does not fit"):
-            enter(tmp_path / name, SizesConfig(), error=InputError("does not fit"))
+        for error in (InputError("does not fit"), CorruptError("damaged"), DiskError("full")):
+            with pytest.raises(type(error), match=str(error)):
+                enter(tmp_path / name, SizesConfig(), error=error)
+    with pytest.raises(DiskError, match="new: cannot be written: No space left on device"):
+        enter(tmp_path / "new", SizesConfig(), error=OSError(28, "full"))
     assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
+
+
+def test_folders_made_on_the_way_go_with_the_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not fit"):
+        enter(tmp_path / "deep" / "deeper" / "run", SizesConfig(), error=InputError("does not fit"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_little_memory_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="memory: there is too little of it"):
+        enter(tmp_path / "run", SizesConfig(), error=MemoryError())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_wrong_input_takes_nothing_away_that_was_there(tmp_path: Path) -> None:

@@ -26,8 +26,15 @@ def test_a_vocabulary_is_learned_from_the_train_split_alone(tiny_corpus: Path, t
     assert done["sha256"] != tokenizer_hash(everything), "else this test shows nothing"
     assert tokenizer_hash(load_tokenizer(tmp_path / "bpe")) == done["sha256"]
     verify_folder(tmp_path / "bpe")
+
+
+def test_a_folder_that_exists_is_refused_before_any_work(
+    tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bpe").mkdir()
+    monkeypatch.delattr(BpeConfig, "train")
     with pytest.raises(InputError, match="bpe: exists already"):
-        tokenizer_train(corpus, tmp_path / "bpe", config)
+        tokenizer_train(tiny_corpus, tmp_path / "bpe", BpeConfig(vocab_size=60))
 
 
 def test_a_table_of_settings_is_read_as_a_config(tiny_corpus: Path, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def _concerns(name: str | bytes | int | None, target: Path) -> bool:
 def atomic_file(target: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``target`` that becomes ``target`` only if the block ends well."""
     target = Path(target)
-    with disk_errors(target), _home(target) as home:
+    with disk_errors(target), folder_around(target) as home:
         handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=target.suffix, dir=home)
         os.close(handle)
         temporary = Path(name)
@@ -105,7 +105,7 @@ def atomic_folder(target: str | Path, *, replace: bool = False) -> Iterator[Path
     target = Path(target)
     if os.path.lexists(target) and not replace:
         raise _exists(target)
-    with disk_errors(target), _home(target) as home:
+    with disk_errors(target), folder_around(target) as home:
         temporary = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{target.name}-", dir=home))
         try:
             yield temporary
@@ -127,8 +127,11 @@ def atomic_folder(target: str | Path, *, replace: bool = False) -> Iterator[Path
 
 
 @contextlib.contextmanager
-def _home(target: Path) -> Iterator[Path]:
-    """The folder around ``target``, made where it is missing; what was made goes again if the block ends badly."""
+def folder_around(target: Path) -> Iterator[Path]:
+    """The folder for ``target``, made where it is missing; if the block ends badly, what was made and is empty goes.
+
+    InputError where ``target`` would lie inside a whole artefact.
+    """
     _refuse_inside_artefact(target)
     missing = [folder for folder in target.parents if not folder.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)

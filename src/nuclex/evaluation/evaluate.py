@@ -27,6 +27,7 @@ from nuclex.evaluation.baselines import (
 )
 from nuclex.metrics.statistics import Interval, PairedDifference, Ratio, bootstrap, paired_difference
 from nuclex.tokenizers import NucleotideConfig
+from nuclex.training.device import within_memory
 from nuclex.training.pretrain import table_of
 from nuclex.training.validation import Scores, score_masked
 
@@ -173,7 +174,8 @@ def evaluate(
     sequences = [corpus.sequence(int(row)) for row in rows]
     table = table_of(corpus, bundle.tokenizer, rows)
     pieces = windows(table, _window(bundle, max_tokens))
-    model = score_masked(bundle.model, bundle.tokenizer, table, pieces)
+    with within_memory():
+        model = score_masked(bundle.model, bundle.tokenizer, table, pieces)
     codes, names = corpus.sources
     trained_on = (bundle.record.corpus or {}).get("fingerprint")
     if trained_on is not None and trained_on != corpus.fingerprint:

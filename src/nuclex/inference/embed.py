@@ -20,6 +20,7 @@ from nuclex.data.read import STDIN, read_sequences
 from nuclex.data.sample import Pieces
 from nuclex.data.tokens import tokenize
 from nuclex.models import Layout
+from nuclex.training.device import within_memory
 from nuclex.training.validation import packed_batches
 
 Pool = Literal["mean", "cls", "max", "none"]
@@ -122,7 +123,7 @@ def embed(
     named = (_Named(record.id, record.sequence, f"{at(label, record.line)}: {record.id}") for record in records)
     width = bundle.model.config.width
     results = _embed_named(bundle, named, pool, layer)
-    with atomic_file(out) as temporary:
+    with atomic_file(out) as temporary, within_memory():
         count, tokens = (
             _write_parquet(temporary, results) if out.suffix == ".parquet" else _write_npz(temporary, results)
         )

@@ -20,6 +20,7 @@ from nuclex.data.read import read_sequences
 from nuclex.models.heads import AnsweringModel
 from nuclex.tasks import Example, Shape
 from nuclex.training.classes import class_probabilities
+from nuclex.training.device import within_memory
 from nuclex.training.pairs import DecodingConfig, check_one_token_a_nucleotide, pair_probabilities
 from nuclex.training.supervised import Reading, answering_model
 
@@ -44,7 +45,7 @@ def predict(bundle: Bundle | str | Path, inputs: str | Path, out: str | Path, *,
         allowed = ", ".join(ENDINGS[shape])
         raise InputError(f"{target}: a {shape} is written to {allowed}, found {target.suffix or 'no ending'!r}")
     readings = _readings(opened, inputs)
-    with atomic_file(target) as temporary:
+    with atomic_file(target) as temporary, within_memory():
         if shape is Shape.CLASS:
             count = _write_classes(temporary, model, readings, opened.task.config["classes"])
         else:

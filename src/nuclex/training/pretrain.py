@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny
 from torch import Tensor, nn
 
 from nuclex.bundle import Record
-from nuclex.core.artifact import atomic_folder, write_json
+from nuclex.core.artifact import MANIFEST, atomic_folder, verify_folder, write_json
 from nuclex.core.config import Config
 from nuclex.core.errors import InputError
 from nuclex.core.progress import say
@@ -165,7 +165,8 @@ def check_lengths(config: PretrainConfig) -> None:
 
 
 def plan(config: PretrainConfig) -> dict[str, Any]:
-    """What follows from a recipe, as plain data; nothing is read or trained."""
+    """What follows from a recipe, as plain data; nothing is read or trained. InputError where it cannot be trained."""
+    check_lengths(config)
     sampling, steps = config.sampling, config.training.steps
     share = config.objective.expected_share()
     size = vocabulary_size(config)
@@ -224,12 +225,19 @@ def _tokenizer(config: PretrainConfig, corpus: Corpus, run: Path) -> Tokenizer:
     folder = run / "tokenizer"
     if not folder.is_dir():
         if config.tokenizer_folder is not None:
-            tokenizer = load_tokenizer(config.tokenizer_folder)
+            tokenizer = _sound_tokenizer(config.tokenizer_folder)
         else:
             rows = corpus.indices("train")
             tokenizer = config.tokenizer.train(corpus.sequence(int(row)) for row in rows)
         with atomic_folder(folder) as temporary:
             save_tokenizer(tokenizer, temporary)
+    return _sound_tokenizer(folder)
+
+
+def _sound_tokenizer(folder: Path) -> Tokenizer:
+    """A tokenizer from a folder that is as it was written, where that can be told."""
+    if (folder / MANIFEST).is_file():
+        verify_folder(folder)
     return load_tokenizer(folder)
 
 

@@ -18,15 +18,17 @@ from nuclex.core.artifact import (
     atomic_file,
     atomic_folder,
     disk_errors,
+    folder_around,
     verify_folder,
     write_json,
 )
 from nuclex.core.config import Config
-from nuclex.core.errors import CorruptError, InputError
+from nuclex.core.errors import CorruptError, DiskError, InputError
 from nuclex.core.lock import owned
 from nuclex.models import LanguageModel
 from nuclex.tokenizers import Tokenizer
 from nuclex.training.checkpoint import restore
+from nuclex.training.device import within_memory
 from nuclex.training.loop import BEST_NUMBERS, BEST_WEIGHTS, best_weights
 
 
@@ -34,19 +36,21 @@ from nuclex.training.loop import BEST_NUMBERS, BEST_WEIGHTS, best_weights
 def opened_run(run: Path, config: Config, *, resume: bool) -> Iterator[None]:
     """Own a run folder for the length of the block; an existing one is taken up with ``resume`` and an equal config.
 
-    A new folder goes again if the block finds that recipe and data do not fit, before there is anything to resume.
+    A new folder goes again if the block finds that recipe, data, memory and disk do not fit, before there is anything
+    to resume.
     """
-    before = run.exists()
-    new = _begin(run, config, resume=resume)
-    try:
-        with disk_errors(run), owned(run):
-            yield
-    except InputError:
-        if new and not (run / "checkpoints").exists():
-            shutil.rmtree(run)
-            if before:
-                run.mkdir()
-        raise
+    with disk_errors(run), folder_around(run):
+        before = run.exists()
+        new = _begin(run, config, resume=resume)
+        try:
+            with disk_errors(run), owned(run), within_memory():
+                yield
+        except (InputError, CorruptError, DiskError):
+            if new and not (run / "checkpoints").exists():
+                shutil.rmtree(run)
+                if before:
+                    run.mkdir()
+            raise
 
 
 def _begin(run: Path, config: Config, *, resume: bool) -> bool:

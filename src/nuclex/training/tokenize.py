@@ -19,8 +19,8 @@ def tokenizer_train(
     """Learn a vocabulary from the train split and write it to the new folder ``out``; only train is read."""
     corpus = corpus if isinstance(corpus, Corpus) else Corpus.open(corpus)
     wanted = config if isinstance(config, TokenizerConfig) else _read(config)
-    tokenizer = wanted.train(corpus.sequence(int(row)) for row in corpus.indices("train"))
     with atomic_folder(out) as folder:
+        tokenizer = wanted.train(corpus.sequence(int(row)) for row in corpus.indices("train"))
         save_tokenizer(tokenizer, folder)
     return {"out": str(out), "kind": wanted.kind, "vocabulary": len(tokenizer), "sha256": tokenizer_hash(tokenizer)}
 
