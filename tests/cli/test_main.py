@@ -46,6 +46,9 @@ CODES = [
     (KeyboardInterrupt(), 130, "nuclex: interrupted\n"),
     (OSError(errno.ENOSPC, "No space left on device"), 5, "nuclex: disk: cannot be written: No space left on device\n"),
     (OSError(errno.EROFS, "Read-only file system", "x"), 5, "nuclex: x: cannot be written: Read-only file system\n"),
+    (PermissionError(errno.EACCES, "Permission denied", "x"), 2, "nuclex: x: cannot be opened: Permission denied\n"),
+    (OSError(errno.ENAMETOOLONG, "File name too long", "x"), 2, "nuclex: x: cannot be opened: File name too long\n"),
+    (PermissionError(errno.EACCES, "Permission denied"), 1, "nuclex: bug: PermissionError: [Errno 13] Permission d"),
     (ValueError("odd"), 1, "nuclex: bug: ValueError: odd (run again with --debug and report it)\n"),
     (FileNotFoundError(2, "No such file", "x"), 1, "nuclex: bug: FileNotFoundError: [Errno 2] No such file: 'x' (run "),
 ]  # fmt: skip

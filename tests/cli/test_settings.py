@@ -22,6 +22,7 @@ from nuclex.cli.settings import rewrite_settings
         ("pretrain r.toml --dry-run --no-resume", "pretrain r.toml --dry-run --no-resume"),
         ("pretrain r.toml --dry_run", "pretrain r.toml --dry_run"),
         ("pretrain r.toml --set seed=3 --seed 4", "pretrain r.toml --set seed=3 --set seed=4"),
+        ("corpus build --seed 1 -- --odd.fa", "corpus build --set seed=1 -- --odd.fa"),
         ("pretrain --help", "pretrain --help"),
         ("corpus build a.fa --out x --split.by family", "corpus build a.fa --out x --set split.by=family"),
         ("tokenizer train c --out x --vocab-size 30", "tokenizer train c --out x --set vocab_size=30"),

@@ -24,6 +24,8 @@ from nuclex.core.progress import quiet as quietly
 EVERYWHERE = Group("Everywhere", sort_key=99)
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 """What the system says only when something cannot be written."""
+CLOSED = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR}
+"""What it says of a path that was given and cannot be opened."""
 
 app = App(
     name="nuclex",
@@ -100,6 +102,8 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in FULL:
             return _fail(DiskError(f"{error.filename or 'disk'}: cannot be written: {error.strerror}"), arguments)
+        if isinstance(error, OSError) and error.errno in CLOSED and error.filename:
+            return _fail(InputError(f"{error.filename}: cannot be opened: {error.strerror}"), arguments)
         if "--debug" in arguments:
             raise
         print(f"nuclex: bug: {type(error).__name__}: {error} (run again with --debug and report it)", file=sys.stderr)

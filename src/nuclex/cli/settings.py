@@ -29,6 +29,8 @@ def rewrite_settings(app: App, tokens: Sequence[str]) -> list[str]:
         return [*done, *waiting, *last]
     while waiting:
         token = waiting.pop(0)
+        if token == "--":
+            return [*done, token, *waiting]
         name, equals, value = token[2:].partition("=")
         if not token.startswith("--") or len(token) == 2 or name.replace("_", "-").removeprefix("no-") in declared:
             done.append(token)

@@ -5,11 +5,23 @@ Nothing heavy is imported until a verb runs, so that help and mistakes answer at
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, Token
 
+
+def _whole(kind: Any, tokens: Sequence[Token]) -> int:
+    text = tokens[0].value
+    if not re.fullmatch(r"[+-]?\d+", text):
+        raise ValueError(f"a whole number is needed, found {text!r}")
+    return int(text)
+
+
+Whole = Annotated[int, Parameter(converter=_whole)]
+"""A whole number; by itself cyclopts takes 1.5 for 2."""
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Settings = Annotated[
     tuple[str, ...],
@@ -45,7 +57,7 @@ def quickstart(
     *,
     out: Path = Path("quickstart"),
     data: Literal["simulated", "ncrna"] = "simulated",
-    seed: int = 0,
+    seed: Whole = 0,
     resume: bool = False,
 ) -> dict[str, Any]:
     """From sequences to a measured, fine-tuned model and a report, in minutes, on a CPU.
@@ -198,8 +210,8 @@ def evaluate(
     corpus: Path,
     *,
     split: Literal["train", "validation", "test"] = "validation",
-    limit: int | None = None,
-    max_tokens: int | None = None,
+    limit: Whole | None = None,
+    max_tokens: Whole | None = None,
     device: Device = "auto",
 ) -> dict[str, Any]:
     """Masked loss, perplexity and accuracy over every position of a split, beside two baselines.
@@ -282,7 +294,7 @@ def embed(
     *,
     out: Path,
     pool: Literal["mean", "cls", "max", "none"] = "mean",
-    layer: int | None = None,
+    layer: Whole | None = None,
     device: Device = "auto",
 ) -> dict[str, Any]:
     """Vectors for every sequence of a FASTA file. Example: nuclex embed bundle rna.fa --out vectors.parquet
