@@ -125,6 +125,8 @@ def test_a_file_too_many_is_seen(making):
         ("roberta", ("tie_word_embeddings",), False, "tie_word_embeddings"),
         ("rinalmo", ("model_type",), "roberta", "model_type"),
         ("rinalmo", ("vocab_size",), 23, "shape"),
+        ("rinalmo", ("vocab_size",), -1, "pad_token_id: found 1, there are -1 tokens"),
+        ("rinalmo", ("pad_token_id",), 1000, "pad_token_id: found 1000"),
         ("rinalmo", ("nuclex", "backbone", "depth"), 1, "holds the weight 'blocks.1"),
         ("rinalmo", ("nuclex", "backbone", "depth"), 3, "lacks the weight 'blocks.2"),
         ("rinalmo", ("nuclex", "backbone", "inner"), 43, "shape"),

@@ -165,7 +165,20 @@ def test_wrong_content_is_not_kept(tmp_path, web, only):
     only(_entry(url=f"{address}/original.fasta"))
     with pytest.raises(OutsideError, match="what it sends differs from the catalogue's sha256"):
         fetch("small")
-    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+    assert not (tmp_path / "cache").exists()
+    with pytest.raises(OutsideError, match="differs from the catalogue's sha256"):
+        fetch("small", tmp_path / "out" / "deep")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_address_that_is_none_is_said(tmp_path, monkeypatch, only):
+    only(_entry())
+    monkeypatch.setenv("NUCLEX_MIRROR", "ftp://[bad")
+    with pytest.raises(
+        OutsideError, match=r"ftp://\[bad/deep/small\.fa\.gz: is not an address; http.*cannot be reached"
+    ):
+        fetch("small", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_nothing_anywhere_is_one_sentence(tmp_path, monkeypatch, web, only):

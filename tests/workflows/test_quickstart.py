@@ -13,7 +13,7 @@ import nuclex.workflows.materials as materials_module
 import nuclex.workflows.quickstart as quickstart_module
 from nuclex.bundle import load
 from nuclex.cli.main import run
-from nuclex.core.errors import InputError, OutsideError
+from nuclex.core.errors import CorruptError, InputError, OutsideError
 from nuclex.data.simulate import SimulationConfig
 from nuclex.data.store import Corpus
 
@@ -74,6 +74,15 @@ def test_a_strange_folder_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+def test_a_damaged_mark_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "quickstart.json").write_text("{")
+    with pytest.raises(CorruptError, match=r"quickstart\.json: is not readable JSON"):
+        quickstart_module.quickstart(tmp_path, resume=True)
+    (tmp_path / "quickstart.json").write_text('{"data": "simulated", "seed": 1}')
+    with pytest.raises(InputError, match="was begun with"):
+        quickstart_module.quickstart(tmp_path, resume=True)
+
+
 def test_what_is_not_installed_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quickstart_module, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"needs the package 'matplotlib'.*pip install 'nuclex\[quickstart\]'"):
@@ -88,7 +97,7 @@ def test_a_new_folder_goes_again_when_the_data_cannot_be_had(tmp_path: Path, mon
     monkeypatch.setattr(quickstart_module, "check_extras", lambda: None)
     monkeypatch.setattr(quickstart_module, "gather", unreachable)
     with pytest.raises(OutsideError):
-        quickstart_module.quickstart(tmp_path / "new")
+        quickstart_module.quickstart(tmp_path / "new" / "deep")
     assert not (tmp_path / "new").exists()
     with pytest.raises(InputError, match="0 or more"):
         quickstart_module.quickstart(tmp_path / "new", seed=-1)

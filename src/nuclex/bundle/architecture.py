@@ -53,6 +53,8 @@ def bare_network(path: Path) -> LanguageModel:
         raise CorruptError(f"{path}: {key}: {first['msg']}, found {first['input']!r}") from None
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptError(f"{path}: lacks a key or holds a wrong one: {error}") from None
+    if not 0 <= sizes[1] < sizes[0]:
+        raise CorruptError(f"{path}: pad_token_id: found {sizes[1]}, there are {sizes[0]} tokens (vocab_size)")
     return skeleton(config, vocabulary_size=sizes[0], pad_id=sizes[1], mask_id=sizes[2])
 
 

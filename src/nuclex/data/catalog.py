@@ -20,7 +20,7 @@ from typing import Any
 
 from pydantic import ValidationError, model_validator
 
-from nuclex.core.artifact import atomic_file, disk_errors, sha256_file
+from nuclex.core.artifact import atomic_file, sha256_file
 from nuclex.core.config import Config
 from nuclex.core.errors import InputError, OutsideError
 from nuclex.core.progress import say
@@ -162,15 +162,16 @@ def _download(address: str, target: Path, digest: str) -> Path:
     import pooch
     import requests
 
-    if not target.is_file():
-        say(f"fetching {address}")
+    if target.is_file() and sha256_file(target) == digest:
+        return target
+    say(f"fetching {address}")
     try:
-        with disk_errors(target), _hushed(pooch.get_logger()):
+        with atomic_file(target) as copy, _hushed(pooch.get_logger()):
             pooch.retrieve(
                 address,
                 known_hash=f"sha256:{digest}",
-                fname=target.name,
-                path=target.parent,
+                fname=copy.name,
+                path=copy.parent,
                 downloader=pooch.HTTPDownloader(timeout=_TIMEOUT_S),
             )
     except requests.HTTPError as error:
@@ -180,7 +181,9 @@ def _download(address: str, target: Path, digest: str) -> Path:
         raise OutsideError(f"{address}: did not answer within {_TIMEOUT_S} s") from None
     except requests.RequestException:
         raise OutsideError(f"{address}: cannot be reached") from None
-    except ValueError:
+    except ValueError as error:
+        if "hash" not in str(error):
+            raise OutsideError(f"{address}: is not an address") from None
         raise OutsideError(f"{address}: what it sends differs from the catalogue's sha256") from None
     return target
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nuclex.bundle import Bundle, load
-from nuclex.core.artifact import atomic_file, write_json
-from nuclex.core.errors import InputError, NuclexError, OutsideError, missing_extra
+from nuclex.core.artifact import atomic_file, disk_errors, folder_around, write_json
+from nuclex.core.errors import CorruptError, InputError, NuclexError, OutsideError, missing_extra
 from nuclex.core.progress import say
 from nuclex.core.randomness import key, permutation
 from nuclex.data.corpus import build_corpus
@@ -127,14 +127,15 @@ def check_extras() -> None:
 @contextlib.contextmanager
 def _opened(out: Path, options: dict[str, Any], resume: bool) -> Iterator[None]:
     """Mark ``out`` as a quickstart's; a new folder goes again if its materials cannot be had."""
-    new = not out.exists()
-    _open(out, options, resume)
-    try:
-        yield
-    except NuclexError:
-        if new:
-            shutil.rmtree(out)
-        raise
+    with disk_errors(out), folder_around(out):
+        new = not out.exists()
+        _open(out, options, resume)
+        try:
+            yield
+        except NuclexError:
+            if new:
+                shutil.rmtree(out)
+            raise
 
 
 def _open(out: Path, options: dict[str, Any], resume: bool) -> None:
@@ -145,7 +146,11 @@ def _open(out: Path, options: dict[str, Any], resume: bool) -> None:
             raise InputError(f"{out}: exists and is not a quickstart's folder; give another --out")
         if not resume:
             raise InputError(f"{out}: holds a quickstart already; give another --out, or --resume to go on with it")
-        if json.loads(mark.read_text()) != options:
+        try:
+            begun = json.loads(mark.read_text())
+        except ValueError:
+            raise CorruptError(f"{mark}: is not readable JSON; it was edited or damaged") from None
+        if begun != options:
             raise InputError(f"{out}: was begun with {mark.read_text().strip()}; resume it with the same options")
         return
     with atomic_file(mark) as temporary:
