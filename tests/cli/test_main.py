@@ -168,6 +168,14 @@ def test_a_terminal_without_the_signs_gets_others() -> None:
     assert rb'Unknown command "na\xefve"' in done.stderr
 
 
+def test_streams_that_the_caller_closed_are_no_mistake() -> None:
+    program = f"{sys.executable} -c 'from nuclex.cli.main import main; main()'"
+    for redirected, code in (("data list >&-", 0), ("corpus info nowhere 2>&-", 2), ("data list --json 2>&- <&-", 0)):
+        done = subprocess.run(["bash", "-c", f"{program} {redirected}"], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (code, "")
+        assert (done.stdout == "") == ("--json" not in redirected)
+
+
 @pytest.mark.slow
 def test_sigterm_is_cleaned_up_after_and_leaves_with_143(tmp_path: Path) -> None:
     """A verb that waits for standard input is told to end: nothing unfinished stays behind."""

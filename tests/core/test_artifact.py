@@ -75,6 +75,12 @@ def test_json_is_for_people_and_machines(tmp_path: Path) -> None:
     assert text.endswith("}\n")
 
 
+def test_a_file_name_that_is_no_utf8_comes_back_from_json(tmp_path: Path) -> None:
+    value = {"path": os.fsdecode(b"caf\xe9 \xc3\xa9")}
+    write_json(tmp_path / "a.json", value)
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == value
+
+
 # ---- whole or not there ----
 
 

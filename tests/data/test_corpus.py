@@ -177,6 +177,16 @@ def test_clusters_of_mmseqs_are_stored_and_not_divided(tmp_path):
     assert [manifest["split"][name]["sequences"] for name in ("train", "validation", "test")] == [40, 10, 10]
 
 
+def test_file_names_that_are_no_utf8_are_spelled_out(tmp_path):
+    inputs = [tmp_path / os.fsdecode(name) for name in (b"caf\xe9.fa", b"\xe9/a.fa", b"\xe8/a.fa")]
+    for number, path in enumerate(inputs):
+        _fasta(path, *_random_records(9, seed=number))
+    manifest = build_corpus(inputs, tmp_path / "corpus", SMALL)
+    assert corpus_info(tmp_path / "corpus")["sources"] == manifest["sources"]
+    assert [source["name"] for source in manifest["sources"]] == ["caf\\xe9", "\\xe9/a.fa", "\\xe8/a.fa"]
+    assert [source["path"] for source in manifest["sources"]] == [str(path) for path in inputs]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -167,6 +167,7 @@ def test_a_line_longer_than_the_buffer_is_one_sequence(tmp_path):
 
 
 def test_source_names():
+    assert source_name(os.fsdecode(b"caf\xe9.fa")) == "caf\\xe9"
     assert [source_name(name) for name in ("a/b.fa.gz", "x.FASTA", "noext", ".fa", "-", "v1.2.fna.xz")] == [
         "b", "x", "noext", ".fa", "stdin", "v1.2",
     ]  # fmt: skip

@@ -72,6 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # threads on two busy cores, 900 tokens/s instead of 39 000 (docs/log.md, 2026-11-21).
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     signal.signal(signal.SIGTERM, _terminated)  # training takes it over, to write a checkpoint first
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller; print would write what is for stderr to stdout
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no ≥ is no reason to fail
             stream.reconfigure(errors="backslashreplace")

@@ -39,8 +39,11 @@ def sha256_file(path: str | Path) -> str:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON for people and machines: indented, stable order of keys as given, newline at the end."""
-    path.write_text(_json(value), encoding="utf-8")
+    """Write JSON for people and machines: indented, stable order of keys as given, newline at the end.
+
+    File names that are no UTF-8 are written with JSON's own escapes, and come back as they were.
+    """
+    path.write_text(_json(value), encoding="utf-8", errors="backslashreplace")
 
 
 def _json(value: Any) -> str:

@@ -168,7 +168,7 @@ def _distinct(paths: list[str], resolved: list[str]) -> list[str]:
 
 
 def _tails(path: str) -> list[str]:
-    parts = Path(path).parts
+    parts = Path(os.fsencode(path).decode("utf-8", "backslashreplace")).parts
     return ["/".join(parts[-count:]) for count in range(1, len(parts) + 1)]
 
 

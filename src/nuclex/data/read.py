@@ -10,6 +10,7 @@ import contextlib
 import gzip
 import io
 import lzma
+import os
 import re
 import sys
 import zlib
@@ -71,7 +72,7 @@ def source_name(path: str | Path) -> str:
     """
     if str(path) == STDIN:
         return "stdin"
-    name = Path(path).name
+    name = os.fsencode(Path(path).name).decode("utf-8", "backslashreplace")
     while Path(name).suffix.lower() in _SUFFIXES and Path(name).stem:
         name = Path(name).stem
     return name
