@@ -254,3 +254,9 @@ def test_dropout_acts_in_training_only():
 def test_sizes_that_do_not_fit_are_refused(wrong):
     with pytest.raises(ValidationError, match=r"multiple of heads|even head size"):
         BackboneConfig(**{"depth": 1, "inner": 4, **wrong})
+
+
+@pytest.mark.parametrize("wrong", [{"depth": 1025}, {"width": 1 << 21}, {"inner": 1 << 21}, {"max_positions": 1 << 30}])
+def test_absurd_sizes_are_refused_before_anything_is_built(wrong):
+    with pytest.raises(ValidationError, match="less than or equal to"):
+        BackboneConfig(**{"depth": 1, "width": 8, "heads": 1, "inner": 4, **wrong})

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nuclex.models.base import MODELS, ModelConfig
+from nuclex.models.base import MODELS, Layers, ModelConfig, Size
 from nuclex.models.blocks.attention import Attention
 from nuclex.models.blocks.feedforward import FeedForward, SwiGLU
 from nuclex.models.blocks.rotary import rotation
@@ -25,20 +25,20 @@ class BackboneConfig(ModelConfig):
     """Every choice that makes one architecture different from another."""
 
     kind: Literal["backbone"] = "backbone"
-    depth: int = Field(ge=1)
-    width: int = Field(ge=1)
-    heads: int = Field(ge=1)
-    inner: int = Field(ge=1, description="feed-forward width F")
+    depth: Layers
+    width: Size
+    heads: Size
+    inner: Size = Field(description="feed-forward width F")
     norm: Literal["pre", "post", "rinalmo"] = "pre"
     """``rinalmo``: the attention residual is the normalised stream, the feed-forward is ordinary pre-norm."""
     norm_epsilon: float = 1e-5
     final_norm: bool = True
     positions: Literal["rotary", "learned", "none"] = "rotary"
     rotary_base: float = Field(default=10_000.0, gt=1, description="the longest rotary wave is about 6 times this")
-    max_positions: int = Field(default=1024, ge=1, description="rows of the learned position table")
-    position_offset: int = Field(default=0, ge=0, description="row of the first position (RoBERTa: pad id + 1)")
+    max_positions: Size = Field(default=1024, ge=1, description="rows of the learned position table")
+    position_offset: int = Field(default=0, ge=0, le=1024, description="row of the first position (RoBERTa: pad + 1)")
     token_types: int = Field(
-        default=0, ge=0, description="rows of RoBERTa's token-type table, of which only row 0 is used"
+        default=0, ge=0, le=1024, description="rows of RoBERTa's token-type table, of which only row 0 is used"
     )
     embedding_norm: bool = False
     activation: Literal["gelu", "swiglu", "swiglu-beta"] = "gelu"

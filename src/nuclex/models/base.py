@@ -5,13 +5,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BeforeValidator, SerializeAsAny
+from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from nuclex.core.config import Config
 from nuclex.core.registry import Registry
 
 if TYPE_CHECKING:
     from nuclex.models.backbone import BackboneConfig
+
+
+Layers = Annotated[int, Field(ge=1, le=1024)]
+"""How many blocks lie on each other; a slip of the keyboard must not build a million of them before it is seen."""
+
+Size = Annotated[int, Field(ge=1, le=1 << 20)]
+"""A width, a number of heads, rows of a table; within what a machine can hold and count."""
 
 
 class ModelConfig(Config, ABC):

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from nuclex.core.config import Config
 from nuclex.core.registry import Registry
 from nuclex.models.backbone import LanguageModel
+from nuclex.models.base import Size
 from nuclex.models.layout import Layout
 
 
@@ -43,7 +44,7 @@ class ClassHeadConfig(HeadConfig):
     kind: Literal["class"] = "class"
     pooling: Literal["cls", "mean"] = "cls"
     """``cls``: the vector of the start token; ``mean``: the mean over the nucleotides, start and end left out."""
-    hidden: int = Field(default=256, ge=1)
+    hidden: Size = 256
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
     def build(self, width: int, outputs: int) -> ClassHead:
@@ -79,9 +80,9 @@ class PairHeadConfig(HeadConfig):
     """Two residual blocks of convolutions over the map of all pairs; RiNALMo's structure head."""
 
     kind: Literal["pair"] = "pair"
-    channels: int = Field(default=64, ge=1)
-    blocks: int = Field(default=2, ge=0)
-    kernel: int = Field(default=3, ge=1, description="odd; rows and columns that a convolution looks at")
+    channels: Size = 64
+    blocks: int = Field(default=2, ge=0, le=1024)
+    kernel: int = Field(default=3, ge=1, le=1023, description="odd; rows and columns that a convolution looks at")
 
     @model_validator(mode="after")
     def _odd(self) -> Self:

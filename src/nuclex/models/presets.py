@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from nuclex.models.backbone import BackboneConfig, refuse_uneven
-from nuclex.models.base import MODELS, ModelConfig
+from nuclex.models.base import MODELS, Layers, ModelConfig, Size
 
 RinalmoSize = Literal["nano", "micro", "mega", "giga"]
 
@@ -25,16 +25,16 @@ class RobertaConfig(ModelConfig):
     """RoBERTa (arXiv:1907.11692) as Hugging Face implements it: learned positions, post-norm, GELU, tied head."""
 
     kind: Literal["roberta"] = "roberta"
-    depth: int = Field(default=12, ge=1)
-    width: int = Field(default=768, ge=1)
-    heads: int = Field(default=12, ge=1)
-    inner: int = Field(default=3072, ge=1)
-    max_positions: int = Field(default=514, ge=3)
+    depth: Layers = 12
+    width: Size = 768
+    heads: Size = 12
+    inner: Size = 3072
+    max_positions: Size = Field(default=514, ge=3)
     norm_epsilon: float = 1e-12
     dropout: float = Field(default=0.1, ge=0, lt=1)
     attention_dropout: float = Field(default=0.1, ge=0, lt=1)
-    token_types: int = Field(default=2, ge=0)
-    position_offset: int = Field(default=2, ge=1, description="pad id + 1; 2 where <pad> is 1, as in RoBERTa")
+    token_types: int = Field(default=2, ge=0, le=1024)
+    position_offset: int = Field(default=2, ge=1, le=1024, description="pad id + 1; 2 where <pad> is 1, as in RoBERTa")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -69,16 +69,16 @@ class RinalmoConfig(ModelConfig):
     """RiNALMo (arXiv:2403.00043): rotary positions, SwiGLU with learnable beta, its residual after the norm."""
 
     kind: Literal["rinalmo"] = "rinalmo"
-    depth: int = Field(default=12, ge=1)
-    width: int = Field(default=480, ge=1)
-    heads: int = Field(default=20, ge=1)
+    depth: Layers = 12
+    width: Size = 480
+    heads: Size = 20
     dropout: float = Field(default=0.1, ge=0, lt=1)
     attention_dropout: float = Field(default=0.1, ge=0, lt=1)
     token_dropout: float = Field(default=0.12, ge=0, lt=1)
     norm: Literal["pre", "rinalmo"] = "rinalmo"
     positions: Literal["rotary", "learned"] = "rotary"
     """``learned`` is the paper's ablation: a table of absolute positions instead of rotary ones."""
-    max_positions: int = Field(default=1024, ge=3, description="rows of the learned table")
+    max_positions: Size = Field(default=1024, ge=3, description="rows of the learned table")
     rotary_base: float = Field(default=10_000.0, gt=1)
 
     @model_validator(mode="after")
