@@ -176,9 +176,46 @@ def test_bad_st_files_are_refused_with_file_and_line(text: str, message: str) ->
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.ct: cannot be read: No such file"):
         read_ct(tmp_path / "none.ct")
+    (tmp_path / "b.bpseq").write_bytes(b"1 G 0\r2 \xff 0\r")
+    with pytest.raises(InputError, match=r"b\.bpseq:2: is not UTF-8 text"):
+        read_bpseq(tmp_path / "b.bpseq")
     (tmp_path / "a.bpseq").write_bytes(b"\x1f\x8b\x08\x00\xff")
-    with pytest.raises(InputError, match=r"a\.bpseq: is not a text file: byte 1 is not UTF-8"):
+    with pytest.raises(InputError, match=r"a\.bpseq:1: is not UTF-8 text"):
         read_bpseq(tmp_path / "a.bpseq")
+
+
+# Found by fuzzing: each of these was accepted, or ended in a traceback or in a message as long as the file.
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1 a\x00b\n1 G 0 2 0 1\n", r"x:1: holds the control character '\\x00'"),
+        ("1 x\n1 G\x0b0 2 0 1\n", r"x:2: holds the control character '\\x0b'"),
+        ("1 x\n1 G\xa00 2 0 1\n", r"x:2: found '1 G\\xa00 2 0 1' where"),
+        ("\xa0# made by hand\n1 x\n1 G 0 2 0 1\n", r"x:1: found '\\xa0# made by hand' where"),
+        ("1 x\u202e\n1 G 0 2 0 1\n", r"x:1: the name 'x\\u202e' holds a letter that cannot be printed"),
+        ("1 x\n1 \u200b 0 2 0 1\n", r"x:2: found '\\u200b' where one letter"),
+        ("1 x\n1 " + "{" * 70_000 + " 0 2 0 1\n", r"x:2: found '\{+\.\.\. where one letter"),
+    ],
+)
+def test_what_fuzzing_found_in_tables(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        parse_ct(text, "x")
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"#Length: {'9' * 5000}\nGC\n()\n", r"x:2: the sequence has 2 letters, #Length says 999999999999$"),
+        ("GC\n()\n\x1a", r"x:3: holds the control character '\\x1a'"),
+        ("GC\n()\u2028", r"x:2: the structure has 3 marks, the sequence 2 letters"),
+        ("#Name: a\u200b\nGC\n()\n", r"x:1: the name 'a\\u200b' holds"),
+    ],
+)
+def test_what_fuzzing_found_in_st_files(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse_st(text, "x")
+    assert parse_st("#Length: 0002\nGC\n()\n", "x").sequence == "GC"
 
 
 @pytest.mark.parametrize("name", ["two\nlines", " blank", "tab\there", "ENERGY = 5 x"])

@@ -88,6 +88,24 @@ def test_a_bad_file_gets_a_sentence(tmp_path: Path, text: str, sentence: str) ->
         list(read_vienna(tmp_path / "x.dbn"))
 
 
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b">\x97\nGC\n()\n", r"a\.dbn:1: holds bytes that are not text \(UTF-8\)"),
+        (b">a\nGC\n()\n\x0b>b\nGC\n()\n", r"a\.dbn:4: holds the control character '\\x0b'"),
+        (b">a\nGF\n()\n", r"a\.dbn:1: 'a' has 'F' at position 1; allowed: T, A, C, G, U"),
+        (b">a\nG\xc3\xa9\n()\n", r"a\.dbn:1: 'a' has '\xe9' at position 1; allowed"),
+    ],
+)
+def test_what_fuzzing_found(tmp_path: Path, content: bytes, sentence: str) -> None:
+    path = tmp_path / "a.dbn"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=sentence):
+        list(read_vienna(path))
+    path.write_bytes(b"\xef\xbb\xbf>a\r\nGC\r\n()\r\n")
+    assert [example.sequence for example in read_vienna(path)] == ["GC"]
+
+
 def test_a_missing_or_damaged_file_gets_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         list(read_vienna(tmp_path / "none.dbn"))

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from nuclex.bio.base_pairs import Pairs, as_pairs, from_partners, to_partners
 from nuclex.bio.dot_bracket import parse_dot_bracket, to_dot_bracket
 from nuclex.core.artifact import atomic_file
-from nuclex.core.errors import InputError, at
+from nuclex.core.errors import InputError, at, shown
 
 _Line: TypeAlias = tuple[int, str]  # its number in the file, from 1, and its text without blanks at the ends
 _Row: TypeAlias = tuple[int, int, str, int]  # line, position, letter, partner; both positions from 1, 0 for none
@@ -25,9 +25,11 @@ _BPSEQ_COLUMNS = 3
 # What folding programs put between the length and the name: "ENERGY = -3.1", "dG = -3.1 [initially -3.5]".
 _ENERGY = re.compile(r"^(?:ENERGY|dG)\s*=\s*[-+]?[0-9.]+(?:\s*\[[^]]*\])?(?:\s+|$)", re.IGNORECASE)
 _NAME = re.compile(r"#\s*Name:(.*)", re.IGNORECASE)
-_LENGTH = re.compile(r"#\s*Length:\s*(\d+)\s*$", re.IGNORECASE)
+_LENGTH = re.compile(r"#\s*Length:\s*0*([0-9]+)\s*$", re.IGNORECASE)
 # The lines above the table in files of the Comparative RNA Web Site, which have no "#".
 _CRW_HEADER = re.compile(r"(?:Filename|Organism|Accession Number|Citation)[^:]*:", re.IGNORECASE)
+_BLANKS = " \t"
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +45,11 @@ class Structure:
 
     def __post_init__(self) -> None:
         if not self.sequence:
-            raise InputError(f"structure {self.name!r}: the sequence is empty")
+            raise InputError(f"structure {shown(self.name)}: the sequence is empty")
         for position, letter in enumerate(self.sequence):
-            if letter.isspace() or not letter.isprintable():
+            if not _is_letter(letter):
                 raise InputError(
-                    f"structure {self.name!r}: {letter!r} at position {position} is no letter of a sequence"
+                    f"structure {shown(self.name)}: {letter!r} at position {position} is no letter of a sequence"
                 )
         pairs = as_pairs(self.pairs, len(self.sequence)).copy()
         pairs.setflags(write=False)
@@ -88,7 +90,7 @@ def parse_ct(text: str, source: str) -> tuple[Structure, ...]:
     next, partner (0 for none) and historical number. The name is what follows the energy; the energy, the neighbours
     and the historical numbers are not kept. Blank lines and lines that begin with ``#`` are passed over.
     """
-    lines = [line for line in _lines(text) if not line[1].startswith("#")]
+    lines = [line for line in _lines(text, source) if not line[1].startswith("#")]
     structures: list[Structure] = []
     place = 0
     while place < len(lines):
@@ -97,7 +99,7 @@ def parse_ct(text: str, source: str) -> tuple[Structure, ...]:
         rows = lines[place + 1 : place + 1 + length]
         if len(rows) < length:
             raise InputError(
-                f"{at(source, line)}: {header[:40]!r} announces {length} positions, {len(rows)} lines follow"
+                f"{at(source, line)}: {shown(header)} announces {length} positions, {len(rows)} lines follow"
             )
         structures.append(_structure(source, name, [_row(source, row, _CT_COLUMNS) for row in rows]))
         place += 1 + length
@@ -117,7 +119,7 @@ def write_ct(path: str | Path, *structures: Structure) -> None:
     for structure in structures:
         length = len(structure.sequence)
         if _ENERGY.match(structure.name):
-            raise InputError(f"structure {structure.name!r}: a name in a .ct file cannot begin like an energy")
+            raise InputError(f"structure {shown(structure.name)}: a name in a .ct file cannot begin like an energy")
         lines.append(f"{length} {_one_line(structure.name)}")
         partners = to_partners(structure.pairs, length).tolist()
         for i, (letter, j) in enumerate(zip(structure.sequence, partners, strict=True)):
@@ -139,10 +141,10 @@ def parse_bpseq(text: str, source: str) -> Structure:
     """
     name: str | None = None
     rows: list[_Row] = []
-    for line in _lines(text):
+    for line in _lines(text, source):
         if line[1].startswith("#"):
             found = _NAME.match(line[1])
-            name = found[1].strip() if found and name is None else name
+            name = _name(source, line[0], found[1]) if found and name is None else name
         elif rows or not _CRW_HEADER.match(line[1]):
             rows.append(_row(source, line, _BPSEQ_COLUMNS))
     if not rows:
@@ -173,21 +175,21 @@ def parse_st(text: str, source: str) -> Structure:
     """
     name, announced = Path(source).stem, None
     body: list[_Line] = []
-    for line in _lines(text):
+    for line in _lines(text, source):
         if not line[1].startswith("#"):
             body.append(line)
         elif found := _NAME.match(line[1]):
-            name = found[1].strip()
+            name = _name(source, line[0], found[1])
         elif found := _LENGTH.match(line[1]):
-            announced = int(found[1])
+            announced = found[1]
     if len(body) < 2:
         raise InputError(
             f"{at(source)}: found {len(body)} lines after the comments; a sequence and a structure are needed"
         )
     (sequence_line, sequence), (brackets_line, brackets) = body[:2]
-    if announced is not None and announced != len(sequence):
+    if announced is not None and announced != str(len(sequence)):  # as text: it may have any number of digits
         raise InputError(
-            f"{at(source, sequence_line)}: the sequence has {len(sequence)} letters, #Length says {announced}"
+            f"{at(source, sequence_line)}: the sequence has {len(sequence)} letters, #Length says {announced[:12]}"
         )
     if len(brackets) != len(sequence):
         where = at(source, brackets_line)
@@ -204,8 +206,8 @@ def _structure(source: str, name: str, rows: list[_Row]) -> Structure:
     for expected, (line, position, letter, partner) in enumerate(rows, start=1):
         if position != expected:
             raise InputError(f"{at(source, line)}: found position {position} where {expected} comes next")
-        if len(letter) != 1:
-            raise InputError(f"{at(source, line)}: found {letter!r} where one letter of the sequence is expected")
+        if len(letter) != 1 or not _is_letter(letter):
+            raise InputError(f"{at(source, line)}: found {shown(letter)} where one letter of the sequence is expected")
         if partner > length or partner == position:
             raise InputError(
                 f"{at(source, line)}: position {position} has the partner {partner} in an RNA of length {length}"
@@ -221,13 +223,13 @@ def _structure(source: str, name: str, rows: list[_Row]) -> Structure:
 
 def _row(source: str, line: _Line, expected: int) -> _Row:
     number, text = line
-    columns = text.split()
+    columns = [column for column in text.replace("\t", " ").split(" ") if column]
     is_ct = expected == _CT_COLUMNS  # UNAFold adds two more columns
     fits = len(columns) >= expected if is_ct else len(columns) == expected
     partner = columns[4 if is_ct else 2] if fits else ""
     if not fits or not _is_number(columns[0]) or not _is_number(partner):
         example = "'1 G 0 2 72 1'" if is_ct else "'1 G 72'"
-        raise InputError(f"{at(source, number)}: found {text[:40]!r} where a line such as {example} is expected")
+        raise InputError(f"{at(source, number)}: found {shown(text)} where a line such as {example} is expected")
     return number, int(columns[0]), columns[1], int(partner)
 
 
@@ -235,35 +237,56 @@ def _ct_header(source: str, line: _Line) -> tuple[int, str]:
     number, text = line
     length, _, rest = text.replace("\t", " ").partition(" ")
     if not _is_number(length) or int(length) == 0:
-        raise InputError(f"{at(source, number)}: found {text[:40]!r} where a line such as '76 name' is expected")
-    return int(length), _ENERGY.sub("", rest.strip(), count=1)
+        raise InputError(f"{at(source, number)}: found {shown(text)} where a line such as '76 name' is expected")
+    return int(length), _name(source, number, _ENERGY.sub("", rest.strip(_BLANKS), count=1))
 
 
 def _is_number(text: str) -> bool:
     return re.fullmatch("[0-9]{1,9}", text) is not None
 
 
-def _lines(text: str) -> list[_Line]:
+def _is_letter(letter: str) -> bool:
+    return letter.isprintable() and not letter.isspace()
+
+
+def _lines(text: str, source: str) -> list[_Line]:
     """The lines that are not blank; not str.splitlines, which also splits at marks that a name may hold."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
+    found: list[_Line] = []
+    for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), start=1):
+        if strange := _CONTROL.search(line):
+            raise InputError(f"{at(source, number)}: holds the control character {strange.group()!r}; not plain text")
+        if stripped := line.strip(_BLANKS):
+            found.append((number, stripped))
+    return found
+
+
+def _name(source: str, line: int, found: str) -> str:
+    """A name that a file gives, without the blanks around it; one that could not be written again is refused."""
+    name = found.strip(_BLANKS)
+    if not name.isprintable():
+        raise InputError(f"{at(source, line)}: the name {shown(name)} holds a letter that cannot be printed")
+    return name
 
 
 def _one_line(name: str) -> str:
     if not name.isprintable() or name != name.strip():
         raise InputError(
-            f"structure {name!r}: a name in a file is one line of printable letters, with no blank at its ends"
+            f"structure {shown(name)}: a name in a file is one line of printable letters, with no blank at its ends"
         )
     return name
 
 
 def _text(path: str | Path) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{at(path)}: is not a text file: byte {error.start} is not UTF-8") from None
+        content = Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"{at(path)}: cannot be read: {error.strerror}") from None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        end = b"\n" if b"\n" in content else b"\r"
+        line = content.count(end, 0, error.start) + 1
+        raise InputError(f"{at(path, line)}: is not UTF-8 text, which files of structures are written in") from None
 
 
 def _write(path: str | Path, lines: list[str]) -> None:

@@ -62,6 +62,16 @@ def at(path: str | Path, line: int | None = None) -> str:
     return f"{path}:{line}" if line is not None else str(path)
 
 
+def shown(value: object, most: int = 60) -> str:
+    """What was found, as a message shows it: Python's spelling, printable and on one line, cut where it is long.
+
+    >>> shown("AC\\n" * 100, most=12)
+    "'AC\\\\nAC\\\\n..."
+    """
+    text = repr(value[: most + 1]) if isinstance(value, str | bytes) else repr(value)
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
 def missing_extra(package: str, extra: str, purpose: str) -> InputError:
     """The sentence for an optional library that is not installed."""
     return InputError(f"{purpose} needs the package {package!r}, which is not installed; pip install 'nuclex[{extra}]'")

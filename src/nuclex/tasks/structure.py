@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import lzma
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import IO, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from nuclex.bio.alphabet import RNA_IUPAC, to_rna
 from nuclex.bio.secondary_structure import parse_dot_bracket
-from nuclex.core.errors import InputError, at
+from nuclex.core.errors import InputError, at, shown
 from nuclex.core.randomness import key
 from nuclex.data.simulate import SimulationConfig, simulate
 from nuclex.tasks.base import (
@@ -27,6 +29,10 @@ from nuclex.tasks.base import (
     carve,
     header_field,
 )
+
+_BLANKS = " \t\r\n"
+_STRANGE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters, and what bytes that are no UTF-8 are read as."""
 
 Family = Literal["5s", "16s", "23s", "grp1", "srp", "telomerase", "RNaseP", "tmRNA", "tRNA"]
 
@@ -163,12 +169,12 @@ def read_vienna(path: Path) -> Iterator[Example]:
     InputError with file and line for anything else, for a structure as long as another sequence, and for brackets
     that do not match.
     """
-    found, lines = False, ((number, line.strip()) for number, line in _lines(path))
+    found, lines = False, ((number, line.strip(_BLANKS)) for number, line in _lines(path))
     for number, line in lines:
         if not line:
             continue
         if not line.startswith(">") or not line[1:].split():
-            raise InputError(f"{at(path, number)}: found {line[:40]!r}; a header '>id' is needed here")
+            raise InputError(f"{at(path, number)}: found {shown(line)}; a header '>id' is needed here")
         sequence, structure = (next(lines, (number, ""))[1] for _ in range(2))
         found = True
         yield _example(at(path, number), line[1:].strip(), sequence, structure.split()[0] if structure else "")
@@ -179,13 +185,21 @@ def read_vienna(path: Path) -> Iterator[Example]:
 def _example(where: str, header: str, sequence: str, structure: str, family: str | None = None) -> Example:
     name = header.split()[0]
     if not sequence.isalpha():
-        raise InputError(f"{where}: {name!r} needs a sequence of letters in its second line, found {sequence[:40]!r}")
+        raise InputError(
+            f"{where}: {shown(name)} needs a sequence of letters in its second line, found {shown(sequence)}"
+        )
+    strange = RNA_IUPAC.first_invalid(to_rna(sequence), ignore_case=True)
+    if strange is not None:
+        allowed = f"allowed: T, {', '.join(letter for letter in RNA_IUPAC.symbols if letter != '-')}"
+        raise InputError(f"{where}: {shown(name)} has {sequence[strange]!r} at position {strange}; {allowed}")
     if len(structure) != len(sequence):
-        raise InputError(f"{where}: {name!r} has {len(sequence)} nucleotides but {len(structure)} marks of structure")
+        raise InputError(
+            f"{where}: {shown(name)} has {len(sequence)} nucleotides but {len(structure)} marks of structure"
+        )
     try:
         pairs = parse_dot_bracket(structure)
     except InputError as error:
-        raise InputError(f"{where}: {name!r}: {error}") from None
+        raise InputError(f"{where}: {shown(name)}: {error}") from None
     return Example(sequence, pairs, name, family or header_field(header, "family"))
 
 
@@ -204,7 +218,7 @@ def _fold(path: Path, family: str) -> tuple[list[str], list[str]]:
     for number, row in _rows(path, ("fold", "partition", "id")):
         if row["fold"] == family:
             if row["partition"] not in names:
-                raise InputError(f"{at(path, number)}: found partition {row['partition']!r}; allowed: train, test")
+                raise InputError(f"{at(path, number)}: found partition {shown(row['partition'])}; allowed: train, test")
             names[row["partition"]].append(row["id"])
     return names["train"], names["test"]
 
@@ -218,11 +232,17 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, s
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines of a text file, unpacked by its suffix; InputError where it is missing or damaged."""
+    """Numbered lines of a text file, unpacked by its suffix; InputError where it is missing, damaged or no text."""
     number = 0
     try:
         with _opened(path) as handle:
             for number, line in enumerate(handle, start=1):
+                if strange := _STRANGE.search(line):
+                    found = strange.group()
+                    kind = (
+                        f"the control character {found!r}" if ord(found) < 0xD800 else "bytes that are not text (UTF-8)"
+                    )
+                    raise InputError(f"{at(path, number)}: holds {kind}")
                 yield number, line
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
@@ -233,11 +253,12 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _opened(path: Path) -> IO[str]:
+    """Bytes that are no UTF-8 come as lone surrogates, so that the line that holds them can be named."""
     if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", errors="replace")
+        return gzip.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape")
     if path.suffix == ".xz":
-        return lzma.open(path, "rt", encoding="utf-8", errors="replace")
-    return open(path, encoding="utf-8", errors="replace")
+        return lzma.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape")
+    return open(path, encoding="utf-8-sig", errors="surrogateescape")
 
 
 def _off(
