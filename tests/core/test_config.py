@@ -465,3 +465,21 @@ def test_plain_data_round_trip_and_digest(first: MachineConfig, second: MachineC
 
 def test_a_whole_number_for_a_float_is_the_same_config() -> None:
     assert SizesConfig.from_data({"rate": 1}).digest() == SizesConfig(rate=1.0).digest()
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        (f"sizes.width={'9' * 30}", r"^sizes\.width: found a whole number of more than 64 bits$"),
+        (f"sizes.width={'9' * 5000}", r"^sizes\.width: Input should be a valid integer, found '9+\.\.\.$"),
+        (f"{'a.' * 3000}a=1", r"^(a\.)+a: is more than 32 tables and lists deep"),
+        (f"sizes={'[' * 300}{']' * 300}", r"^sizes\.0\.0.*: is more than 32 tables and lists deep"),
+        ('sizes.mode="a\\u0000"', r"^sizes\.mode: found 'a\\x00'; '\\x00' is no letter of a text"),
+        (f"sizes.{'x' * 5000}=1", r"^sizes\.x+\.\.\.: unknown key; allowed"),
+        (f"part.kind={'x' * 5000}", r"^part: parts: unknown kind 'x+\.\.\.; known: sail, wheel"),
+    ],
+)
+def test_settings_that_no_config_holds_get_a_short_sentence(setting: str, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence) as caught:
+        load_config(MachineConfig, None, parse_settings(["seed=1", setting]))
+    assert len(str(caught.value)) < 400

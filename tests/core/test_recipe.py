@@ -104,3 +104,45 @@ def test_a_recipe_whose_aliases_multiply_is_refused_at_once(tmp_path: Path) -> N
 def test_a_name_too_long_for_a_file_is_no_recipe() -> None:
     with pytest.raises(InputError, match="xxx: no such recipe file"):
         read_recipe(Path("x" * 300))
+
+
+# Found by fuzzing: a traceback, minutes of work, another number than written, or a message as long as a file.
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("a.toml", f"seed = 1\n{'a.' * 30_000}a = 1\n", "a.toml:2: found 'a.a."),
+        ("a.toml", f"seed = 1\n\nsteps = {'9' * 5000}\n", "a.toml:3: found 'steps = 999"),
+        ("a.toml", "seed = 0x8000_0000_0000_0000\n", "a.toml:1: seed: found a whole number of more than 64 bits"),
+        ("a.toml", f"seed = 1\n{'a.' * 40}a = 1\n", "a.toml:2: a.a.a"),
+        (
+            "a.toml",
+            '[part]\ncorpus = "a\\u0000b"\n',
+            r"a.toml:2: part.corpus: found 'a\x00b'; '\x00' is no letter of a text",
+        ),
+        ("a.toml", '"a\\u202e" = "\\u0007"\n', r"a.toml: a\u202e: found '\x07'"),
+        ("a.toml", "# " + "x" * 70_000, "a.toml: is larger than 64 kB, which no recipe is"),
+        ("a.yaml", "seed: 1\nstarted: 2020-13-45\n", "a.yaml:2: not valid YAML: this is no timestamp"),
+        ("a.yaml", "seed: !!int x\n", "a.yaml:1: not valid YAML: this is no int"),
+        ("a.yaml", "seed: !!bool x\n", "a.yaml:1: not valid YAML: this is no bool"),
+        ("a.yaml", "seed: 010\n", "a.yaml:1: not valid YAML: '010' is not the same number to every program"),
+        ("a.yaml", "steps: 1:30\n", "a.yaml:1: not valid YAML: '1:30' is not the same number to every program"),
+        ("a.yaml", 'name: "\\ud800"\n', r"a.yaml:1: name: found '\ud800'; '\ud800' is no letter of a text"),
+        ("a.yaml", f"seed: *{'a' * 5000}\n", "a.yaml:1: not valid YAML: found undefined alias"),
+    ],
+)
+def test_what_fuzzing_found(name: str, text: str, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=re.escape(sentence)) as caught:
+        read_recipe(tmp_path / name)
+    assert len(str(caught.value)) < 500
+    assert str(caught.value).isprintable()
+
+
+def test_a_table_that_only_its_inner_tables_name_has_a_line(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text("seed = 1\n\n[trainig.schedule]\nrate = 1.0\n")
+    assert read_recipe(tmp_path / "a.toml").line_of(("trainig",)) == 3
+
+
+def test_numbers_of_yaml_are_those_that_are_written(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("a: 10\nb: -1\nc: 1e-4\nd: 0.5\ne: 1_000\nf: 0\ng: '010'\n")
+    assert list(read_recipe(tmp_path / "a.yaml").data.values()) == [10, -1, 1e-4, 0.5, 1000, 0, "010"]

@@ -14,10 +14,11 @@ from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from nuclex.core.errors import InputError, at
-from nuclex.core.recipe import Recipe, read_recipe
+from nuclex.core.errors import InputError, at, shown
+from nuclex.core.recipe import Recipe, dotted, read_recipe, unfit
 
 Location = tuple[str, ...]
+_LONGEST_NAME = 40
 
 
 class Config(BaseModel):
@@ -50,11 +51,18 @@ def load_config(
     data = copy.deepcopy(recipe.data) if recipe is not None else {}
     settings = {**(overrides or {}), **keywords}
     for key, value in settings.items():
+        _refuse_unfit(value, key)
         _set(data, key.split("."), copy.deepcopy(value))
+    _refuse_unfit(data)
     try:
         return cls.from_data(data)
     except ValidationError as error:
         raise InputError(_explain(error, cls, data, (recipe, set(settings)))) from None
+
+
+def _refuse_unfit(value: Any, key: str = "") -> None:
+    for place, problem in unfit(value):
+        raise InputError(f"{dotted((*filter(None, [key]), *place))}: {problem}")
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
@@ -67,9 +75,9 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or not all(key.split(".")):
-            raise InputError(f"command line: found --set {setting!r}; settings are written KEY=VALUE")
+            raise InputError(f"command line: found --set {shown(setting)}; settings are written KEY=VALUE")
         if key in overrides:
-            raise InputError(f"command line: {key} is set twice, to {_short(overrides[key])} and to {value!r}")
+            raise InputError(f"command line: {key} is set twice, to {shown(overrides[key])} and to {shown(value)}")
         overrides[key] = _value(value)
     return overrides
 
@@ -77,7 +85,7 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
 def _value(text: str) -> Any:
     try:
         read = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # no TOML, or a number of thousands of digits
         return text
     return read["value"] if len(read) == 1 else text
 
@@ -86,7 +94,7 @@ def _set(data: dict[str, Any], keys: list[str], value: Any) -> None:
     for key in keys[:-1]:
         data = data.setdefault(key, {})
         if not isinstance(data, dict):
-            raise InputError(f"{'.'.join(keys)}: {key!r} is a value, not a table")
+            raise InputError(f"{dotted(tuple(keys))}: {shown(key)} is a value, not a table")
     data[keys[-1]] = value
 
 
@@ -95,16 +103,16 @@ def _explain(
 ) -> str:
     """One sentence about the first problem: where, what was found, what is allowed."""
     location, problems, owner = _first_key(error, cls, data)
-    first, key = problems[0], ".".join(location)
+    first, key = problems[0], dotted(location)
     where, over = _whence(location, origin)
     if first["type"] == "extra_forbidden":
         allowed = sorted(owner.model_fields) if owner is not None else []
-        near = difflib.get_close_matches(location[-1], allowed, n=1)
+        near = difflib.get_close_matches(location[-1][:_LONGEST_NAME], allowed, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         return f"{where}{key}: unknown key{hint}{over}; allowed: {', '.join(allowed)}"
     if first["type"] == "missing":
         return f"{where}{key}: missing, and it has no default"
-    found = "" if first["type"] == "value_error" else f", found {_short(first['input'])}"
+    found = "" if first["type"] == "value_error" else f", found {shown(first['input'], most=80)}"
     message = " or ".join(dict.fromkeys(problem["msg"].removeprefix("Value error, ") for problem in problems))
     return f"{where}{key}: {message}{found}{over}" if key else f"{where}{message}{found}{over}"
 
@@ -175,9 +183,4 @@ def _plain(value: Any) -> Any:
         return value.to_data()
     if isinstance(value, PurePath | date | time):
         return str(value)
-    raise InputError(f"found {_short(value)}, a {type(value).__name__}; a config is made of plain values")
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    raise InputError(f"found {shown(value)}, a {type(value).__name__}; a config is made of plain values")

@@ -5,16 +5,22 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nuclex.core.errors import InputError, at
+from nuclex.core.errors import InputError, at, shown
 
 Place = tuple[str, ...]
 _KEY = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
 _KEYS = rf"({_KEY}(?:\s*\.\s*{_KEY})*)"
-_MOST_KEYS = 10_000
+_MOST_KEYS, _MOST_BYTES, _MOST_LEVELS = 10_000, 1 << 16, 32
+_MOST_DOTS, _MOST_DIGITS = 1000, 1000
+"""In one line: the standard library's parser takes minutes for keys such as a.a.a.a… and reads no endless numbers."""
+_LONGEST_COMPLAINT = 200
+_DIGITS = re.compile(r"[0-9_]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _HEADER, _ASSIGNMENT = re.compile(rf"\s*(\[\[?)\s*{_KEYS}\s*\]"), re.compile(rf"\s*{_KEYS}\s*=")
 
 
@@ -52,23 +58,69 @@ def read_recipe(path: Path) -> Recipe:
         if path.as_posix() not in known:
             raise InputError(f"{path}: no such recipe file; give a .toml or .yaml file or one of: {', '.join(known)}")
         path = known[path.as_posix()]
-    content = path.read_bytes()
+    content = _content(path)
     try:
         text = content.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{at(path, line)}: is not UTF-8 text, which recipes are written in") from None
+        bad = content.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{at(path, bad)}: is not UTF-8 text, which recipes are written in") from None
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.count(".") > _MOST_DOTS or max(map(len, _DIGITS.findall(line)), default=0) > _MOST_DIGITS:
+            raise InputError(
+                f"{at(path, number)}: found {shown(line)}; no key has so many parts, no number so many digits"
+            )
     try:
         if path.suffix in {".yaml", ".yml"}:
-            return _read_yaml(path, text)
-        return Recipe(path, tomllib.loads(text), _toml_lines(text))
+            recipe = _read_yaml(path, text)
+        else:
+            recipe = Recipe(path, tomllib.loads(text), _toml_lines(text))
     except tomllib.TOMLDecodeError as error:
-        message, line = _located(str(error), text)
-        raise InputError(f"{at(path, line)}: not valid TOML: {message}") from None
+        message, number = _located(str(error), text)
+        raise InputError(f"{at(path, number)}: not valid TOML: {_short(message)}") from None
     except RecursionError:
         raise InputError(
             f"{path}: holds tables in tables in tables without end; a recipe goes a few levels deep"
         ) from None
+    for place, problem in unfit(recipe.data):
+        raise InputError(f"{at(path, recipe.line_of(place))}: {dotted(place)}: {problem}")
+    return recipe
+
+
+def unfit(data: Any) -> Iterator[tuple[Place, str]]:
+    """The values that no config can hold, each with its place and a word on what is wrong with it."""
+    waiting: list[tuple[Place, Any]] = [((), data)]
+    while waiting:  # no recursion: what is too deep for Python is to be found here
+        place, value = waiting.pop()
+        if len(place) > _MOST_LEVELS:
+            yield place, f"is more than {_MOST_LEVELS} tables and lists deep; a recipe goes a few levels deep"
+        elif isinstance(value, dict):
+            waiting += [((*place, str(name)), inner) for name, inner in reversed(value.items())]
+        elif isinstance(value, list | tuple):
+            waiting += [((*place, str(number)), inner) for number, inner in reversed(list(enumerate(value)))]
+        elif isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+            yield place, "found a whole number of more than 64 bits"
+        elif isinstance(value, str) and (strange := _CONTROL.search(value)):
+            yield place, f"found {shown(value)}; {strange.group()!r} is no letter of a text"
+
+
+def dotted(place: Place, most: int = 80) -> str:
+    """A key as a message names it: ``model.depth``; cut where it is long, on one line whatever it holds."""
+    name = ".".join(part if part.isprintable() else repr(part)[1:-1] for part in place)
+    return name if len(name) <= most else f"{name[:most]}..."
+
+
+def _content(path: Path) -> bytes:
+    with open(path, "rb") as handle:
+        content = handle.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise InputError(f"{path}: is larger than {_MOST_BYTES >> 10} kB, which no recipe is")
+    return content
+
+
+def _short(complaint: str) -> str:
+    """What a parser says, on one line and cut where it quotes half of the file."""
+    text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in " ".join(complaint.split()))
+    return text if len(text) <= _LONGEST_COMPLAINT else f"{text[:_LONGEST_COMPLAINT]}..."
 
 
 def _located(message: str, text: str) -> tuple[str, int]:
@@ -85,7 +137,7 @@ def _toml_lines(text: str) -> dict[Place, int]:
     counts: dict[Place, int] = {}
     table: Place = ()
     quoted = False
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # other marks, as in str.splitlines, end no line of TOML
         inside, quoted = quoted, quoted ^ bool((line.count('"""') + line.count("'''")) % 2)
         if inside:
             continue
@@ -95,7 +147,8 @@ def _toml_lines(text: str) -> dict[Place, int]:
                 counts[table] = counts.get(table, -1) + 1
                 lines.setdefault(table, number)
                 table = (*table, str(counts[table]))
-            lines.setdefault(table, number)
+            for length in range(1, len(table) + 1):
+                lines.setdefault(table[:length], number)
         elif assignment := _ASSIGNMENT.match(line):
             names = _names(assignment[1])
             for length in range(1, len(names) + 1):
@@ -110,13 +163,8 @@ def _names(keys: str) -> Place:
 def _read_yaml(path: Path, text: str) -> Recipe:
     import yaml
 
-    class Loader(yaml.SafeLoader):
-        """YAML 1.2's numbers: PyYAML by itself reads 1e-4 as text."""
-
-    exponential = re.compile(r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$")
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", exponential, list("-+0123456789"))
     try:
-        loader = Loader(text)
+        loader = _yaml_loader()(text)
     except yaml.reader.ReaderError as error:
         number = text.count("\n", 0, error.position) + 1
         raise InputError(f"{at(path, number)}: not valid YAML: {chr(error.character)!r} is not allowed in it") from None
@@ -130,12 +178,40 @@ def _read_yaml(path: Path, text: str) -> Recipe:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else None
-        problem = " ".join(f"{error.problem or error.context}".split())
-        raise InputError(f"{at(path, line)}: not valid YAML: {problem}") from None
+        raise InputError(f"{at(path, line)}: not valid YAML: {_short(f'{error.problem or error.context}')}") from None
     except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise InputError(f"{path}: not valid YAML: {_short(str(error))}") from None
     finally:
         loader.dispose()
+
+
+def _yaml_loader() -> Any:
+    """PyYAML's safe loader with YAML 1.2's numbers: by itself it reads 1e-4 as text, 010 as 8 and 1:30 as 90."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def construct_object(self, node: Any, deep: bool = False) -> Any:
+            """The value of a node; PyYAML leaves it to Python to complain of a 13th month or of ``!!int x``."""
+            try:
+                if node.tag in {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}:
+                    _refuse_ambiguous(node)
+                return super().construct_object(node, deep)
+            except (ValueError, LookupError, AttributeError, TypeError, ArithmeticError):
+                kind = node.tag.rpartition(":")[2]
+                raise yaml.constructor.ConstructorError(None, None, f"this is no {kind}", node.start_mark) from None
+
+    exponential = re.compile(r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", exponential, list("-+0123456789"))
+    return Loader
+
+
+def _refuse_ambiguous(node: Any) -> None:
+    from yaml.constructor import ConstructorError
+
+    plain = str(node.value).replace("_", "")
+    if ":" in plain or re.match(r"[-+]?0[0-9]", plain):
+        problem = f"{shown(node.value)} is not the same number to every program; write it as a plain one"
+        raise ConstructorError(None, None, problem, node.start_mark)
 
 
 def _walk_yaml(path: Path, node: Any, place: Place, lines: dict[Place, int], above: tuple[int, ...]) -> None:
@@ -146,7 +222,7 @@ def _walk_yaml(path: Path, node: Any, place: Place, lines: dict[Place, int], abo
     if len(lines) > _MOST_KEYS:
         raise InputError(f"{path}: has more than {_MOST_KEYS} keys, those that aliases repeat counted; not a recipe")
     if id(node) in above:
-        raise InputError(f"{at(path, line)}: {'.'.join(place)}: a table cannot hold itself")
+        raise InputError(f"{at(path, line)}: {dotted(place)}: a table cannot hold itself")
     above = (*above, id(node))
     if isinstance(node, SequenceNode):
         for number, item in enumerate(node.value):
@@ -157,8 +233,10 @@ def _walk_yaml(path: Path, node: Any, place: Place, lines: dict[Place, int], abo
     for name, value in node.value:
         line, inner = name.start_mark.line + 1, (*place, str(name.value))
         if name.tag != "tag:yaml.org,2002:str":
-            raise InputError(f"{at(path, line)}: the key {name.value!r} is not a name; write it in quotes if it is one")
+            raise InputError(
+                f"{at(path, line)}: the key {shown(name.value)} is not a name; write it in quotes if it is one"
+            )
         if inner in lines:
-            raise InputError(f"{at(path, line)}: {'.'.join(inner)}: stands twice, first on line {lines[inner]}")
+            raise InputError(f"{at(path, line)}: {dotted(inner)}: stands twice, first on line {lines[inner]}")
         lines[inner] = line
         _walk_yaml(path, value, inner, lines, above)

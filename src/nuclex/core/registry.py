@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
 from nuclex.core.config import Config
-from nuclex.core.errors import InputError
+from nuclex.core.errors import InputError, shown
 
 C = TypeVar("C", bound=Config)
 
@@ -42,7 +42,7 @@ class Registry(Generic[C]):
                 if point.name == name:
                     self._classes[name] = point.load()
         if name not in self._classes:
-            raise InputError(f"{self.family}: unknown kind {name!r}; known: {', '.join(self.names())}")
+            raise InputError(f"{self.family}: unknown kind {shown(name)}; known: {', '.join(self.names())}")
         return self._classes[name]
 
     def parse(self, data: Mapping[str, Any] | C) -> C:
