@@ -9,7 +9,9 @@ from nuclex.data.curate import (
     Curator,
     FilterConfig,
     ambiguous_share,
+    count_lower,
     foreign_symbol,
+    mask_lower,
     normalise,
     remove_gaps,
     sequence_key,
@@ -58,7 +60,7 @@ def test_gaps_foreign_symbols_and_ambiguity_by_hand():
 def test_each_filter_counts_what_it_takes():
     config = FilterConfig(min_length=4, max_length=8, max_ambiguous=0.25)
     kept, tallies = _kept(config, b"ac-gu", b"ACG", b"ACGTACGTA", b"ACNN", b"ACGN", b"ACGT", b"ACGU", b"TTTTTTTT")
-    assert kept == [b"ACGT", b"ACGN", b"TTTTTTTT"]
+    assert kept == [b"ACGT", b"ACGN", b"ACGT", b"ACGT", b"TTTTTTTT"]
     table = {
         name: (t["in"], t["out"], t["removed"], t["nucleotides_in"], t["nucleotides_out"])
         for name, t in tallies.items()
@@ -68,7 +70,6 @@ def test_each_filter_counts_what_it_takes():
         "letters": (8, 8, 0, 40, 40),
         "length": (8, 6, 2, 40, 28),
         "ambiguity": (6, 5, 1, 28, 24),
-        "duplicates": (5, 3, 2, 24, 16),
     }
 
 
@@ -78,22 +79,26 @@ def test_filters_form_a_chain(sequences, shortest, share):
     chain = list(tallies.values())
     assert chain[0]["in"] == len(sequences)
     assert [entry["in"] for entry in chain[1:]] == [entry["out"] for entry in chain[:-1]]
-    assert chain[-1]["out"] == len(kept) == len(set(kept))
+    assert chain[-1]["out"] == len(kept)
     assert chain[-1]["nucleotides_out"] == sum(map(len, kept))
     assert all(entry["removed"] == entry["in"] - entry["out"] for entry in chain)
 
 
-def test_duplicates_by_policy():
-    sequences = (b"AACC", b"AACC", b"GGTT", b"aacc")
-    assert _kept(LOOSE, *sequences)[0] == [b"AACC", b"GGTT"]
-    assert _kept(LOOSE.model_copy(update={"duplicates": "drop_both_strands"}), *sequences)[0] == [b"AACC"]
-    assert len(_kept(LOOSE.model_copy(update={"duplicates": "keep"}), *sequences)[0]) == 4
+def test_lower_case_by_policy():
+    sequences = (b"ACGTacgtAC", b"acgtacgtaa", b"ACGTACGT", b"ACGTACgu")
+    assert _kept(LOOSE, *sequences)[0] == [b"ACGTACGTAC", b"ACGTACGTAA", b"ACGTACGT", b"ACGTACGT"]
+    config = LOOSE.model_copy(update={"soft_mask": "drop", "max_lower": 0.3})
+    kept, tallies = _kept(config, *sequences)
+    assert kept == [b"ACGTACGT", b"ACGTACGT"]
+    entry = tallies["soft_mask"]
+    assert (entry["in"], entry["out"], entry["nucleotides_in"], entry["nucleotides_out"]) == (4, 2, 36, 16)
+    assert next(iter(tallies)) == "soft_mask"
 
 
-def test_duplicates_are_found_across_files():
-    curator = Curator(LOOSE)
-    assert len(list(curator.curate(_records(b"AACC"), "a.fa"))) == 1
-    assert list(curator.curate(_records(b"AACC"), "b.fa")) == []
+@given(st.text("ACGTNacgtn-", max_size=40).map(str.encode))
+def test_masking_and_counting_lower_case_letter_by_letter(sequence):
+    assert count_lower(sequence) == sum(chr(byte).islower() for byte in sequence)
+    assert mask_lower(sequence).decode() == "".join("N" if x.islower() else x for x in sequence.decode())
 
 
 def test_a_protein_file_is_refused_with_its_line():

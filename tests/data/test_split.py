@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from nuclex.core.errors import InputError
+from nuclex.data import split
 from nuclex.data.read import Record
-from nuclex.data.split import SplitConfig, assign_splits, divided_groups, family_groups, family_of, split_counts
+from nuclex.data.split import SplitConfig, assign_splits, divided_groups, family_of, fill_splits, name_keys
 
 
 @st.composite
@@ -98,20 +99,40 @@ def test_families_are_read_from_headers():
         family_of(other, SplitConfig(by="family"), "x.fa")
 
 
-def test_family_keys_follow_from_names_alone():
-    groups_N, keys_N = family_groups(["a", "b", "a", None])
-    assert groups_N.tolist() == [0, 1, 0, 2]
-    assert keys_N[0] == keys_N[2] == family_groups(["b", "a"])[1][1]
+def test_keys_follow_from_names_alone():
+    keys_N = name_keys(["a", "b", "a", "ü"])
+    assert keys_N[0] == keys_N[2] == name_keys(["b", "a"])[1]
     assert len(set(keys_N.tolist())) == 3
+    assert len(name_keys([])) == 0
 
 
-def test_counts_and_divided_groups_by_hand():
-    codes_N, lengths_N = np.array([0, 0, 1, 2], dtype=np.int8), np.array([10, 20, 30, 40])
-    assert split_counts(codes_N, lengths_N) == {
-        "train": {"sequences": 2, "nucleotides": 30},
-        "validation": {"sequences": 1, "nucleotides": 30},
-        "test": {"sequences": 1, "nucleotides": 40},
-    }
+def _filled_one_by_one(sizes, config):
+    """The rule of ``fill_splits`` as a loop over groups."""
+    codes, wanted = [0] * len(sizes), config.shares()
+    for place, (code, share) in enumerate(wanted):
+        free = [group for group, taken in enumerate(codes) if not taken]
+        left, spared, taken = max(1, round(share * sum(sizes))), len(wanted) - place, []
+        for group in free:
+            if left == 0 or len(free) - len(taken) == spared:
+                break
+            if sizes[group] <= left:
+                taken.append(group)
+                left -= sizes[group]
+        for group in taken or [min(free, key=lambda group: sizes[group])]:
+            codes[group] = code
+    return codes
+
+
+@given(st.lists(st.integers(1, 30), min_size=3, max_size=60), shares, shares, st.integers(1, 9))
+def test_splits_are_filled_as_by_a_loop(sizes, validation, test, at_once):
+    config = SplitConfig(validation=validation, test=test)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(split, "_GROUPS_AT_ONCE", at_once)
+        assert fill_splits(np.array(sizes), config).tolist() == _filled_one_by_one(sizes, config)
+
+
+def test_divided_groups_by_hand():
+    codes_N = np.array([0, 0, 1, 2], dtype=np.int8)
     assert divided_groups(np.array([5, 6, 5, 6]), codes_N) == 2
     assert divided_groups(np.array([5, 5, 6, 7]), codes_N) == 0
 
@@ -122,6 +143,8 @@ def test_counts_and_divided_groups_by_hand():
         ({"validation": 0.5, "test": 0.5}, "leave nothing to train on"),
         ({"family_pattern": "family"}, "exactly one group"),
         ({"family_pattern": "("}, "not a regular expression"),
+        ({"test_contigs": ["chrI"]}, "need by = 'contig', found 'cluster'"),
+        ({"by": "contig", "test_contigs": ["x", "I"], "validation_contigs": ["I"]}, "contig 'I' is in validation_cont"),
     ],
 )
 def test_impossible_settings_are_refused(settings, message):

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from nuclex.core.artifact import atomic_folder, write_json
 from nuclex.core.errors import CorruptError, InputError
 from nuclex.data import store
-from nuclex.data.store import CORPUS, FORMAT, SCHEMA, Corpus, Stage, staged_sequences, store_files, write_store
+from nuclex.data.split import SPLITS
+from nuclex.data.store import CORPUS, FORMAT, SCHEMA, Corpus, StoreWriter, lined, sequences_of, store_files
 
 ROWS = [
     ("a", b"ACGT", "one", "tRNA", 0, 0),
@@ -21,23 +22,27 @@ ROWS = [
 ]
 
 
-def _write(folder, rows, stage):
-    staged = Stage(stage)
-    for name, sequence, source, family, _, _ in rows:
-        staged.add(name, sequence, source, family)
-    staged.close()
-    backward = range(len(rows) - 1, -1, -1)
-    assert list(staged_sequences(stage, backward)) == [rows[place][1] for place in backward]
-    clusters_N = np.array([row[4] for row in rows], dtype=np.int64)
-    codes_N = np.array([row[5] for row in rows], dtype=np.int8)
+def _write(folder, rows):
+    columns = list(zip(*rows, strict=True))
+    table = {
+        "id": pa.array(columns[0], pa.string()),
+        "sequence": pa.array([sequence.decode() for sequence in columns[1]], pa.large_string()),
+        "length": pa.array(list(map(len, columns[1])), pa.int64()),
+        "source": pa.array(columns[2], pa.string()),
+        "cluster": pa.array(columns[4], pa.int64()),
+        "split": pa.array([SPLITS[code] for code in columns[5]], pa.string()),
+        "family": pa.array(columns[3], pa.string()),
+    }
     with atomic_folder(folder) as made:
-        fingerprint = write_store(stage, made, clusters_N, codes_N)
+        writer = StoreWriter(made)
+        for batch in pa.table(table, schema=SCHEMA).to_batches(max_chunksize=3):
+            writer.add(batch)
         manifest = {
             **FORMAT,
             "sequences_out": len(rows),
             "sources": [{"name": name} for name in sorted({row[2] for row in rows})],
+            "fingerprint": writer.close(),
             "files": store_files(made),
-            "fingerprint": fingerprint,
         }
         write_json(made / CORPUS, manifest)
     return folder
@@ -45,7 +50,7 @@ def _write(folder, rows, stage):
 
 @pytest.fixture
 def folder(tmp_path):
-    return _write(tmp_path / "corpus", ROWS, tmp_path / "stage.arrow")
+    return _write(tmp_path / "corpus", ROWS)
 
 
 def test_everything_comes_back(folder):
@@ -90,11 +95,11 @@ lines = st.lists(st.text("ACGTN", min_size=1, max_size=30).map(str.encode), min_
 def test_batches_and_files_change_nothing(tmp_path_factory, sequences, batch_rows, file_bytes):
     rows = [(f"s{n}", sequence, "x", None, n // 3, n % 3) for n, sequence in enumerate(sequences)]
     home = tmp_path_factory.mktemp("store")
-    whole = Corpus.open(_write(home / "whole", rows, home / "one.arrow"))
+    whole = Corpus.open(_write(home / "whole", rows))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store, "_BATCH_ROWS", batch_rows)
+        patch.setattr(store, "BATCH_ROWS", batch_rows)
         patch.setattr(store, "_FILE_BYTES", file_bytes)
-        parts = Corpus.open(_write(home / "parts", rows, home / "two.arrow"))
+        parts = Corpus.open(_write(home / "parts", rows))
     for corpus in (whole, parts):
         assert [corpus.sequence(row) for row in range(len(corpus))] == sequences
         assert corpus.lengths.tolist() == list(map(len, sequences))
@@ -103,9 +108,16 @@ def test_batches_and_files_change_nothing(tmp_path_factory, sequences, batch_row
     assert whole.fingerprint == parts.fingerprint == parts.computed_fingerprint()
 
 
+@given(lines, st.integers(0, 5))
+def test_lines_and_single_sequences_of_a_slice(sequences, skipped):
+    column = pa.array([sequence.decode() for sequence in sequences], pa.large_string()).slice(skipped)
+    assert lined(column) == b"".join(sequence + b"\n" for sequence in sequences[skipped:])
+    assert list(sequences_of(column)) == sequences[skipped:]
+
+
 def test_the_fingerprint_sees_what_training_sees(tmp_path):
     def fingerprint(rows, name):
-        return Corpus.open(_write(tmp_path / name, rows, tmp_path / "s.arrow")).fingerprint
+        return Corpus.open(_write(tmp_path / name, rows)).fingerprint
 
     base = fingerprint(ROWS, "base")
     assert fingerprint([("other", *row[1:]) for row in ROWS], "ids") == base

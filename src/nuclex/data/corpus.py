@@ -1,36 +1,45 @@
-"""From FASTA files to a corpus: cleaned, deduplicated, clustered, split without leakage, stored for random access."""
+"""From sequence files to a corpus: cleaned, deduplicated, clustered, split without leakage, stored for random access.
+
+Memory does not grow with the letters, and with the number of sequences by a few bytes each, unless they are clustered:
+what has passed the filters lies on disk (``stage``), equal sequences are found there by their hashes (``duplicates``),
+and so are the groups that a split keeps together (``divide``). Clusters take some 100 bytes a sequence here, and what
+MMseqs2 itself takes.
+"""
 
 from __future__ import annotations
 
-import os
 import shutil
-import stat
-import sys
-import tempfile
-from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from nuclex.core.artifact import atomic_folder, sha256_file, write_json
+from nuclex.core.artifact import atomic_folder, write_json
 from nuclex.core.config import Config
 from nuclex.core.errors import InputError
-from nuclex.core.progress import Bar, bar, say
+from nuclex.core.progress import say
 from nuclex.core.provenance import provenance
-from nuclex.data.curate import AlphabetName, Curator, FilterConfig, Kept
+from nuclex.core.randomness import key
+from nuclex.data.curate import AlphabetName, FilterConfig, Tally
+from nuclex.data.divide import divide
+from nuclex.data.duplicates import divided_duplicates, first_occurrences
+from nuclex.data.exclude import ExcludeConfig, Excluded, exclude_similar, read_excluded
+from nuclex.data.gather import Gathered, gather, name_inputs
 from nuclex.data.homology import ClusterConfig, Clustering, cluster, find_mmseqs, numbered
-from nuclex.data.read import STDIN, open_raw, read_sequences, source_name
-from nuclex.data.split import SplitConfig, assign_splits, divided_groups, family_groups, family_of, split_counts
-from nuclex.data.store import CORPUS, FORMAT, Corpus, Stage, staged_sequences, store_files, write_store
+from nuclex.data.partition import sorted_batches
+from nuclex.data.segment import SegmentConfig
+from nuclex.data.split import SPLITS, SplitConfig, assign_splits, divided_groups, one_group, split_order
+from nuclex.data.stage import kept_batches
+from nuclex.data.store import CORPUS, FORMAT, SCHEMA, Corpus, StoreWriter, sequences_of, store_files
+from nuclex.data.summary import Summary
 
-_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_NOTE_EVERY = 10_000
+RNA_TYPE = r"(?:\b(?:rna_)?type[=:]|\bgene_biotype:|^URS\w+ (?=\S+ from \d+ species))([A-Za-z]\w*)"
+"""Types as in Ensembl's headers (gene_biotype:miRNA), RNAcentral's (URS… tRNA from 15 species) and type=…"""
 
 
 class CorpusConfig(Config):
@@ -38,10 +47,25 @@ class CorpusConfig(Config):
 
     alphabet: AlphabetName = Field(default="dna", description="write T (dna) or U (rna) in every sequence")
     genetic_code: int = Field(default=1, ge=1, description="NCBI number of the genetic code of coding sequences")
-    seed: int = Field(default=0, ge=0, description="decides which clusters are for validation and test")
+    seed: int = Field(
+        default=0, ge=0, description="decides which clusters are for validation and test, and where genomes are cut"
+    )
+    type_pattern: str = Field(
+        default=RNA_TYPE, description="regular expression whose one group is the RNA type in a header, for the table"
+    )
+    shuffle: bool = Field(
+        default=False, description="store the sequences in a random order instead of the order of the inputs"
+    )
+    segment: SegmentConfig = SegmentConfig()
     filter: FilterConfig = FilterConfig()
+    exclude: ExcludeConfig = ExcludeConfig()
     cluster: ClusterConfig = ClusterConfig()
     split: SplitConfig = SplitConfig()
+
+    @field_validator("type_pattern")
+    @classmethod
+    def _one_group(cls, pattern: str) -> str:
+        return one_group(pattern)
 
     @field_validator("genetic_code")
     @classmethod
@@ -55,80 +79,43 @@ class CorpusConfig(Config):
         return table
 
 
-@dataclass
-class _Source:
-    """One input file, and what of it was kept."""
+def build_corpus(
+    inputs: Sequence[str | Path],
+    out: str | Path,
+    config: CorpusConfig | None = None,
+    *,
+    exclude: Sequence[str | Path] = (),
+) -> dict[str, Any]:
+    """Make a corpus folder from sequence files (``-`` is stdin) and return its manifest, ``corpus.json``.
 
-    name: str
-    path: str
-    sha256: str
-    bytes: int
-    sequences_in: int = 0
-    repeated_ids: int = 0
-    simulated: int = 0
-    lengths: array[int] = field(default_factory=lambda: array("q"))
-    letters: NDArray[np.int64] = field(default_factory=lambda: np.zeros(256, dtype=np.int64))
-
-    def record(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "path": self.path,
-            "sha256": self.sha256,
-            "bytes": self.bytes,
-            "sequences_in": self.sequences_in,
-            "sequences_out": len(self.lengths),
-            "nucleotides_out": int(sum(self.lengths)),
-            "repeated_ids": self.repeated_ids,
-            "simulated": self.simulated,
-            "lengths": _length_summary(np.array(self.lengths, dtype=np.int64)),
-            "composition": _composition(self.letters),
-        }
-
-
-@dataclass
-class _Gathered:
-    """What is known of the kept sequences, in order, without the sequences themselves."""
-
-    sources: list[_Source] = field(default_factory=list)
-    keys: array[int] = field(default_factory=lambda: array("Q"))
-    families: list[str | None] = field(default_factory=list)
-
-    def keys_N(self) -> NDArray[np.uint64]:
-        return np.array(self.keys, dtype=np.uint64)
-
-    def lengths_N(self) -> NDArray[np.int64]:
-        return np.concatenate([np.array(source.lengths, dtype=np.int64) for source in self.sources])
-
-
-def build_corpus(inputs: Sequence[str | Path], out: str | Path, config: CorpusConfig | None = None) -> dict[str, Any]:
-    """Make a corpus folder from FASTA files (``-`` is stdin) and return its manifest, ``corpus.json``.
-
-    The folder appears whole or not at all. Raises InputError where a file is no FASTA of nucleotides, nothing passes
-    the filters or ``out`` exists; OutsideError where MMseqs2 fails; DiskError where the disk is full.
+    What equals, contains or is like a sequence of the files ``exclude`` is left out, as ``config.exclude`` says. The
+    folder appears whole or not at all. Raises InputError where a file holds no nucleotides, nothing passes the filters
+    or ``out`` exists; OutsideError where MMseqs2 fails; DiskError where the disk is full.
     """
     config = CorpusConfig() if config is None else config
-    named = _named(inputs)
-    if config.cluster.method == "mmseqs":
+    name_inputs(inputs)
+    if config.cluster.method == "mmseqs" or (exclude and config.exclude.min_identity < 1):
         find_mmseqs()  # before anything is read
-    with (
-        atomic_folder(out) as folder,
-        tempfile.TemporaryDirectory(prefix=".tmp-corpus-", dir=folder.parent) as scratch,
-    ):
-        work = Path(scratch)
-        curator = Curator(config.filter, config.alphabet)
-        gathered = _gather(named, config, curator, work)
-        filters = curator.filters()
-        if not gathered.keys:
+    with atomic_folder(out) as folder, _workplace(folder) as work:
+        excluded = read_excluded(exclude, config.exclude, work) if exclude else None
+        gathered = gather(inputs, config, work)
+        keep_M, filters = _kept(gathered, excluded, config, work)
+        if not keep_M.any():
             raise InputError(_nothing_left(filters))
-        say(f"clustering {len(gathered.keys)} sequences ({config.cluster.method})")
-        clustering = _clustered(gathered, config, work)
-        codes_N, split = _split(gathered, clustering, config)
-        fingerprint = write_store(work / "stage.arrow", folder, clustering.labels_N, codes_N)
+        clustering = _clustered(gathered, keep_M, config, work)
+        codes_M = _split(gathered, keep_M, clustering, config, work)
+        rows = _Rows(gathered, keep_M, codes_M, clustering)
+        summary, fingerprint = _write(rows, config, folder, work)
+        described = summary.record()
         manifest = {
             **FORMAT,
-            **_summary(gathered, filters, config),
-            "cluster": clustering.record,
-            "split": split,
+            **{"alphabet": config.alphabet, "genetic_code": config.genetic_code, "seed": config.seed},
+            **{name: described.pop(name) for name in ("sequences_in", "sequences_out", "nucleotides_out")},
+            "filters": filters,
+            **described,
+            **({"exclude": excluded.record()} if excluded is not None else {}),
+            "cluster": _cluster_record(rows),
+            "split": _split_record(rows, summary, config, work),
             "files": store_files(folder),
             "fingerprint": fingerprint,
             "config": config.to_data(),
@@ -143,164 +130,145 @@ def corpus_info(corpus: str | Path) -> dict[str, Any]:
     return {"path": str(corpus), **Corpus.open(corpus).manifest}
 
 
-def _named(inputs: Sequence[str | Path]) -> list[tuple[str, str]]:
-    """Each input with the name that its sequences carry: as much of the path as tells it from the others."""
-    paths = [str(path) for path in inputs]
-    if not paths:
-        raise InputError("input: none given; give at least one FASTA file, or - for stdin")
-    resolved = [path if path == STDIN else str(Path(path).resolve()) for path in paths]
-    for place, path in enumerate(resolved):
-        if path in resolved[:place]:
-            raise InputError(f"{paths[place]}: is given twice; each input is read once")
-    return list(zip(paths, _distinct(paths, resolved), strict=True))
+class _Rows(NamedTuple):
+    """M staged rows, N of them kept, with their splits and clusters (None: each sequence is its own)."""
 
+    gathered: Gathered
+    keep_M: NDArray[np.bool_]
+    codes_M: NDArray[np.int8]
+    clustering: Clustering | None
 
-def _distinct(paths: list[str], resolved: list[str]) -> list[str]:
-    """A name for each path: without suffixes; where that is not unique, the file name; then with the folders above."""
-    longer = [[source_name(path), *_tails(full)] for path, full in zip(paths, resolved, strict=True)]
-    names = [candidates[0] for candidates in longer]
-    while len(set(names)) < len(names):
-        shared = {name for name in names if names.count(name) > 1}
-        for place in [place for place, name in enumerate(names) if name in shared]:
-            longer[place] = longer[place][1:] or longer[place]
-            names[place] = longer[place][0]
-    return names
-
-
-def _tails(path: str) -> list[str]:
-    parts = Path(os.fsencode(path).decode("utf-8", "backslashreplace")).parts
-    return ["/".join(parts[-count:]) for count in range(1, len(parts) + 1)]
-
-
-def _gather(named: list[tuple[str, str]], config: CorpusConfig, curator: Curator, work: Path) -> _Gathered:
-    """Read and curate every input into ``stage.arrow``."""
-    gathered = _Gathered()
-    stage = Stage(work / "stage.arrow")
-    try:
-        with bar("reading", len(named)) as progress:
-            for path, name in named:
-                with _regular(path, work) as readable:
-                    source = _Source(name, path, sha256_file(readable), readable.stat().st_size)
-                    gathered.sources.append(source)
-                    _read_source(source, readable, config, curator, (gathered, stage, progress))
-                progress.advance(1, f"{name}: {len(source.lengths)} of {source.sequences_in} sequences kept")
-    finally:
-        stage.close()
-    return gathered
-
-
-def _read_source(
-    source: _Source, readable: Path, config: CorpusConfig, curator: Curator, sinks: tuple[_Gathered, Stage, Bar]
-) -> None:
-    gathered, stage, progress = sinks
-    label = "stdin" if source.path == STDIN else source.path
-    for kept in curator.curate(_counted(source, readable, label), label):
-        family = family_of(kept.record, config.split, label)
-        stage.add(kept.record.id, kept.sequence, source.name, family)
-        gathered.families.append(family)
-        gathered.keys.append(int.from_bytes(kept.key[:8], "little"))
-        source.simulated += "simulated" in kept.record.description.split()
-        _count_kept(source, kept)
-        if len(source.lengths) % _NOTE_EVERY == 0:
-            progress.advance(0, f"{source.name}: {len(source.lengths)} sequences kept")
-
-
-def _counted(source: _Source, readable: Path, label: str) -> Iterator[Any]:
-    """The records of a source; counts them and the ids that came before in it."""
-    seen: set[int] = set()  # hashes: 64 bits tell ids apart well enough to count them
-    for record in read_sequences(readable, source=source.name, label=label):
-        source.sequences_in += 1
-        source.repeated_ids += hash(record.id) in seen
-        seen.add(hash(record.id))
-        yield record
-
-
-def _count_kept(source: _Source, kept: Kept) -> None:
-    source.lengths.append(len(kept.sequence))
-    source.letters += np.bincount(np.frombuffer(kept.sequence, dtype=np.uint8), minlength=256)
+    def __len__(self) -> int:
+        return int(self.keep_M.sum())
 
 
 @contextmanager
-def _regular(path: str, work: Path) -> Iterator[Path]:
-    """A file that can be read twice (once for its sha256): stdin and pipes are copied into one."""
-    copy = work / "input"
-    if path == STDIN:
-        with open(copy, "wb") as out:
-            shutil.copyfileobj(sys.stdin.buffer, out)
-    else:
-        with open_raw(path, path) as raw:
-            if stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
-                yield Path(path)
-                return
-            with open(copy, "wb") as out:
-                shutil.copyfileobj(raw, out)
-    yield copy
-    copy.unlink()
+def _workplace(folder: Path) -> Iterator[Path]:
+    """A folder for temporary files inside the unfinished corpus; a killed build leaves both, for the next to remove."""
+    work = folder / ".work"
+    work.mkdir()
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work)
 
 
-def _clustered(gathered: _Gathered, config: CorpusConfig, work: Path) -> Clustering:
+def _kept(
+    gathered: Gathered, excluded: Excluded | None, config: CorpusConfig, work: Path
+) -> tuple[NDArray[np.bool_], list[dict[str, Any]]]:
+    """Which staged rows stay after duplicates and excluded sequences went (M,), and all filters' entries."""
+    keep_M = np.ones(gathered.stage.rows, dtype=bool)
+    if config.filter.duplicates != "keep":
+        keep_M = first_occurrences(gathered.stage, work / "keys")
+    tally = Tally("duplicates", policy=config.filter.duplicates)
+    _count(gathered, tally, np.ones(len(keep_M), dtype=bool), keep_M)
+    filters = [*gathered.filters, tally.record()]
+    if excluded is not None:
+        before_M = keep_M.copy()
+        excluded.drop_exact(gathered.stage, keep_M)
+        if config.exclude.min_identity < 1:
+            exclude_similar(excluded, gathered.stage, keep_M, config.cluster.threads)
+        tally = Tally("exclude", **excluded.counts())
+        _count(gathered, tally, before_M, keep_M)
+        filters.append(tally.record())
+    return keep_M, filters
+
+
+def _count(gathered: Gathered, tally: Tally, before_M: NDArray[np.bool_], after_M: NDArray[np.bool_]) -> None:
+    row = 0
+    for numbers in gathered.stage.numbers():
+        part = slice(row, row + len(numbers))
+        tally.add(numbers["length"][before_M[part]], numbers["length"][after_M[part]])
+        row += len(numbers)
+
+
+def _clustered(gathered: Gathered, keep_M: NDArray[np.bool_], config: CorpusConfig, work: Path) -> Clustering | None:
     """Cluster in the order of the keys, so that clusters do not depend on the order of files and records."""
-    order_N = np.argsort(gathered.keys_N(), kind="stable")
-    labels_N, groups_N, record = cluster(staged_sequences(work / "stage.arrow", order_N), config.cluster, work)
-    rank_N = np.argsort(order_N)
-    return Clustering(numbered(labels_N[rank_N]), numbered(groups_N[rank_N]), record)
+    if config.cluster.method == "none":
+        return None
+    say(f"clustering {int(keep_M.sum())} sequences ({config.cluster.method})")
+    places: list[NDArray[np.int64]] = []
+
+    def keyed() -> Iterator[pa.RecordBatch]:
+        for batch, numbers, places_N in kept_batches(gathered.stage, keep_M):
+            columns = {"key": np.ascontiguousarray(numbers["key"]), "place": places_N}
+            yield pa.record_batch({**columns, "sequence": batch.column("sequence")})
+
+    def sequences() -> Iterator[bytes]:
+        for batch in sorted_batches(keyed(), "key", gathered.stage.bytes, work / "by_key"):
+            places.append(batch.column("place").to_numpy())
+            yield from sequences_of(batch.column("sequence"))
+
+    labels_N, groups_N, record = cluster(sequences(), config.cluster, work)
+    back_N = np.argsort(np.concatenate(places))
+    return Clustering(numbered(labels_N[back_N]), numbered(groups_N[back_N]), record)
 
 
 def _split(
-    gathered: _Gathered, clustering: Clustering, config: CorpusConfig
-) -> tuple[NDArray[np.int8], dict[str, Any]]:
-    """The split of each sequence, and its record: counts, and what is found on both sides of a border."""
-    keys_N = gathered.keys_N()
-    same_N = np.unique(keys_N, return_inverse=True)[1].astype(np.int64)  # exact duplicates are never divided at random
-    groups_N, group_keys_N = {"cluster": clustering.groups_N, "random": same_N}.get(config.split.by), keys_N
-    family_groups_N, family_keys_N = family_groups(gathered.families)
-    if groups_N is None:
-        groups_N, group_keys_N = family_groups_N, family_keys_N
-    codes_N = assign_splits(groups_N, group_keys_N, config.split, config.seed)
-    if divided_groups(groups_N, codes_N):
-        raise AssertionError("a group was divided between splits")
-    named_N = np.array([family is not None for family in gathered.families])
-    record = {
+    gathered: Gathered, keep_M: NDArray[np.bool_], clustering: Clustering | None, config: CorpusConfig, work: Path
+) -> NDArray[np.int8]:
+    """The split of each staged row (M,); 0 for those that are not kept."""
+    if clustering is None or config.split.by != "cluster":
+        return divide(gathered, keep_M, config.split, config.seed, work)
+    keys_N = np.concatenate([numbers["key"] for numbers in gathered.stage.numbers()])[keep_M]
+    codes_M = np.zeros(len(keep_M), dtype=np.int8)
+    codes_M[keep_M] = assign_splits(clustering.groups_N, keys_N, config.split, config.seed)
+    return codes_M
+
+
+def _write(rows: _Rows, config: CorpusConfig, folder: Path, work: Path) -> tuple[Summary, str]:
+    """Write the store; returns what is in it, and its fingerprint."""
+    summary, writer = Summary(rows.gathered), StoreWriter(folder)
+    batches = _finished_batches(rows, summary, key(config.seed, "shuffle"))
+    if config.shuffle:
+        batches = sorted_batches(batches, "order", rows.gathered.stage.bytes, work / "shuffled")
+    for batch in batches:
+        writer.add(batch.select(SCHEMA.names))
+    return summary, writer.close()
+
+
+def _finished_batches(rows: _Rows, summary: Summary, stream: int) -> Iterator[pa.RecordBatch]:
+    """The kept rows with all columns of the store, and ``order``, which looks random."""
+    names, first = pa.array(SPLITS), 0
+    for batch, numbers, places_N in kept_batches(rows.gathered.stage, rows.keep_M):
+        clusters_N = np.arange(first, first + len(places_N), dtype=np.int64)
+        if rows.clustering is not None:
+            clusters_N = rows.clustering.labels_N[clusters_N]
+        codes_N = rows.codes_M[places_N]
+        summary.add(batch.column("sequence"), numbers, codes_N)
+        first += len(places_N)
+        columns = {name: batch.column(name) for name in batch.schema.names}
+        columns |= {
+            "length": pa.array(np.ascontiguousarray(numbers["length"])),
+            "cluster": pa.array(clusters_N),
+            "split": names.take(pa.array(codes_N)),
+            "order": pa.array(split_order(numbers["key"], stream)),
+        }
+        yield pa.record_batch([columns[name] for name in (*SCHEMA.names, "order")], names=[*SCHEMA.names, "order"])
+
+
+def _cluster_record(rows: _Rows) -> dict[str, Any]:
+    return {"method": "none", "clusters": len(rows)} if rows.clustering is None else rows.clustering.record
+
+
+def _split_record(rows: _Rows, summary: Summary, config: CorpusConfig, work: Path) -> dict[str, Any]:
+    """What each split holds, and what is found on both sides of a border."""
+    codes_N, divided, linked = rows.codes_M[rows.keep_M], 0, 0  # sequences that are their own clusters are not divided
+    if rows.clustering is not None:
+        divided = divided_groups(rows.clustering.labels_N, codes_N)
+        linked = divided_groups(rows.clustering.groups_N, codes_N)
+    duplicates = 0
+    if config.filter.duplicates == "keep":
+        duplicates = divided_duplicates(rows.gathered.stage, rows.keep_M, rows.codes_M, work / "pairs")
+    return {
         "by": config.split.by,
         "seed": config.seed,
-        **split_counts(codes_N, gathered.lengths_N()),
-        "divided_clusters": divided_groups(clustering.labels_N, codes_N),
-        "divided_split_groups": divided_groups(clustering.groups_N, codes_N),
-        "divided_families": divided_groups(family_groups_N[named_N], codes_N[named_N]),
-        "divided_duplicates": divided_groups(same_N, codes_N),
+        **summary.splits(),
+        "divided_clusters": divided,
+        "divided_split_groups": linked,
+        "divided_families": summary.divided_families(),
+        "divided_duplicates": duplicates,
     }
-    return codes_N, record
-
-
-def _summary(gathered: _Gathered, filters: list[dict[str, Any]], config: CorpusConfig) -> dict[str, Any]:
-    letters = np.sum([source.letters for source in gathered.sources], axis=0)
-    lengths_N = gathered.lengths_N()
-    return {
-        "alphabet": config.alphabet,
-        "genetic_code": config.genetic_code,
-        "seed": config.seed,
-        "sequences_in": sum(source.sequences_in for source in gathered.sources),
-        "sequences_out": len(lengths_N),
-        "nucleotides_out": int(lengths_N.sum()),
-        "filters": filters,
-        "families": len({*gathered.families} - {None}),
-        "simulated": any(source.simulated for source in gathered.sources),
-        "lengths": _length_summary(lengths_N),
-        "composition": _composition(letters),
-        "sources": [source.record() for source in gathered.sources],
-    }
-
-
-def _length_summary(lengths_N: NDArray[np.int64]) -> dict[str, float] | None:
-    if not len(lengths_N):
-        return None
-    values = np.quantile(lengths_N, _QUANTILES).tolist()
-    quantiles = {f"q{round(100 * at):02d}": value for at, value in zip(_QUANTILES, values, strict=True)}
-    return {"min": int(lengths_N.min()), **quantiles, "max": int(lengths_N.max()), "mean": float(lengths_N.mean())}
-
-
-def _composition(letters: NDArray[np.int64]) -> dict[str, int]:
-    return {chr(code): int(letters[code]) for code in np.flatnonzero(letters)}
 
 
 def _nothing_left(filters: list[dict[str, Any]]) -> str:

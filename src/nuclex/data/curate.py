@@ -1,6 +1,7 @@
 """What a corpus keeps and what it leaves out: one way of writing, and filters that count what they take.
 
-Every function here is pure; ``Curator`` adds the memory that deduplication needs (16 bytes a sequence) and the counts.
+Every function here is pure; ``Curator`` adds the counts. Duplicates are found later, for all files together
+(``nuclex.data.duplicates``).
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from nuclex.bio.alphabet import DNA_IUPAC, to_dna, to_rna
@@ -22,7 +25,10 @@ GAPS = b"-.~"
 # the letters of nucleotides (with U and inosine) are those that the alphabet floor knows
 NUCLEOTIDES = (DNA_IUPAC.symbols.replace("-", "") + "U").encode("ascii")
 _PLAIN = b"ACGTU"
+_LOWER = bytes(range(ord("a"), ord("z") + 1))
+_MASK = bytes(ord("N") if byte in _LOWER else byte for byte in range(256))
 _UPPER = bytes(range(256)).upper()
+_NORMAL = {"dna": to_dna(_UPPER), "rna": to_rna(_UPPER)}
 _DIGEST_BYTES = 16
 
 
@@ -42,6 +48,14 @@ class FilterConfig(Config):
         ge=0,
         le=1,
         description="with foreign = drop: a file with a larger share of such sequences is refused",
+    )
+    soft_mask: Literal["upper", "n", "drop"] = Field(
+        default="upper",
+        description="lower-case letters (repeats, in genomes): write them in upper case; write N for them; or write "
+        "them in upper case but drop sequences (or pieces) that have too many of them",
+    )
+    max_lower: float = Field(
+        default=0.5, ge=0, le=1, description="with soft_mask = drop: largest share of lower-case letters"
     )
     duplicates: Literal["keep", "drop", "drop_both_strands"] = Field(
         default="drop", description="exact duplicates: the first one stays; or its reverse complement counts too"
@@ -68,12 +82,30 @@ def normalise(sequence: bytes, alphabet: AlphabetName = "dna") -> bytes:
     >>> normalise(b"gaUTaca"), normalise(b"gaUTaca", "rna")
     (b'GATTACA', b'GAUUACA')
     """
-    return to_dna(sequence.translate(_UPPER)) if alphabet == "dna" else to_rna(sequence.translate(_UPPER))
+    return sequence.translate(_NORMAL[alphabet])
 
 
 def remove_gaps(sequence: bytes) -> bytes:
     """Take out the gap symbols - . ~ of an alignment, so that the sequence itself is left."""
     return sequence.translate(None, GAPS)
+
+
+def count_lower(sequence: bytes) -> int:
+    """How many letters are written in lower case.
+
+    >>> count_lower(b"ACgtN"), count_lower(b"ACGT")
+    (2, 0)
+    """
+    return 0 if sequence.isupper() else len(sequence) - len(sequence.translate(None, _LOWER))
+
+
+def mask_lower(sequence: bytes) -> bytes:
+    """Write N for every lower-case letter, as for repeats that a genome marks so.
+
+    >>> mask_lower(b"ACgtA")
+    b'ACNNA'
+    """
+    return sequence.translate(_MASK)
 
 
 def foreign_symbol(sequence: bytes) -> int | None:
@@ -120,6 +152,13 @@ class Tally:
             self.sequences_out += 1
             self.nucleotides_out += length_out
 
+    def add(self, lengths_in: NDArray[np.int64], lengths_out: NDArray[np.int64]) -> None:
+        """Many sequences of these lengths went in, and these came out."""
+        self.sequences_in += len(lengths_in)
+        self.sequences_out += len(lengths_out)
+        self.nucleotides_in += int(lengths_in.sum())
+        self.nucleotides_out += int(lengths_out.sum())
+
     def record(self) -> dict[str, Any]:
         """The entry of the manifest."""
         return {
@@ -134,24 +173,26 @@ class Tally:
 
 
 class Curator:
-    """Passes records through all filters in turn, counts them, and remembers what it has seen.
+    """Passes records through all filters in turn and counts them.
 
-    The order is: gaps out, letters checked, length, ambiguity, duplicates. ``path`` is only for messages.
+    The order is: share of lower case (where asked for), gaps out, letters checked, length, ambiguity. ``path`` is only
+    for messages.
     """
 
     def __init__(self, config: FilterConfig, alphabet: AlphabetName = "dna") -> None:
         self.config, self.alphabet = config, alphabet
-        self._seen: set[bytes] = set()
+        self._soft_mask = Tally("soft_mask", max_lower=config.max_lower)
         self._gaps = Tally("gaps", symbols=GAPS.decode())
         self._letters = Tally("letters", foreign=config.foreign)
         self._length = Tally("length", min_length=config.min_length, max_length=config.max_length)
         self._ambiguity = Tally("ambiguity", max_ambiguous=config.max_ambiguous)
-        self._duplicates = Tally("duplicates", policy=config.duplicates)
 
     def curate(self, records: Iterable[Record], path: str) -> Iterator[Kept]:
         """The records of one file that are kept, normalised. InputError with file and line for a protein file."""
         foreign, total, first_error = 0, 0, None
         for record in records:
+            if self.config.soft_mask == "drop" and not self._mostly_upper(record.sequence):
+                continue
             total += 1
             sequence = self._lettered(record)
             position = foreign_symbol(sequence)
@@ -162,9 +203,8 @@ class Curator:
                 if self.config.foreign == "refuse":
                     raise first_error
                 continue
-            key = self._passes(sequence)
-            if key is not None:
-                yield Kept(record, sequence, key)
+            if self._passes(sequence):
+                yield Kept(record, sequence, self._key(sequence))
         if first_error is not None and foreign > self.config.max_foreign * total:
             raise InputError(
                 f"{first_error}; {foreign} of {total} sequences of the file are so, allowed is a share of "
@@ -173,32 +213,34 @@ class Curator:
 
     def filters(self) -> list[dict[str, Any]]:
         """What each filter took, in the order in which they were applied."""
-        return [
-            tally.record() for tally in (self._gaps, self._letters, self._length, self._ambiguity, self._duplicates)
-        ]
+        tallies = [self._gaps, self._letters, self._length, self._ambiguity]
+        if self.config.soft_mask == "drop":
+            tallies.insert(0, self._soft_mask)
+        return [tally.record() for tally in tallies]
+
+    def _mostly_upper(self, sequence: bytes) -> bool:
+        good = count_lower(sequence) <= self.config.max_lower * len(sequence)
+        self._soft_mask.count(len(sequence), len(sequence) if good else None)
+        return good
 
     def _lettered(self, record: Record) -> bytes:
-        sequence = remove_gaps(normalise(record.sequence, self.alphabet))
+        sequence = record.sequence.translate(_NORMAL[self.alphabet], GAPS)
         self._gaps.count(len(record.sequence), len(sequence))
         return sequence
 
-    def _passes(self, sequence: bytes) -> bytes | None:
-        """The key of a sequence that passes length, ambiguity and duplicates, else None."""
+    def _passes(self, sequence: bytes) -> bool:
+        """Whether a sequence passes length and ambiguity."""
         length, config = len(sequence), self.config
         good = config.min_length <= length <= config.max_length
         self._length.count(length, length if good else None)
         if not good:
-            return None
+            return False
         good = ambiguous_share(sequence) <= config.max_ambiguous
         self._ambiguity.count(length, length if good else None)
-        if not good:
-            return None
-        key = sequence_key(sequence, both_strands=config.duplicates == "drop_both_strands")
-        good = config.duplicates == "keep" or key not in self._seen
-        self._duplicates.count(length, length if good else None)
-        if config.duplicates != "keep":
-            self._seen.add(key)
-        return key if good else None
+        return good
+
+    def _key(self, sequence: bytes) -> bytes:
+        return sequence_key(sequence, both_strands=self.config.duplicates == "drop_both_strands")
 
 
 def _foreign_error(record: Record, sequence: bytes, position: int, path: str) -> InputError:

@@ -17,6 +17,7 @@ So a second run, with single linkage, tells which clusters must not be divided b
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -39,6 +40,7 @@ from nuclex.core.errors import InputError, OutsideError
 SEED = "1101010110101111111111"
 _FASTA, _PREFIX, _WORK = "sequences.fasta", "found", "work"
 _MMSEQS_LONGEST = 65535
+_LITTLE = 1 << 16  # bytes: with less than that MMseqs2 fails without saying why
 
 
 class ClusterConfig(Config):
@@ -148,7 +150,7 @@ def _linclust(
     ]  # fmt: skip
     linking = [*arguments, "--cluster-mode", "1"]
     try:
-        record |= {"version": _run(binary, ["version"], folder).strip(), "arguments": arguments}
+        record |= {"version": run_mmseqs(binary, ["version"], folder).strip(), "arguments": arguments}
         labels_N = groups_N = _found(binary, arguments, folder, (count, both))
         if config.link:
             record["linking_arguments"] = linking
@@ -162,7 +164,7 @@ def _found(binary: Path, arguments: list[str], folder: Path, size: tuple[int, bo
     """The clusters of one run of MMseqs2 over ``size``: N sequences, and whether their other strands follow them."""
     count, both = size
     try:
-        _run(binary, arguments, folder)
+        run_mmseqs(binary, arguments, folder)
         labels_M = _read_clusters(folder / f"{_PREFIX}_cluster.tsv", 2 * count if both else count)
     finally:
         shutil.rmtree(folder / _WORK, ignore_errors=True)
@@ -223,17 +225,29 @@ def _components(starts_E: NDArray[np.int64], ends_E: NDArray[np.int64], size: in
     return component_K
 
 
-def _run(binary: Path, arguments: list[str], folder: Path) -> str:
-    """What MMseqs2 prints; OutsideError with its last words where it fails."""
+def run_mmseqs(binary: Path, arguments: list[str], folder: Path) -> str:
+    """What MMseqs2, run in ``folder``, prints; OutsideError with its last words, or OSError for a full disk.
+
+    It starts programs of its own; all of them end where the block is left early, by Ctrl-C for one.
+    """
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "errors": "replace"}
     try:
-        done = subprocess.run([binary, *arguments], cwd=folder, capture_output=True, text=True, errors="replace")
+        tool = subprocess.Popen([binary, *arguments], cwd=folder, start_new_session=True, **pipes)  # type: ignore[call-overload]
     except OSError as error:
         raise OutsideError(f"{binary}: cannot be run: {error.strerror}") from None
-    if done.returncode == 0:
-        return done.stdout
-    if done.returncode in (-signal.SIGILL, 128 + signal.SIGILL):
+    try:
+        printed, complaints = tool.communicate()
+    except BaseException:
+        os.killpg(tool.pid, signal.SIGKILL)
+        tool.wait()
+        raise
+    if tool.returncode == 0:
+        return str(printed)
+    if tool.returncode in (-signal.SIGILL, 128 + signal.SIGILL):
         raise OutsideError(
             f"{binary}: this processor lacks AVX2, which this build of MMseqs2 needs; put another on the PATH"
         )
-    words = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()] or ["no message"]
-    raise OutsideError(f"MMseqs2 {arguments[0]}: failed with code {done.returncode}: {words[-1]}")
+    if os.strerror(errno.ENOSPC) in printed + complaints or shutil.disk_usage(folder).free < _LITTLE:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+    words = [line.strip() for line in (complaints or printed).splitlines() if line.strip()] or ["no message"]
+    raise OutsideError(f"MMseqs2 {arguments[0]}: failed with code {tool.returncode}: {words[-1]}")

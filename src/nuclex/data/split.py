@@ -1,12 +1,14 @@
 """Train, validation and test: related sequences stay together, so that a model is not asked what it has already seen.
 
-Given the clusters (or families), the split follows from the seed and the sequences alone, never from their order.
+Given the clusters (or families, or contigs), the split follows from the seed and the sequences alone, never from their
+order.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -18,13 +20,27 @@ from nuclex.core.errors import InputError, at
 from nuclex.data.read import Record
 
 SPLITS = ("train", "validation", "test")
+_GROUPS_AT_ONCE = 1 << 16
+
+
+def one_group(pattern: str) -> str:
+    """A regular expression with exactly one group, or ValueError."""
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    if groups != 1:
+        raise ValueError(f"a pattern with exactly one group (…) is needed, this one has {groups}")
+    return pattern
 
 
 class SplitConfig(Config):
     """How sequences are divided. Fractions are of sequences; what is not validation or test is for training."""
 
-    by: Literal["cluster", "family", "random"] = Field(
-        default="cluster", description="what stays together: a homology cluster, a family named in the header, nothing"
+    by: Literal["cluster", "family", "contig", "random", "random-per-source"] = Field(
+        default="cluster",
+        description="what stays together: a homology cluster, a family named in the header, the pieces of a contig "
+        "(chromosome), nothing; random-per-source takes the shares from each input file on its own",
     )
     validation: float = Field(default=0.05, ge=0, lt=1, description="share of sequences to choose models on")
     test: float = Field(default=0.05, ge=0, lt=1, description="share of sequences for the final number only")
@@ -32,22 +48,34 @@ class SplitConfig(Config):
         default=r"\bfamily=(\S+)", description="regular expression whose one group is the family in a FASTA header"
     )
 
+    validation_contigs: tuple[str, ...] = Field(
+        default=(), description="with by = contig: exactly these contigs are for validation, whatever their share"
+    )
+    test_contigs: tuple[str, ...] = Field(
+        default=(), description="with by = contig: exactly these contigs are for the test, whatever their share"
+    )
+
     @field_validator("family_pattern")
     @classmethod
     def _one_group(cls, pattern: str) -> str:
-        try:
-            groups = re.compile(pattern).groups
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from None
-        if groups != 1:
-            raise ValueError(f"a pattern with exactly one group (…) is needed, this one has {groups}")
-        return pattern
+        return one_group(pattern)
 
     @model_validator(mode="after")
     def _leaves_train(self) -> SplitConfig:
         if self.validation + self.test >= 1:
             raise ValueError(f"validation {self.validation:g} and test {self.test:g} leave nothing to train on")
+        if self.by != "contig" and (self.validation_contigs or self.test_contigs):
+            raise ValueError(f"validation_contigs and test_contigs need by = 'contig', found {self.by!r}")
+        both = sorted({*self.validation_contigs} & {*self.test_contigs})
+        if both:
+            raise ValueError(f"contig {both[0]!r} is in validation_contigs and in test_contigs")
         return self
+
+    def shares(self) -> list[tuple[int, float]]:
+        """The splits to be filled up to a share, as (index into ``SPLITS``, share); named contigs fill theirs."""
+        listed = {1: self.validation_contigs, 2: self.test_contigs}
+        wanted = [(1, self.validation), (2, self.test)]
+        return [(code, share) for code, share in wanted if share > 0 and not listed[code]]
 
 
 def family_of(record: Record, config: SplitConfig, path: str) -> str | None:
@@ -61,13 +89,10 @@ def family_of(record: Record, config: SplitConfig, path: str) -> str | None:
     return found.group(1) if found is not None else None
 
 
-def family_groups(families: list[str | None]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-    """Number the families of N sequences: the group of each (N,), and a key (N,) that follows from the name alone."""
-    numbers: dict[str | None, int] = {}
-    groups_N = np.array([numbers.setdefault(family, len(numbers)) for family in families], dtype=np.int64)
-    digests = [hashlib.blake2b(str(family).encode(), digest_size=8).digest() for family in numbers]
-    keys_K = np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
-    return groups_N, keys_K[groups_N]
+def name_keys(names: Iterable[str]) -> NDArray[np.uint64]:
+    """A hash for each name, evenly spread, that follows from the name alone."""
+    digests = [hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest() for name in names]
+    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 
 
 def assign_splits(
@@ -81,29 +106,40 @@ def assign_splits(
     Raises InputError where there are fewer groups than splits.
     """
     _, group_N, sizes_K = np.unique(groups_N, return_inverse=True, return_counts=True)
-    wanted = [(code, share) for code, share in ((1, config.validation), (2, config.test)) if share > 0]
-    if len(sizes_K) <= len(wanted):
-        raise InputError(
-            f"split: {len(groups_N)} sequences in {len(sizes_K)} groups (by {config.by}) cannot be divided into "
-            f"{len(wanted) + 1} parts; give more sequences, or split.validation = 0 and split.test = 0"
-        )
     keys_K = np.full(len(sizes_K), np.iinfo(np.uint64).max, dtype=np.uint64)
     np.minimum.at(keys_K, group_N, keys_N)
-    codes_K = np.zeros(len(sizes_K), dtype=np.int8)
-    order_K = np.lexsort((keys_K, _mixed(keys_K, seed)))
-    for place, (code, share) in enumerate(wanted):
-        free = [group for group in order_K.tolist() if codes_K[group] == 0]
-        spared = len(wanted) - place  # one group for train, and one for each split that is still to be filled
-        codes_K[_chosen(free, sizes_K, max(1, round(share * len(groups_N))), spared)] = code
+    order_K = np.argsort(split_order(keys_K, seed), kind="stable")
+    codes_K = np.empty(len(sizes_K), dtype=np.int8)
+    codes_K[order_K] = fill_splits(sizes_K[order_K], config)
     return codes_K[group_N]
 
 
-def split_counts(codes_N: NDArray[np.int8], lengths_N: NDArray[np.int64]) -> dict[str, dict[str, int]]:
-    """Sequences and nucleotides in each split."""
-    return {
-        name: {"sequences": int((codes_N == code).sum()), "nucleotides": int(lengths_N[codes_N == code].sum())}
-        for code, name in enumerate(SPLITS)
-    }
+def split_order(keys_K: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
+    """Numbers that look random but follow from keys and seed: SplitMix64's finaliser, doi:10.1145/2660193.2660195.
+
+    Groups fill the splits in their order. Different keys have different numbers.
+    """
+    salt = hashlib.blake2b(f"nuclex split {seed}".encode(), digest_size=8).digest()
+    mixed_K = keys_K ^ np.uint64(int.from_bytes(salt, "little"))
+    mixed_K = (mixed_K ^ (mixed_K >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed_K = (mixed_K ^ (mixed_K >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed_K ^ (mixed_K >> np.uint64(31))
+
+
+def fill_splits(sizes_K: NDArray[np.integer], config: SplitConfig) -> NDArray[np.int8]:
+    """The split of each of K groups that stand in the order in which they fill the splits, given their sizes."""
+    wanted, total = config.shares(), int(sizes_K.sum(dtype=np.int64))
+    if wanted and len(sizes_K) <= len(wanted):
+        raise InputError(
+            f"split: {total} sequences in {len(sizes_K)} groups (by {config.by}) cannot be divided into "
+            f"{len(wanted) + 1} parts; give more sequences, or split.validation = 0 and split.test = 0"
+        )
+    codes_K = np.zeros(len(sizes_K), dtype=np.int8)
+    for place, (code, share) in enumerate(wanted):
+        free = np.flatnonzero(codes_K == 0)
+        spared = len(wanted) - place  # one group for train, and one for each split that is still to be filled
+        codes_K[free[_chosen(sizes_K[free], max(1, round(share * total)), len(free) - spared)]] = code
+    return codes_K
 
 
 def divided_groups(groups_N: NDArray[np.int64], codes_N: NDArray[np.int8]) -> int:
@@ -112,22 +148,17 @@ def divided_groups(groups_N: NDArray[np.int64], codes_N: NDArray[np.int8]) -> in
     return int((np.unique(pairs_2[0], return_counts=True)[1] > 1).sum())
 
 
-def _chosen(free: list[int], sizes_K: NDArray[np.int64], left: int, spared: int) -> list[int]:
+def _chosen(sizes_K: NDArray[np.integer], left: int, most: int) -> NDArray[np.int64]:
     """The groups for one split: in order, as long as they fit into what is ``left``; the smallest where none fits."""
-    taken: list[int] = []
-    for group in free:
-        if left == 0 or len(free) - len(taken) == spared:
-            break
-        if sizes_K[group] <= left:
-            taken.append(group)
-            left -= int(sizes_K[group])
-    return taken or [min(free, key=lambda group: int(sizes_K[group]))]
-
-
-def _mixed(keys_K: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
-    """Numbers that look random but follow from keys and seed: SplitMix64's finaliser, doi:10.1145/2660193.2660195."""
-    salt = hashlib.blake2b(f"nuclex split {seed}".encode(), digest_size=8).digest()
-    mixed_K = keys_K ^ np.uint64(int.from_bytes(salt, "little"))
-    mixed_K = (mixed_K ^ (mixed_K >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed_K = (mixed_K ^ (mixed_K >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed_K ^ (mixed_K >> np.uint64(31))
+    taken: list[NDArray[np.int64]] = []
+    start = 0
+    while left > 0 and most > 0 and start < len(sizes_K):
+        block = sizes_K[start : start + _GROUPS_AT_ONCE].astype(np.int64)
+        fitting = np.flatnonzero(block <= left)
+        count = min(int(np.searchsorted(np.cumsum(block[fitting]), left, side="right")), most)
+        taken.append(start + fitting[:count])
+        left, most = left - int(block[fitting[:count]].sum()), most - count
+        # the first that no longer fits is passed over, and what comes after it is looked at again
+        start += int(fitting[count]) + 1 if count < len(fitting) else len(block)
+    chosen = np.concatenate(taken) if taken else np.zeros(0, dtype=np.int64)
+    return chosen if len(chosen) else np.array([np.argmin(sizes_K)])

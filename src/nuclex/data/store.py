@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,9 +23,6 @@ from nuclex.data.split import SPLITS
 
 CORPUS = "corpus.json"
 FORMAT = {"format": "nuclex corpus", "format_version": 1}
-_STAGED = pa.schema(
-    [("id", pa.string()), ("sequence", pa.large_string()), ("source", pa.string()), ("family", pa.string())]
-)
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
@@ -37,77 +34,52 @@ SCHEMA = pa.schema(
         ("family", pa.string()),
     ]
 )
-_BATCH_ROWS, _BATCH_BYTES, _FILE_BYTES = 65536, 1 << 26, 1 << 30
+BATCH_ROWS, BATCH_BYTES = 65536, 1 << 24
+"""A batch of rows is written as soon as it has this many sequences or letters."""
+_FILE_BYTES = 1 << 30
 
 
-class Stage:
-    """Collects kept sequences in a temporary Arrow file until their clusters and splits are known."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._rows: list[tuple[str, bytes, str, str | None]] = []
-        self._bytes = 0
-        self._writer = pa.ipc.new_file(path, _STAGED)
-
-    def add(self, name: str, sequence: bytes, source: str, family: str | None) -> None:
-        """Take one sequence."""
-        self._rows.append((name, sequence, source, family))
-        self._bytes += len(sequence)
-        if len(self._rows) >= _BATCH_ROWS or self._bytes >= _BATCH_BYTES:
-            self._flush()
-
-    def close(self) -> None:
-        """Write what is left and finish the file."""
-        if self._rows:
-            self._flush()
-        self._writer.close()
-
-    def _flush(self) -> None:
-        columns = zip(*self._rows, strict=True)
-        arrays = [_column(values, field.type) for values, field in zip(columns, _STAGED, strict=True)]
-        self._writer.write_batch(pa.record_batch(arrays, schema=_STAGED))
-        self._rows, self._bytes = [], 0
-
-
-def staged_sequences(path: Path, order_N: Sequence[int] | NDArray[np.int64]) -> Iterator[bytes]:
-    """The sequences of a finished stage, in the order of these rows."""
-    batches = _batches(path)
-    letters = [_letters(batch.column("sequence")) for batch in batches]
-    starts = np.concatenate([[0], np.cumsum([batch.num_rows for batch in batches])]).tolist()
-    for row in order_N:
-        number = bisect_right(starts, row) - 1
-        data, offsets = letters[number]
-        place = int(row) - starts[number]
-        yield bytes(data[offsets[place] : offsets[place + 1]])
-
-
-def write_store(stage: Path, folder: Path, clusters_N: NDArray[np.int64], codes_N: NDArray[np.int8]) -> str:
-    """Write ``sequences-*.arrow`` from a stage with the cluster and split of each row; returns the fingerprint.
+class StoreWriter:
+    """Writes ``sequences-*.arrow`` from batches, gathered to a good size, and computes the fingerprint meanwhile.
 
     The fingerprint is a sha256 over what training depends on: sequences, clusters and splits, in order.
     """
-    names = pa.array(SPLITS)
-    letters = hashlib.sha256()
-    row, number, written = 0, 0, 0
-    writer = pa.ipc.new_file(_file(folder, number), SCHEMA)
-    for batch in _batches(stage):
-        if written >= _FILE_BYTES:
-            writer.close()
-            number, written = number + 1, 0
-            writer = pa.ipc.new_file(_file(folder, number), SCHEMA)
-        part = slice(row, row + batch.num_rows)
-        split = names.take(pa.array(codes_N[part]))
-        sequence = batch.column("sequence")
-        lengths = pa.array([end - start for _, start, end in _slices(sequence)], type=pa.int64())
-        known = {"length": lengths, "cluster": pa.array(clusters_N[part]), "split": split}
-        arrays = [known.get(name, batch.column(name) if name in _STAGED.names else None) for name in SCHEMA.names]
-        writer.write_batch(pa.record_batch(arrays, schema=SCHEMA))
-        for data, start, end in _slices(sequence):
-            letters.update(data[start:end])
-            letters.update(b"\n")
-        row, written = row + batch.num_rows, written + sequence.nbytes
-    writer.close()
-    return _fingerprint(letters.digest(), clusters_N, codes_N)
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._letters, self._clusters, self._splits = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
+        self._held: list[pa.RecordBatch] = []
+        self._rows = self._bytes = self._number = self._written = 0
+        self._writer = pa.ipc.new_file(_file(folder, 0), SCHEMA)
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take rows with all columns of ``SCHEMA``."""
+        self._held.append(batch)
+        self._rows += batch.num_rows
+        self._bytes += batch.column("sequence").nbytes
+        if self._rows >= BATCH_ROWS or self._bytes >= BATCH_BYTES:
+            self._flush()
+
+    def close(self) -> str:
+        """Write what is left, finish the files and return the fingerprint."""
+        self._flush()
+        self._writer.close()
+        return _united(self._letters.digest(), self._clusters.digest(), self._splits.digest())
+
+    def _flush(self) -> None:
+        if not self._rows:
+            return
+        if self._written >= _FILE_BYTES:
+            self._writer.close()
+            self._number, self._written = self._number + 1, 0
+            self._writer = pa.ipc.new_file(_file(self.folder, self._number), SCHEMA)
+        for batch in pa.Table.from_batches(self._held).combine_chunks().to_batches():
+            self._writer.write_batch(batch)
+            self._letters.update(lined(batch.column("sequence")))
+            self._clusters.update(batch.column("cluster").to_numpy().astype("<i8").tobytes())
+            self._splits.update(_split_codes(batch.column("split")).astype("<u1").tobytes())
+        self._written += self._bytes
+        self._held, self._rows, self._bytes = [], 0, 0
 
 
 class Corpus:
@@ -117,7 +89,7 @@ class Corpus:
         self.path, self.manifest = path, manifest
         self._batches = batches
         self._starts = np.concatenate([[0], np.cumsum([batch.num_rows for batch in batches])]).astype(np.int64).tolist()
-        self._letters = [_letters(batch.column("sequence")) for batch in batches]
+        self._letters = [letters(batch.column("sequence")) for batch in batches]
         self._cache: dict[str, Any] = {}
 
     @classmethod
@@ -199,11 +171,10 @@ class Corpus:
 
     def computed_fingerprint(self) -> str:
         """The fingerprint computed anew from the rows; equal to ``fingerprint`` unless something was changed."""
-        letters = hashlib.sha256()
-        for row in range(len(self)):
-            letters.update(self.sequence(row))
-            letters.update(b"\n")
-        return _fingerprint(letters.digest(), self.clusters, self.split_codes)
+        sequences = hashlib.sha256()
+        for batch in self._batches:
+            sequences.update(lined(batch.column("sequence")))
+        return _fingerprint(sequences.digest(), self.clusters, self.split_codes)
 
     def _place(self, row: int) -> tuple[int, int]:
         if not 0 <= row < self._starts[-1]:
@@ -254,10 +225,6 @@ def _file(folder: Path, number: int) -> Path:
     return folder / f"sequences-{number:05d}.arrow"
 
 
-def _column(values: tuple[Any, ...], kind: pa.DataType) -> pa.Array:
-    return pa.array(values, pa.large_binary()).cast(kind) if kind == pa.large_string() else pa.array(values, kind)
-
-
 def _batches(path: Path) -> list[pa.RecordBatch]:
     try:
         reader = pa.ipc.open_file(pa.memory_map(str(path)))
@@ -266,19 +233,46 @@ def _batches(path: Path) -> list[pa.RecordBatch]:
         raise CorruptError(f"{path}: is not a readable Arrow file: {' '.join(str(error).split())}") from None
 
 
-def _letters(column: pa.Array) -> tuple[memoryview, memoryview]:
-    """The bytes of a text column and the N + 1 offsets of its values."""
+def letters(column: pa.Array) -> tuple[memoryview, memoryview]:
+    """The bytes of a (large) text column and the N + 1 offsets of its values."""
     _, offsets, data = column.buffers()
     numbers = memoryview(offsets).cast("q")[column.offset : column.offset + len(column) + 1]
     return memoryview(data if data is not None else b""), numbers
 
 
-def _slices(column: pa.Array) -> Iterator[tuple[memoryview, int, int]]:
-    data, offsets = _letters(column)
+def sequences_of(column: pa.Array) -> Iterator[bytes]:
+    """The sequences of a text column, one at a time."""
+    data, offsets = letters(column)
     for place in range(len(column)):
-        yield data, offsets[place], offsets[place + 1]
+        yield bytes(data[offsets[place] : offsets[place + 1]])
+
+
+def lined(column: pa.Array) -> bytes:
+    """The sequences of a text column, each followed by the end of a line."""
+    data, offsets = letters(column)
+    starts_N = np.asarray(offsets[:-1]) - offsets[0]
+    total = offsets[-1] - offsets[0]
+    if not len(column):
+        return b""
+    lines = np.full(total + len(column), ord("\n"), dtype=np.uint8)
+    kept = np.ones(len(lines), dtype=bool)
+    kept[starts_N[1:] + np.arange(len(column) - 1)] = False
+    kept[-1] = False
+    lines[kept] = np.frombuffer(data, dtype=np.uint8)[offsets[0] : offsets[-1]]
+    return lines.tobytes()
+
+
+def _split_codes(column: pa.Array) -> NDArray[np.integer]:
+    import pyarrow.compute as pc
+
+    return np.asarray(pc.index_in(column, value_set=pa.array(SPLITS, pa.string())).to_numpy())
 
 
 def _fingerprint(letters: bytes, clusters_N: NDArray[np.int64], codes_N: NDArray[np.integer]) -> str:
-    parts = [letters, clusters_N.astype("<i8").tobytes(), codes_N.astype("<u1").tobytes()]
-    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+    parts = [clusters_N.astype("<i8").tobytes(), codes_N.astype("<u1").tobytes()]
+    return _united(letters, *(hashlib.sha256(part).digest() for part in parts))
+
+
+def _united(letters: bytes, clusters: bytes, splits: bytes) -> str:
+    """The fingerprint, given the digests of the lines, the clusters and the splits."""
+    return hashlib.sha256(hashlib.sha256(letters).digest() + clusters + splits).hexdigest()

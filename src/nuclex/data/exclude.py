@@ -1,0 +1,156 @@
+"""Keep evaluation and fine-tuning sequences out of a corpus, so that a model is not tested on what it has seen.
+
+What equals a given sequence or its reverse complement, holds one, or lies inside one is found letter by letter. What
+is only similar is found by MMseqs2's nucleotide search on both strands (Steinegger and Söding 2017,
+doi:10.1038/nbt.3988), which sees pairs that share 15 letters in a row; an alignment counts if it covers enough of
+either sequence, so that a gene inside a longer stretch of genome counts too.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from nuclex.bio.alphabet import to_dna
+from nuclex.core.artifact import sha256_file
+from nuclex.core.config import Config
+from nuclex.core.progress import say
+from nuclex.data.containment import REASONS, SHORTEST, Containment
+from nuclex.data.curate import Curator, FilterConfig
+from nuclex.data.gather import name_inputs, regular_file
+from nuclex.data.homology import find_mmseqs, run_mmseqs
+from nuclex.data.read import read_sequences
+from nuclex.data.stage import Stage, kept_batches
+from nuclex.data.store import sequences_of
+
+SIMILAR = "similar"
+_ANY = FilterConfig(min_length=1, max_length=1 << 62, max_ambiguous=1)
+_COLUMNS = "query,fident,qstart,qend,qlen,tstart,tend,tlen"
+
+
+class ExcludeConfig(Config):
+    """How like a sequence of the files to be excluded a sequence may be, and stay."""
+
+    min_identity: float = Field(
+        default=1.0, ge=0.5, le=1, description="least share of equal letters that is too much; below 1 needs MMseqs2"
+    )
+    coverage: float = Field(
+        default=0.8, gt=0, le=1, description="below identity 1: least share of either sequence that is aligned"
+    )
+    shortest: int = Field(
+        default=32,
+        ge=SHORTEST,
+        description="shortest sequence that counts as contained in another; shorter ones only count where equal",
+    )
+
+
+@dataclass
+class Excluded:
+    """The sequences that a corpus must not hold, and how many of it were found by which reason."""
+
+    config: ExcludeConfig
+    work: Path
+    files: list[dict[str, Any]] = field(default_factory=list)
+    sequences: list[bytes] = field(default_factory=list)
+    found: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*REASONS[1:], SIMILAR), 0))
+    search: dict[str, Any] = field(default_factory=dict)
+
+    def counts(self) -> dict[str, Any]:
+        """For the filter's entry: how many sequences went for which reason; the first that holds is counted."""
+        return {"reasons": dict(self.found)}
+
+    def record(self) -> dict[str, Any]:
+        """For the manifest: the files, their sums, the settings and what was found."""
+        return {
+            "files": self.files,
+            "sequences": len(self.sequences),
+            **self.config.to_data(),
+            **self.counts(),
+            **self.search,
+        }
+
+    def drop_exact(self, stage: Stage, keep_M: NDArray[np.bool_]) -> None:
+        """Take what equals, holds or lies in an excluded sequence, on either strand, out of ``keep_M``."""
+        say(f"excluding what {len(self.sequences)} sequences hold or are held by")
+        given = Containment(self.sequences, self.config.shortest)
+        for batch, _, places_N in kept_batches(stage, keep_M):
+            reasons_N = given.reasons(batch.column("sequence"), np.ones(len(places_N), dtype=bool))
+            keep_M[places_N[reasons_N > 0]] = False
+            for code, count in enumerate(np.bincount(reasons_N, minlength=len(REASONS)).tolist()[1:], start=1):
+                self.found[REASONS[code]] += count
+
+
+def read_excluded(paths: Sequence[str | Path], config: ExcludeConfig, work: Path) -> Excluded:
+    """Read the files of sequences to be excluded, in any format that is read; they are held in memory.
+
+    Raises InputError where a file holds no nucleotides.
+    """
+    excluded, known = Excluded(config, work), dict[bytes, None]()
+    for path, name in name_inputs(paths):
+        with regular_file(path, work) as readable:
+            curator, count = Curator(_ANY), 0
+            for kept in curator.curate(read_sequences(readable, source=name, label=path), path):
+                known[kept.sequence] = None
+                count += 1
+            entry = {"path": path, "sha256": sha256_file(readable), "bytes": readable.stat().st_size}
+            excluded.files.append({"name": name, **entry, "sequences": count})
+    excluded.sequences = list(known)
+    return excluded
+
+
+def exclude_similar(excluded: Excluded, stage: Stage, keep_M: NDArray[np.bool_], threads: int) -> None:
+    """Take what MMseqs2 finds to be alike an excluded sequence out of ``keep_M``.
+
+    Raises InputError where MMseqs2 is missing, OutsideError where it fails.
+    """
+    binary, origin = find_mmseqs()
+    folder = excluded.work / "exclude"
+    folder.mkdir()
+    say(f"searching for what is like {len(excluded.sequences)} sequences (MMseqs2)")
+    arguments = [
+        "easy-search", "corpus.fasta", "excluded.fasta", "found.tsv", "work", "--search-type", "3", "--strand", "2",
+        "--min-seq-id", f"{excluded.config.min_identity:g}", "--mask", "0", "-e", "1000000", "--max-seqs", "1000",
+        "--max-seq-len", str(_write_both(excluded, stage, keep_M, folder)), "--format-output", _COLUMNS,
+        "--threads", str(threads or (os.cpu_count() or 1)), "-v", "2",
+    ]  # fmt: skip
+    version = run_mmseqs(binary, ["version"], folder).strip()
+    run_mmseqs(binary, arguments, folder)
+    places = _alike(folder / "found.tsv", excluded.config.coverage)
+    keep_M[places] = False
+    excluded.found[SIMILAR] += len(places)
+    excluded.search = {"tool": "MMseqs2", "from": origin, "version": version, "arguments": arguments}
+    shutil.rmtree(folder)
+
+
+def _write_both(excluded: Excluded, stage: Stage, keep_M: NDArray[np.bool_], folder: Path) -> int:
+    """Write the corpus (named by place in the stage) and the excluded sequences; returns a length beyond all."""
+    longest = max(map(len, excluded.sequences))
+    with open(folder / "excluded.fasta", "wb") as out:
+        for number, sequence in enumerate(excluded.sequences):
+            out.write(b">%d\n%b\n" % (number, sequence))
+    with open(folder / "corpus.fasta", "wb") as out:
+        for batch, numbers, places_N in kept_batches(stage, keep_M):
+            longest = max(longest, int(numbers["length"].max()))
+            for place, sequence in zip(places_N.tolist(), sequences_of(batch.column("sequence")), strict=True):
+                out.write(b">%d\n%b\n" % (place, to_dna(sequence)))
+    return max(65535, longest + 1)
+
+
+def _alike(path: Path, coverage: float) -> NDArray[np.int64]:
+    """The places of those sequences that have an alignment which covers enough of either sequence."""
+    places: set[int] = set()
+    with open(path, "rb") as lines:
+        for line in lines:
+            place, _, *ends = line.split()
+            qstart, qend, qlen, tstart, tend, tlen = map(int, ends)
+            if max((abs(qend - qstart) + 1) / qlen, (abs(tend - tstart) + 1) / tlen) >= coverage:
+                places.add(int(place))
+    return np.array(sorted(places), dtype=np.int64)

@@ -1,0 +1,249 @@
+"""Read the input files of a corpus, clean what is in them, and put it on disk for the steps that need to see it all."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import sys
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nuclex.core.artifact import sha256_file
+from nuclex.core.errors import InputError
+from nuclex.core.progress import Bar, bar
+from nuclex.data.curate import Curator, Kept, count_lower, mask_lower
+from nuclex.data.partition import BLOCK_ROWS, distinct
+from nuclex.data.read import STDIN, Record, open_raw, read_sequences, source_name
+from nuclex.data.segment import Segmenter, contig_of
+from nuclex.data.split import family_of, name_keys
+from nuclex.data.stage import Stage, Staged
+
+if TYPE_CHECKING:
+    from nuclex.data.corpus import CorpusConfig
+
+_NOTE_EVERY = 10_000
+_SHOWN = 10
+
+
+@dataclass
+class Source:
+    """One input file, and what was found in it."""
+
+    name: str
+    path: str
+    sha256: str
+    bytes: int
+    sequences_in: int = 0
+    nucleotides_in: int = 0
+    repeated_ids: int = 0
+    lower_case: int = 0
+
+
+class Names:
+    """Numbers names in the order in which they come; nothing has the number -1."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+
+    def number(self, name: str | None) -> int:
+        """The number of a name."""
+        return -1 if name is None else self.numbers.setdefault(name, len(self.numbers))
+
+    def listed(self) -> list[str]:
+        """The names, by number."""
+        return list(self.numbers)
+
+
+@dataclass
+class Gathered:
+    """The staged sequences of all input files, and what was counted on the way."""
+
+    stage: Stage
+    sources: list[Source] = field(default_factory=list)
+    families: Names = field(default_factory=Names)
+    kinds: Names = field(default_factory=Names)
+    contigs: dict[str, set[int]] = field(default_factory=dict)
+    """The hashes of those contigs that the split names."""
+    other_contigs: list[str] = field(default_factory=list)
+    """The first few contigs that it does not name, for messages."""
+    filters: list[dict[str, Any]] = field(default_factory=list)
+
+
+def gather(inputs: Sequence[str | Path], config: CorpusConfig, work: Path) -> Gathered:
+    """Read, cut, clean and stage every input; InputError where one is no file of nucleotides."""
+    named = name_inputs(inputs)
+    reader = _Reader(config, work)
+    try:
+        with bar("reading", len(named)) as progress:
+            for path, name in named:
+                with regular_file(path, work) as readable:
+                    source = Source(name, path, sha256_file(readable), readable.stat().st_size)
+                    reader.read(source, readable, progress)
+                kept = f"{reader.kept} of {source.sequences_in} sequences" if not reader.segmented else "pieces"
+                progress.advance(1, f"{name}: {kept} passed the filters")
+    finally:
+        reader.gathered.stage.close()
+    return reader.finished()
+
+
+class _Reader:
+    """Takes one file after the other through segmentation and the filters."""
+
+    def __init__(self, config: CorpusConfig, work: Path) -> None:
+        self.config, self.work = config, work
+        self.segmented = config.segment.method != "none"
+        self.gathered = Gathered(Stage(work))
+        self.kept = 0
+        self._curator = Curator(config.filter, config.alphabet)
+        self._segmenter = Segmenter(config.segment, config.seed)
+        self._kind = re.compile(config.type_pattern)
+        self._named = {*config.split.validation_contigs, *config.split.test_contigs}
+        self._last = ("", "", 0)
+
+    def read(self, source: Source, readable: Path, progress: Bar) -> None:
+        gathered, number = self.gathered, len(self.gathered.sources)
+        gathered.sources.append(source)
+        label, self.kept = ("stdin" if source.path == STDIN else source.path), 0
+        records = self._counted(source, readable, label)
+        if self.segmented:
+            records = self._segmenter.cut(records)
+        for kept in self._curator.curate(records, label):
+            gathered.stage.add(self._staged(kept, source.name, number, label))
+            self.kept += 1
+            if self.kept % _NOTE_EVERY == 0:
+                progress.advance(0, f"{source.name}: {self.kept} sequences kept")
+
+    def finished(self) -> Gathered:
+        self.gathered.filters = self._curator.filters()
+        if self.segmented:
+            self.gathered.filters.insert(0, self._segmenter.record())
+        return self.gathered
+
+    def _counted(self, source: Source, readable: Path, label: str) -> Iterator[Record]:
+        """The records of a source; counts them, and the ids that came before in it."""
+        ids = _IdCounter(self.work / "ids")
+        masked = self.config.filter.soft_mask == "n"
+        for record in read_sequences(readable, source=source.name, label=label):
+            source.sequences_in += 1
+            source.nucleotides_in += len(record.sequence)
+            lower = count_lower(record.sequence)
+            source.lower_case += lower
+            ids.add(hash(record.id))
+            yield record._replace(sequence=mask_lower(record.sequence)) if lower and masked else record
+        source.repeated_ids = ids.repeated()
+
+    def _staged(self, kept: Kept, source: str, number: int, label: str) -> Staged:
+        record, config = kept.record, self.config
+        family = family_of(record, config.split, label)
+        kind = self._kind.search(record.description)
+        numbers = (
+            int.from_bytes(kept.key[:8], "little"),
+            int.from_bytes(kept.key[8:], "little"),
+            self._contig(record, source) if config.split.by == "contig" else 0,
+            len(kept.sequence),
+            "simulated" in record.description.split() if "simulated" in record.description else False,
+            number,
+            self.gathered.families.number(family),
+            self.gathered.kinds.number(kind.group(1) if kind is not None else None),
+        )
+        return Staged(record.id, kept.sequence, source, family, numbers)
+
+    def _contig(self, record: Record, source: str) -> int:
+        """The hash of the contig of a piece (or of a whole sequence), which is another one in another source."""
+        name = contig_of(record.id) if self.segmented else record.id
+        if self._last[:2] != (source, name):
+            found = int(name_keys([f"{source}\0{name}"])[0])
+            self._last = (source, name, found)
+            if name in self._named:
+                self.gathered.contigs.setdefault(name, set()).add(found)
+            elif len(self.gathered.other_contigs) < _SHOWN:
+                self.gathered.other_contigs.append(name)
+        return self._last[2]
+
+
+class _IdCounter:
+    """Counts ids that came before, by their hashes on disk: 64 bits tell ids apart well enough to count them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.total = path, 0
+        self._held = array("q")
+        path.unlink(missing_ok=True)
+
+    def add(self, number: int) -> None:
+        self._held.append(number)
+        if len(self._held) == BLOCK_ROWS:
+            self._flush()
+
+    def repeated(self) -> int:
+        self._flush()
+        different = distinct(self._blocks(), self.total, self.path.with_suffix(".dealt"))
+        shutil.rmtree(self.path.with_suffix(".dealt"), ignore_errors=True)
+        self.path.unlink()
+        return self.total - different
+
+    def _flush(self) -> None:
+        with open(self.path, "ab") as file:
+            file.write(self._held.tobytes())
+        self.total += len(self._held)
+        self._held = array("q")
+
+    def _blocks(self) -> Iterator[NDArray[np.uint64]]:
+        with open(self.path, "rb") as file:
+            while content := file.read(8 * BLOCK_ROWS):
+                yield np.frombuffer(content, dtype="<u8")
+
+
+def name_inputs(inputs: Sequence[str | Path]) -> list[tuple[str, str]]:
+    """Each input with the name that its sequences carry: as much of the path as tells it from the others."""
+    paths = [str(path) for path in inputs]
+    if not paths:
+        raise InputError("input: none given; give at least one FASTA file, or - for stdin")
+    resolved = [path if path == STDIN else str(Path(path).resolve()) for path in paths]
+    for place, path in enumerate(resolved):
+        if path in resolved[:place]:
+            raise InputError(f"{paths[place]}: is given twice; each input is read once")
+    return list(zip(paths, _distinct_names(paths, resolved), strict=True))
+
+
+def _distinct_names(paths: list[str], resolved: list[str]) -> list[str]:
+    """A name for each path: without suffixes; where that is not unique, the file name; then with the folders above."""
+    longer = [[source_name(path), *_tails(full)] for path, full in zip(paths, resolved, strict=True)]
+    names = [candidates[0] for candidates in longer]
+    while len(set(names)) < len(names):
+        shared = {name for name in names if names.count(name) > 1}
+        for place in [place for place, name in enumerate(names) if name in shared]:
+            longer[place] = longer[place][1:] or longer[place]
+            names[place] = longer[place][0]
+    return names
+
+
+def _tails(path: str) -> list[str]:
+    parts = Path(os.fsencode(path).decode("utf-8", "backslashreplace")).parts
+    return ["/".join(parts[-count:]) for count in range(1, len(parts) + 1)]
+
+
+@contextmanager
+def regular_file(path: str, work: Path) -> Iterator[Path]:
+    """A file that can be read twice (once for its sha256): stdin and pipes are copied into one."""
+    copy = work / "input"
+    if path == STDIN:
+        with open(copy, "wb") as out:
+            shutil.copyfileobj(sys.stdin.buffer, out)
+    else:
+        with open_raw(path, path) as raw:
+            if stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
+                yield Path(path)
+                return
+            with open(copy, "wb") as out:
+                shutil.copyfileobj(raw, out)
+    yield copy
+    copy.unlink()

@@ -1,0 +1,118 @@
+"""Sorting and grouping more rows than memory holds: rows are dealt into files by a hash, and each file fits.
+
+The hash is a 64-bit number that is evenly spread. Rows are dealt by its highest bits, so that the files follow one
+another in the order of the hash, and rows of equal hash are in one file. Few rows never leave memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+BLOCK_ROWS = 1 << 16
+"""Rows that are read or dealt at once."""
+_ROWS_AT_ONCE, _BYTES_AT_ONCE = 1 << 20, 1 << 25
+_MOST_BITS = 8
+
+
+class Partitions:
+    """Records whose first field is a hash, as a row of arrays that ascend in it; may be gone through many times.
+
+    Within an array the records are in the order in which they came. ``total`` is how many there are.
+    """
+
+    def __init__(self, blocks: Iterable[NDArray[np.void]], total: int, folder: Path) -> None:
+        self._folder = folder
+        self._bits = _bits_for(total, _ROWS_AT_ONCE)
+        self._held: NDArray[np.void] | None = None
+        if self._bits == 0:
+            held = list(blocks)
+            self._held = np.concatenate(held) if held else np.zeros(0, dtype=np.void)
+            return
+        folder.mkdir()
+        self._dtype = self._deal(blocks)
+
+    def __iter__(self) -> Iterator[NDArray[np.void]]:
+        if self._held is not None:
+            if len(self._held):
+                yield self._held
+            return
+        for number in range(1 << self._bits):
+            yield np.fromfile(self._path(number), dtype=self._dtype)
+
+    def _deal(self, blocks: Iterable[NDArray[np.void]]) -> np.dtype[np.void]:
+        with contextlib.ExitStack() as stack:
+            files = [stack.enter_context(open(self._path(number), "wb")) for number in range(1 << self._bits)]
+            for block in blocks:
+                numbers = block[block.dtype.names[0]] >> np.uint64(64 - self._bits)  # type: ignore[index]
+                dealt = block[np.argsort(numbers, kind="stable")]
+                ends = np.cumsum(np.bincount(numbers.astype(np.int64), minlength=len(files))).tolist()
+                for file, start, end in zip(files, [0, *ends], ends, strict=False):
+                    if end > start:
+                        file.write(dealt[start:end].tobytes())
+        return block.dtype
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number:03d}"
+
+
+def distinct(hashes: Iterable[NDArray[np.uint64]], total: int, folder: Path) -> int:
+    """How many different numbers there are among ``total`` hashes."""
+    blocks = (block.view([("hash", "<u8")]) for block in hashes)
+    return sum(len(np.unique(part["hash"])) for part in Partitions(blocks, total, folder))
+
+
+def sorted_batches(batches: Iterable[pa.RecordBatch], column: str, size: int, folder: Path) -> Iterator[pa.RecordBatch]:
+    """The rows of Arrow batches in the order of a column of hashes; equal hashes stay in the order they came in.
+
+    ``size`` is about how many bytes there are in all; ``folder`` is made for the files where they do not fit.
+    """
+    bits = _bits_for(size, _BYTES_AT_ONCE)
+    if bits == 0:
+        yield from _sorted(list(batches), column)
+        return
+    folder.mkdir()
+    paths = [folder / f"{number:03d}.arrow" for number in range(1 << bits)]
+    _deal_batches(batches, column, bits, paths)
+    for path in paths:
+        if path.exists():
+            with pa.OSFile(str(path), "rb") as file, pa.ipc.open_stream(file) as reader:
+                held = list(reader)
+            yield from _sorted(held, column)
+            path.unlink()
+
+
+def _deal_batches(batches: Iterable[pa.RecordBatch], column: str, bits: int, paths: list[Path]) -> None:
+    with contextlib.ExitStack() as stack:
+        writers: dict[int, pa.RecordBatchStreamWriter] = {}
+        for batch in batches:
+            numbers = (batch.column(column).to_numpy() >> np.uint64(64 - bits)).astype(np.int64)
+            dealt = batch.take(pa.array(np.argsort(numbers, kind="stable")))
+            start = 0
+            for number, count in enumerate(np.bincount(numbers, minlength=len(paths)).tolist()):
+                if count and number not in writers:
+                    file = stack.enter_context(pa.OSFile(str(paths[number]), "wb"))
+                    writers[number] = stack.enter_context(pa.ipc.new_stream(file, batch.schema))
+                if count:
+                    writers[number].write_batch(dealt.slice(start, count))
+                start += count
+
+
+def _sorted(batches: list[pa.RecordBatch], column: str) -> Iterator[pa.RecordBatch]:
+    if not batches:
+        return
+    held = pa.Table.from_batches(batches).combine_chunks()
+    batches.clear()
+    order = np.argsort(held.column(column).to_numpy(), kind="stable")
+    for start in range(0, len(order), BLOCK_ROWS):
+        yield from held.take(pa.array(order[start : start + BLOCK_ROWS])).combine_chunks().to_batches()
+
+
+def _bits_for(size: int, at_once: int) -> int:
+    """How many bits tell enough partitions apart for each to be of at most about ``at_once``."""
+    return min(max(0, (max(size, 1) - 1) // at_once).bit_length(), _MOST_BITS)
