@@ -18,6 +18,7 @@ EXAMPLES = {
     "nucleotide": [{}],
     "codon": [{"frame": 0, "remainder": "unknown"}, {"frame": 0, "remainder": "trim"}, {"frame": 2}],
     "bpe": [{"vocab_size": 90}],
+    "wordpiece": [{"vocab_size": 90}],
 }
 READINGS = [{}, {"alphabet": "rna"}, {"case": "keep"}]
 CASES = [

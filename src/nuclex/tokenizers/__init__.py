@@ -12,21 +12,25 @@ from nuclex.tokenizers.base import (
     save_tokenizer,
     tokenizer_hash,
 )
+from nuclex.tokenizers.bpe import BpeConfig
 from nuclex.tokenizers.codon import CodonConfig, CodonTokenizer
-from nuclex.tokenizers.learned import BpeConfig, BpeTokenizer
+from nuclex.tokenizers.learned import LearnedConfig, LearnedTokenizer
 from nuclex.tokenizers.nucleotide import NucleotideConfig, NucleotideTokenizer
+from nuclex.tokenizers.wordpiece import WordPieceConfig
 
 __all__ = [
     "TOKENIZERS",
     "BpeConfig",
-    "BpeTokenizer",
     "CodonConfig",
     "CodonTokenizer",
+    "LearnedConfig",
+    "LearnedTokenizer",
     "NucleotideConfig",
     "NucleotideTokenizer",
     "SpecialTokens",
     "Tokenizer",
     "TokenizerConfig",
+    "WordPieceConfig",
     "load_tokenizer",
     "save_tokenizer",
     "tokenizer_hash",

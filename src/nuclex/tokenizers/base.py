@@ -7,7 +7,6 @@ A tokenizer folder holds ``tokenizer.json`` and ``tokenizer_config.json`` as Hug
 from __future__ import annotations
 
 import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +19,11 @@ from pydantic import Field, ValidationError
 
 from nuclex.core.artifact import atomic_file, write_json
 from nuclex.core.config import Config
-from nuclex.core.errors import CorruptError, InputError
+from nuclex.core.errors import CorruptError, InputError, shown
+from nuclex.core.plain import from_json
+from nuclex.core.recipe import dotted
 from nuclex.core.registry import Registry
+from nuclex.tokenizers.exported import vocabulary_of
 from nuclex.tokenizers.reading import Alphabet, Case, Ids
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -199,7 +201,7 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
         if not needed.is_file():
             raise InputError(f"{needed}: no such file; a folder with a tokenizer of nuclex is needed")
     try:
-        stored = json.loads(path.read_bytes())
+        stored = from_json(path.read_bytes())
     except ValueError:
         raise CorruptError(f"{path}: is not readable JSON") from None
     if not isinstance(stored, dict) or "nuclex" not in stored:
@@ -208,8 +210,10 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
         config = TOKENIZERS.parse(stored["nuclex"])
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(["nuclex", *map(str, first["loc"])])
-        raise CorruptError(f"{path}: {key}: {first['msg']}, found {first['input']!r}") from None
+        key = dotted(("nuclex", *map(str, first["loc"])))
+        raise CorruptError(f"{path}: {key}: {first['msg']}, found {shown(first['input'])}") from None
+    except InputError as error:
+        raise InputError(f"{path}: nuclex: {error}") from None
     try:
         return config.restore(text_path.read_text(encoding="utf-8"))
     except UnicodeDecodeError:
@@ -226,20 +230,16 @@ def tokenizer_hash(tokenizer: Tokenizer) -> str:
 def stored_model(tokenizer_json: str) -> Mapping[str, Any]:
     """The ``model`` part of a ``tokenizer.json``; CorruptError if there is none with a vocabulary."""
     try:
-        value = json.loads(tokenizer_json)
-        model = value["model"]
-        ids = sorted(model["vocab"].values())
+        model = from_json(tokenizer_json)["model"]
+        vocabulary_of(model)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise CorruptError("is not a readable tokenizer") from None
-    if ids != list(range(len(ids))):
-        raise CorruptError("its token ids are not 0, 1, 2, …")
     return dict(model)
 
 
 def same_or_corrupt(built: Tokenizer, tokenizer_json: str) -> Tokenizer:
     """``built`` itself if the stored vocabulary is its own, else CorruptError."""
-    vocab = stored_model(tokenizer_json)["vocab"]
-    found = tuple(sorted(vocab, key=vocab.__getitem__))
+    found = vocabulary_of(stored_model(tokenizer_json))
     if found != built.vocabulary:
         raise CorruptError(
             f"its {len(found)} tokens are not the {len(built)} that the stored config of a "

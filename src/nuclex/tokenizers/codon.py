@@ -18,7 +18,7 @@ from nuclex.tokenizers.base import (
     TokenizerConfig,
     same_or_corrupt,
 )
-from nuclex.tokenizers.exported import added_token, letter_rules, pattern_rule, tokenizer_json, word_model
+from nuclex.tokenizers.exported import added_token, letter_rules, pattern_rule, split_at, tokenizer_json, word_model
 from nuclex.tokenizers.reading import Ids, ascii_bytes, folding, look_up_table, refuse_unknown
 
 SPECIAL = SpecialTokens(cls="<cls>", pad="<pad>", eos="<eos>", unk="<unk>", mask="<mask>")
@@ -151,9 +151,8 @@ class CodonTokenizer(Tokenizer):
                 for index, token in enumerate(self.vocabulary)
                 if token in special or config.frame == 0
             ],
-            split=rf"\{PLACEHOLDER}|{known}",
-            start=SPECIAL.cls,
-            end=SPECIAL.eos,
+            split=split_at(rf"\{PLACEHOLDER}|{known}"),
+            ends=(SPECIAL.cls, SPECIAL.eos),
         )
 
     def _divide(self, length: int) -> tuple[int, int]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from nuclex.core.errors import CorruptError
 
 Part = dict[str, Any]
 
@@ -51,36 +53,74 @@ def word_model(vocabulary: Sequence[str], unknown: str) -> Part:
     return {"type": "WordLevel", "vocab": vocab, "unk_token": unknown}
 
 
+def longest_match_model(vocabulary: Sequence[str], unknown: str, longest: int) -> Part:
+    """WordPiece without a prefix for what stands inside a word: at each place the longest token that fits."""
+    return {
+        "type": "WordPiece",
+        "unk_token": unknown,
+        "continuing_subword_prefix": "",
+        "max_input_chars_per_word": longest,
+        "vocab": {token: index for index, token in enumerate(vocabulary)},
+    }
+
+
+def unigram_model(scores: Sequence[tuple[str, float]], unknown: int) -> Part:
+    """Unigram: tokens with the logarithms of their probabilities; the most probable way to cut a text is taken."""
+    return {"type": "Unigram", "unk_id": unknown, "vocab": [list(score) for score in scores], "byte_fallback": False}
+
+
+def vocabulary_of(model: Mapping[str, Any]) -> tuple[str, ...]:
+    """The tokens of a model part in the order of their ids; CorruptError unless these are 0, 1, 2, …"""
+    stored = model["vocab"]
+    if isinstance(stored, list):
+        return tuple(str(token) for token, _ in stored)
+    if sorted(stored.values()) != list(range(len(stored))):
+        raise CorruptError("its token ids are not 0, 1, 2, …")
+    return tuple(sorted(stored, key=stored.__getitem__))
+
+
+def split_at(pattern: str, *, keep: bool = True) -> Part:
+    """Cut the text into words at the matches of a regular expression; ``keep`` makes each match a word, too."""
+    behavior = "Isolated" if keep else "Removed"
+    return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": behavior, "invert": False}
+
+
+def joined(*repairs: Part) -> Part:
+    """The decoder that joins tokens with nothing between them, and then applies rules to the text."""
+    fuse = {"type": "Fuse"}
+    return {"type": "Sequence", "decoders": [fuse, *repairs]} if repairs else fuse
+
+
 def tokenizer_json(
     model: Part,
     *,
     rules: Sequence[Part],
     added: Sequence[Part],
-    split: str | None,
-    start: str,
-    end: str,
+    split: Part | None,
+    ends: tuple[str, str],
+    decoder: Part | None = None,
 ) -> str:
     """The whole file: letter rules, added tokens, an optional split into words, the model, start and end tokens.
 
-    The decoder joins the tokens with nothing between them.
+    Without a ``decoder`` the tokens are joined with nothing between them.
     """
-    vocab: dict[str, int] = model["vocab"]
-    pre_tokenizer = {"type": "Split", "pattern": {"Regex": split}, "behavior": "Isolated", "invert": False}
+    vocabulary = vocabulary_of(model)
+    start, end = ends
     value = {
         "version": "1.0",
         "truncation": None,
         "padding": None,
         "added_tokens": list(added),
         "normalizer": {"type": "Sequence", "normalizers": list(rules)} if rules else None,
-        "pre_tokenizer": pre_tokenizer if split is not None else None,
+        "pre_tokenizer": split,
         "post_processor": {
             "type": "RobertaProcessing",
-            "sep": [end, vocab[end]],
-            "cls": [start, vocab[start]],
+            "sep": [end, vocabulary.index(end)],
+            "cls": [start, vocabulary.index(start)],
             "trim_offsets": False,
             "add_prefix_space": False,
         },
-        "decoder": {"type": "Fuse"},
+        "decoder": decoder if decoder is not None else joined(),
         "model": model,
     }
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

@@ -1,10 +1,10 @@
-"""Tokens learned from sequences: byte-pair encoding (arXiv:1508.07909) by the Hugging Face library ``tokenizers``."""
+"""What tokenizers whose tokens are learned from sequences have in common: how they learn, read and are stored."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Literal, final
+from abc import ABC
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,8 @@ from pydantic import Field
 
 from nuclex.bio.alphabet import DNA, DNA_IUPAC, to_rna
 from nuclex.core.errors import CorruptError, InputError
-from nuclex.tokenizers.base import TOKENIZERS, SpecialTokens, Tokenizer, TokenizerConfig, stored_model
-from nuclex.tokenizers.exported import added_token, letter_rules, merging_model, tokenizer_json
+from nuclex.tokenizers.base import SpecialTokens, Tokenizer, TokenizerConfig, stored_model
+from nuclex.tokenizers.exported import Part, added_token, letter_rules, tokenizer_json, vocabulary_of
 from nuclex.tokenizers.reading import Ids, ascii_bytes, folding, look_up_table, refuse_unknown
 
 if TYPE_CHECKING:
@@ -25,95 +25,58 @@ SPECIAL_ORDER = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 LETTERS = DNA.symbols + DNA_IUPAC.ambiguous.decode("ascii")
 
 
-@TOKENIZERS.register
-class BpeConfig(TokenizerConfig):
-    """Tokens of several nucleotides: pairs that stand together often are merged, the most frequent first.
+class LearnedConfig(TokenizerConfig, ABC):
+    """What every learned kind can be told; each adds its own.
 
-    ``vocab_size`` is the number of tokens asked for, special ones included; with too little text, in which fewer pairs
-    stand together at least ``min_frequency`` times, there are fewer. All IUPAC letters are tokens, but only A, C, G and
-    T (U) are merged: a run of N is a gap in an assembly and no word. Training text is cut into pieces of at most
-    ``piece_length`` nucleotides, and no token is longer.
+    ``vocab_size`` is the number of tokens asked for, special ones included; with too little text there are fewer. All
+    IUPAC letters are tokens, but longer tokens hold only A, C, G and T (U): a run of N is a gap in an assembly and no
+    word. Training text is cut into pieces of at most ``piece_length`` nucleotides, and no token is longer. ``sample``
+    learns from one piece in so many. Where that is still more than ``max_nucleotides``, fewer pieces are taken, evenly,
+    and that is said: memory stays bounded, however long the genome.
     """
 
-    kind: Literal["bpe"] = "bpe"
-    vocab_size: int = Field(default=1024, ge=len(SPECIAL_ORDER) + len(LETTERS))
-    min_frequency: int = Field(default=2, ge=1)
+    vocab_size: int = Field(default=1024, ge=len(SPECIAL_ORDER) + len(LETTERS), le=1 << 20)
     piece_length: int = Field(default=512, ge=2)
+    sample: int = Field(default=1, ge=1)
+    max_nucleotides: int = Field(default=100_000_000, ge=1000, lt=1 << 31)
 
-    def build(self) -> BpeTokenizer:
+    def build(self) -> Tokenizer:
         """InputError: there is no tokenizer of this kind before it is trained."""
-        raise InputError("tokenizer: kind 'bpe' is learned from sequences; train it or load a trained one")
-
-    def train(self, sequences: Iterable[str | bytes]) -> BpeTokenizer:
-        """Learn merges from sequences; the same sequences in the same order give the same tokenizer.
-
-        InputError if there is no piece of two known nucleotides, or a sequence has too many unknown symbols.
-        """
-        from tokenizers import Tokenizer as Library
-        from tokenizers import models, trainers
-
-        library = Library(models.BPE(unk_token=SPECIAL.unk, fuse_unk=False))
-        trainer = trainers.BpeTrainer(
-            vocab_size=self.vocab_size,
-            min_frequency=self.min_frequency,
-            special_tokens=list(SPECIAL_ORDER),
-            initial_alphabet=list(self.letters),
-            show_progress=False,
-        )
-        read = _Pieces(self, sequences)
-        library.train_from_iterator(read, trainer)
-        if not read.count:
-            raise InputError("tokenizer: no nucleotides to learn from; sequences with at least two are needed")
-        return self.restore(library.to_str())
-
-    def restore(self, tokenizer_json: str) -> BpeTokenizer:
-        """The trained tokenizer, with its vocabulary and merges taken from the stored text."""
-        model = stored_model(tokenizer_json)
-        vocabulary = tuple(sorted(model["vocab"], key=model["vocab"].__getitem__))
-        if vocabulary[: len(SPECIAL_ORDER)] != SPECIAL_ORDER:
-            raise CorruptError(f"its first tokens are {vocabulary[: len(SPECIAL_ORDER)]}, not {SPECIAL_ORDER}")
-        missing = set(self.letters) - set(vocabulary)
-        if missing:
-            raise CorruptError(f"the letter {min(missing)!r} is missing from its vocabulary")
-        try:
-            merges = tuple((str(left), str(right)) for left, right in model["merges"])
-            return BpeTokenizer(self, vocabulary, merges)
-        except (KeyError, TypeError, ValueError):
-            raise CorruptError("its merges do not belong to its vocabulary") from None
+        raise InputError(f"tokenizer: kind {self.kind!r} is learned from sequences; train it or load a trained one")
 
     @property
     def letters(self) -> str:
         """The single letters in every vocabulary of this kind."""
         return to_rna(LETTERS) if self.alphabet == "rna" else LETTERS
 
+    def first_tokens(self) -> tuple[str, ...]:
+        """The special tokens and the single letters, with which every vocabulary of this kind begins."""
+        return (*SPECIAL_ORDER, *sorted(self.letters))
+
 
 @final
-class BpeTokenizer(Tokenizer):
-    """Reads learned tokens; the merging is done by the library ``tokenizers`` itself."""
+class LearnedTokenizer(Tokenizer):
+    """Reads learned tokens; the choice among them is made by the model of the library ``tokenizers`` itself."""
 
-    def __init__(self, config: BpeConfig, vocabulary: tuple[str, ...], merges: tuple[tuple[str, str], ...]) -> None:
-        """``merges`` are pairs of tokens of ``vocabulary`` in the order learned; ValueError if they are not."""
+    def __init__(self, config: LearnedConfig, model: Part, split: Part | None = None) -> None:
+        """``model`` and ``split`` are the parts of those names of a ``tokenizer.json``."""
         from tokenizers import Tokenizer as Library
 
-        outside = {part for pair in merges for part in (*pair, "".join(pair))} - set(vocabulary)
-        if outside:
-            raise ValueError(f"{min(outside)!r} is merged but is not in the vocabulary")
-        self._config = config
-        self._vocabulary = vocabulary
-        self._merges = merges
+        self._config, self._model, self._split = config, model, split
+        self._vocabulary = vocabulary_of(model)
         self._fold = folding(config.case, config.alphabet)
         self._known = look_up_table(dict.fromkeys(config.letters, 1), self._fold, unknown=0)
         # Letters are folded before they reach the library, and a "<s>" in a sequence is three unknown letters.
         self._library: tokenizers.Tokenizer = Library.from_str(self._json(with_rules=False))
 
     @property
-    def config(self) -> BpeConfig:
+    def config(self) -> LearnedConfig:
         """The config it was trained with."""
         return self._config
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
-        """The special tokens, the single letters, and the merged tokens in the order learned."""
+        """The special tokens, the single letters, and the learned tokens in the order learned."""
         return self._vocabulary
 
     @property
@@ -135,17 +98,17 @@ class BpeTokenizer(Tokenizer):
         """Turn a sequence into ids: (L,) int64, one for each learned token, plus the start and end tokens."""
         before = [SPECIAL_ORDER.index(SPECIAL.cls)] if start else []
         after = [SPECIAL_ORDER.index(SPECIAL.eos)] if end else []
-        return np.array([*before, *self._merge(sequence).ids, *after], dtype=np.int64)
+        return np.array([*before, *self._read(sequence).ids, *after], dtype=np.int64)
 
     def spans(self, sequence: str | bytes) -> NDArray[np.int64]:
         """The nucleotides behind each token: (L, 2) starts and ends, 0-based half-open."""
-        return np.array(self._merge(sequence).offsets, dtype=np.int64).reshape(-1, 2)
+        return np.array(self._read(sequence).offsets, dtype=np.int64).reshape(-1, 2)
 
     def to_json(self) -> str:
         """The text of its ``tokenizer.json``."""
         return self._json(with_rules=True)
 
-    def _merge(self, sequence: str | bytes) -> tokenizers.Encoding:
+    def _read(self, sequence: str | bytes) -> tokenizers.Encoding:
         letters = ascii_bytes(sequence)
         known_L = self._known[np.frombuffer(letters, dtype=np.uint8)]
         unknown = len(letters) - int(np.count_nonzero(known_L))
@@ -159,36 +122,27 @@ class BpeTokenizer(Tokenizer):
     def _json(self, *, with_rules: bool) -> str:
         special = [added_token(token, index, special=True) for index, token in enumerate(SPECIAL_ORDER)]
         return tokenizer_json(
-            merging_model(self._vocabulary, self._merges, SPECIAL.unk),
+            self._model,
             rules=letter_rules(self._fold, self._config.letters) if with_rules else (),
             added=special if with_rules else (),
-            split=None,
-            start=SPECIAL.cls,
-            end=SPECIAL.eos,
+            split=self._split,
+            ends=(SPECIAL.cls, SPECIAL.eos),
         )
 
 
-class _Pieces:
-    """Runs of A, C, G and T (U) in sequences, cut to a length; counts them while it is read."""
+def stored_learned_model(text: str, kind: str, config: LearnedConfig) -> Mapping[str, Any]:
+    """The ``model`` part of the ``tokenizer.json`` of a learned tokenizer.
 
-    def __init__(self, config: BpeConfig, sequences: Iterable[str | bytes]) -> None:
-        self._config = config
-        self._sequences = sequences
-        self.count = 0
-
-    def __iter__(self) -> Iterator[str]:
-        config = self._config
-        fold = folding(config.case, config.alphabet)
-        known = set(config.letters.encode("ascii"))
-        plain = to_rna(DNA.symbols) if config.alphabet == "rna" else DNA.symbols
-        runs = re.compile(f"[{plain}]{{2,{config.piece_length}}}".encode("ascii"))
-        for sequence in self._sequences:
-            letters = ascii_bytes(sequence).translate(fold)
-            unknown = letters.translate(None, delete=bytes(known))
-            if unknown:
-                first = letters.index(unknown[:1])
-                allowed = config.max_unknown_share
-                refuse_unknown(len(unknown), len(letters), allowed, (first, chr(letters[first])), config.letters)
-            for run in runs.finditer(letters):
-                self.count += 1
-                yield run.group().decode("ascii")
+    CorruptError unless it is of this kind, the special tokens come first and all single letters are there.
+    """
+    model = stored_model(text)
+    if model.get("type") != kind:
+        raise CorruptError(f"its model is a {model.get('type')!r}, not a {kind!r}")
+    vocabulary = vocabulary_of(model)
+    first = vocabulary[: len(SPECIAL_ORDER)]
+    if first != SPECIAL_ORDER:
+        raise CorruptError(f"its first tokens are {first}, not {SPECIAL_ORDER}")
+    missing = set(config.letters) - set(vocabulary)
+    if missing:
+        raise CorruptError(f"the letter {min(missing)!r} is missing from its vocabulary")
+    return model

@@ -116,6 +116,5 @@ class NucleotideTokenizer(Tokenizer):
             rules=letter_rules(self._fold, self._symbols),
             added=[added_token(token, index, special=True) for index, token in enumerate(SPECIAL_ORDER)],
             split=None,
-            start=SPECIAL.cls,
-            end=SPECIAL.eos,
+            ends=(SPECIAL.cls, SPECIAL.eos),
         )
