@@ -90,6 +90,12 @@ def losses(run: Path) -> list[tuple[int, float]]:
     return [(record["step"], record["loss"]) for record in read_metrics(run) if "loss" in record]
 
 
+def timeless(run: Path) -> list[dict[str, Any]]:
+    """All of metrics.jsonl but the times."""
+    times = {"seconds", "tokens_per_s"}
+    return [{name: value for name, value in record.items() if name not in times} for record in read_metrics(run)]
+
+
 def steps_kept(run: Path) -> list[int]:
     return sorted(int(path.name[5:]) for path in (run / "checkpoints").glob("step-*"))
 
@@ -238,11 +244,17 @@ def test_a_signal_ends_the_step_writes_a_checkpoint_and_stops(number: signal.Sig
     assert outcome.place.tokens == 8 * 70
 
 
-def test_a_signal_in_the_last_step_changes_nothing(tmp_path: Path) -> None:
-    work = Points()
+def test_a_signal_in_the_last_step_is_not_swallowed(tmp_path: Path) -> None:
+    """Another run may come behind this one, such as the control of a fine-tuning."""
+    train(whole := Line(), Points([-1.0]), config(), tmp_path / "whole", IDENTITY)
+    work = Points([-1.0])
     work.on_loss = lambda call: os.kill(os.getpid(), signal.SIGTERM) if call == 16 else None
-    outcome = train(Line(), work, config(), tmp_path, IDENTITY)
-    assert outcome.place.step == 8
+    with pytest.raises(StoppedError, match="SIGTERM: stopped after step 8; continue with --resume"):
+        train(Line(), work, config(), tmp_path / "cut", IDENTITY)
+    outcome = train(again := Line(), Points([-1.0]), config(), tmp_path / "cut", IDENTITY)
+    assert (outcome.place.step, outcome.place.best_step) == (8, 8), "only the last look was left to do"
+    assert weights(again) == weights(whole)
+    assert timeless(tmp_path / "cut") == timeless(tmp_path / "whole")
 
 
 def test_a_finished_run_taken_up_again_still_knows_its_numbers(tmp_path: Path) -> None:
@@ -308,7 +320,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(bad: float, tmp_path: Path) -> 
     assert [step for step, _ in losses(tmp_path / "broken")] == [1, 2, 3]
     found = latest_checkpoint(tmp_path / "broken" / "checkpoints")
     assert found is not None
-    assert found.name == "step-00000002"
+    assert found.name == "step-00000003", "no finished step is lost"
 
 
 def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:

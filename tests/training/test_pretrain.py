@@ -253,11 +253,14 @@ def test_a_damaged_checkpoint_is_refused_and_the_result_is_the_same(
     assert results(stopped) == results(whole)
 
 
-def test_without_any_sound_checkpoint_it_begins_again(stopped: Path, whole: Path, tiny_corpus: Path) -> None:
-    for path in (stopped / "checkpoints").glob("step-*/state.safetensors"):
-        truncate(path)
-    run_quietly(recipe(tiny_corpus), stopped, resume=True)
-    assert results(stopped) == results(whole)
+def test_without_any_sound_checkpoint_it_says_so(stopped: Path, tiny_corpus: Path) -> None:
+    before = [truncate(path) for path in (stopped / "checkpoints").glob("step-*/state.safetensors")]
+    with pytest.raises(
+        CorruptError, match=r"checkpoints: no checkpoint in it is whole \(.*has \d+ bytes.*\); put a"
+    ) as error:
+        run_quietly(recipe(tiny_corpus), stopped, resume=True)
+    assert error.value.exit_code == 4
+    assert len(list((stopped / "checkpoints").glob("step-*"))) == len(before), "nothing is taken away"
 
 
 def test_a_run_killed_before_its_bundle_gets_the_bundle_it_would_have_had(

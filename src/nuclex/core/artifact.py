@@ -1,13 +1,16 @@
 """Folders and files that are whole or not there, with sha256 sums that are checked before anything is loaded.
 
 A folder is written under a temporary name beside its target, synced, given a ``manifest.json`` of sums, renamed,
-and its parent synced. No common format notices a flipped bit by itself; the manifest does.
+and its parent synced. No common format notices a flipped bit by itself; the manifest does. What is in the making is
+locked by its process, so that what a killed one left can be told from it and goes when the target is written again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -23,6 +26,8 @@ from nuclex.core.errors import CorruptError, DiskError, InputError
 MANIFEST = "manifest.json"
 TEMPORARY = ".tmp-"
 """How the name of everything begins that is not yet, or no longer, a whole artefact."""
+_ASIDE = f"{TEMPORARY}old-"
+"""How the name of an artefact begins that was set aside while its replacement arrives."""
 _OPENING = b'{\n  "files": {'
 """How every manifest of nuclex begins; other programs have files of this name too."""
 _DISK = {
@@ -85,18 +90,12 @@ def _concerns(name: str | bytes | int | None, target: Path) -> bool:
 def atomic_file(target: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``target`` that becomes ``target`` only if the block ends well."""
     target = Path(target)
-    with disk_errors(target), folder_around(target) as home:
-        handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=target.suffix, dir=home)
-        os.close(handle)
-        temporary = Path(name)
-        try:
-            yield temporary
-            os.chmod(temporary, 0o644)
-            _sync(temporary)
-            os.replace(temporary, target)
-            _sync(target.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with disk_errors(target), folder_around(target) as home, _in_the_making(target, home, folder=False) as temporary:
+        yield temporary
+        os.chmod(temporary, 0o644)
+        _sync(temporary)
+        os.replace(temporary, target)
+        _sync(target.parent)
 
 
 @contextlib.contextmanager
@@ -108,25 +107,90 @@ def atomic_folder(target: str | Path, *, replace: bool = False) -> Iterator[Path
     target = Path(target)
     if os.path.lexists(target) and not replace:
         raise _exists(target)
-    with disk_errors(target), folder_around(target) as home:
-        temporary = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{target.name}-", dir=home))
-        try:
-            yield temporary
-            os.chmod(temporary, 0o755)
-            write_manifest(temporary)
-            for path in [*temporary.rglob("*"), temporary]:
-                if path.is_file():  # safetensors makes its files for the owner alone; all are to be as the manifest is
-                    os.chmod(path, (temporary / MANIFEST).stat().st_mode)
-                _sync(path)
-            if replace and target.exists():
-                _swap_in(temporary, target)
-            elif target.exists():
-                raise _exists(target)
+    with disk_errors(target), folder_around(target) as home, _in_the_making(target, home, folder=True) as temporary:
+        yield temporary
+        os.chmod(temporary, 0o755)
+        write_manifest(temporary)
+        for path in [*temporary.rglob("*"), temporary]:
+            if path.is_file():  # safetensors makes its files for the owner alone; all are to be as the manifest is
+                os.chmod(path, (temporary / MANIFEST).stat().st_mode)
+            _sync(path)
+        if replace and target.exists():
+            _swap_in(temporary, target)
+        elif target.exists():
+            raise _exists(target)
+        else:
+            os.rename(temporary, target)
+        _sync(target.parent)
+
+
+@contextlib.contextmanager
+def scratch_folder(target: str | Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``target`` for what is needed only on the way there; it goes in the end.
+
+    What a killed process left of it goes when the same target is written again.
+    """
+    target = Path(target)
+    with disk_errors(target), folder_around(target) as home, _in_the_making(target, home, folder=True) as folder:
+        yield folder
+
+
+@contextlib.contextmanager
+def _in_the_making(target: Path, home: Path, *, folder: bool) -> Iterator[Path]:
+    """An empty file or folder in ``home`` that is locked while the block runs and gone afterwards."""
+    with contextlib.suppress(FileNotFoundError):
+        os.lstat(target)  # an impossible name is refused now, not when the work is done
+    stem = f"{TEMPORARY}{target.name[:40]}-"
+    _clear_abandoned(home, stem)
+    path, descriptor = _claimed(stem, home, target.suffix, folder=folder)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True) if folder else path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _claimed(stem: str, home: Path, suffix: str, *, folder: bool) -> tuple[Path, int]:
+    """A new temporary and the descriptor that holds its lock."""
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            if folder:
+                path = Path(tempfile.mkdtemp(prefix=stem, dir=home))
+                descriptor = os.open(path, os.O_RDONLY)
             else:
-                os.rename(temporary, target)
-            _sync(target.parent)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+                descriptor, name = tempfile.mkstemp(prefix=stem, suffix=suffix, dir=home)
+                path = Path(name)
+            if _held(path, descriptor):
+                return path, descriptor
+        # As long as it was not locked, another writer of this target could take it for abandoned: make another.
+
+
+def _held(path: Path, descriptor: int) -> bool:
+    """Lock an open temporary for as long as it is open, unless another writer has it or has removed it already."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held = path.exists()
+    except BlockingIOError:
+        held = False
+    except OSError:  # a file system without locks never takes anything for abandoned
+        held = True
+    if not held:
+        os.close(descriptor)
+    return held
+
+
+def _clear_abandoned(home: Path, stem: str) -> None:
+    """Remove temporaries of this name that no living process holds; where that cannot be told they stay."""
+    for path in home.glob(f"{glob.escape(stem)}*"):
+        if path.name.startswith(_ASIDE):
+            continue  # not in the making, but a whole artefact that was to be replaced
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            finally:
+                os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -176,7 +240,7 @@ def verify_folder(folder: str | Path) -> None:
         content = (folder / MANIFEST).read_bytes()
         stored = json.loads(content)
         wanted = {name: (entry["bytes"], entry["sha256"]) for name, entry in stored["files"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise CorruptError(f"{folder / MANIFEST}: is not a readable manifest") from None
     listed = {name: {"bytes": size, "sha256": digest} for name, (size, digest) in wanted.items()}
     if content != _json({"files": listed}).encode():
@@ -197,7 +261,7 @@ def verify_folder(folder: str | Path) -> None:
 
 def _swap_in(temporary: Path, target: Path) -> None:
     """Put the new folder in the place of the old one, which goes afterwards and comes back if this fails."""
-    aside = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}old-{target.name}-", dir=target.parent))
+    aside = Path(tempfile.mkdtemp(prefix=f"{_ASIDE}{target.name}-", dir=target.parent))
     try:
         os.rename(target, aside / "old")
         try:
@@ -219,8 +283,8 @@ def clear_leftovers(folder: Path) -> None:
 
     What was set aside to be replaced comes back where its replacement did not arrive.
     """
-    for path in folder.glob(f"{TEMPORARY}old-*"):
-        target = folder / path.name.removeprefix(f"{TEMPORARY}old-").rpartition("-")[0]
+    for path in folder.glob(f"{_ASIDE}*"):
+        target = folder / path.name.removeprefix(_ASIDE).rpartition("-")[0]
         if (path / "old").is_dir() and not target.exists():
             os.rename(path / "old", target)
     for path in folder.glob(f"{TEMPORARY}*"):

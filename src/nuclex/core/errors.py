@@ -40,7 +40,7 @@ class DiskError(NuclexError):
 
 
 class NonFiniteError(NuclexError):
-    """Training stopped on a loss or gradient that is not a finite number (exit code 6)."""
+    """Training stopped on a loss or gradient that is no finite number, or is far out of the ordinary (exit code 6)."""
 
     exit_code = 6
 
@@ -70,6 +70,16 @@ def shown(value: object, most: int = 60) -> str:
     """
     text = repr(value[: most + 1]) if isinstance(value, str | bytes) else repr(value)
     return text if len(text) <= most else f"{text[:most]}..."
+
+
+def one_line(text: str, most: int = 200) -> str:
+    """What a library complains of, as a part of a message: one line, printable, cut where it quotes half of the file.
+
+    >>> one_line("expected a key,\\n  found \\x07")
+    'expected a key, found \\\\x07'
+    """
+    line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in " ".join(text.split()))
+    return line if len(line) <= most else f"{line[:most]}..."
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> InputError:

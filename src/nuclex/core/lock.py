@@ -17,13 +17,15 @@ from typing import Any
 from nuclex.core.artifact import disk_errors
 from nuclex.core.errors import OutsideError
 
+LOCK = ".lock"
+"""The name of the file in a folder that says whose it is."""
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 
 @contextlib.contextmanager
 def owned(folder: str | Path) -> Iterator[None]:
     """Hold ``folder/.lock`` for the length of the block; OutsideError if a living process holds it."""
-    path = Path(folder) / ".lock"
+    path = Path(folder) / LOCK
     descriptor = _acquired(path)
     try:
         yield
@@ -42,15 +44,24 @@ def _acquired(path: Path) -> int:
             if not _locked(descriptor):
                 raise OutsideError(f"{path.parent}: is in use by {_holder(path)}; wait for it or stop it")
             if _is_still(path, descriptor):
-                claim = json.dumps({"pid": os.getpid(), "boot": _boot_id()}).encode()
-                with disk_errors(path):
-                    os.ftruncate(descriptor, 0)
-                    os.pwrite(descriptor, claim, 0)
+                _sign(path, descriptor)
                 return descriptor
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)  # the owner before us removed this file as we opened it: try the one that is there now
+
+
+def _sign(path: Path, descriptor: int) -> None:
+    """Write into the file that we hold whose it is; where there is no room, the file goes again."""
+    claim = json.dumps({"pid": os.getpid(), "boot": _boot_id()}).encode()
+    try:
+        with disk_errors(path):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, claim, 0)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _locked(descriptor: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,22 @@ import torch
 from torch import Tensor, nn
 
 from nuclex.bundle.weights import restore, unshared
-from nuclex.core.artifact import atomic_folder, verify_folder, write_json
+from nuclex.core.artifact import TEMPORARY, atomic_folder, verify_folder, write_json
 from nuclex.core.errors import CorruptError, InputError
 from nuclex.core.progress import say
-from nuclex.core.provenance import package_versions
+from nuclex.training.environment import drift, environment
 
 STATE, FACTS = "state.safetensors", "checkpoint.json"
 
 
 @dataclass
 class Place:
-    """Where a run stands: updates done, the batch that comes next, and the validation numbers so far."""
+    """Where a run stands: updates done, the batch that comes next, and the validation numbers so far.
+
+    ``looked`` is the step of the last evaluation that was finished, ``lines`` the lines of metrics.jsonl so far,
+    ``skipped`` the batches that were left out, ``anchor`` the step of the checkpoint that a roll-back goes to and
+    ``returns`` how often one did, ``losses`` and ``norms`` what the next update is compared with.
+    """
 
     step: int = 0
     epoch: int = 0
@@ -32,6 +38,14 @@ class Place:
     best_score: float | None = None
     best_step: int | None = None
     last: dict[str, float] = field(default_factory=dict)
+    looked: int = 0
+    lines: int = 0
+    skipped: int = 0
+    anchor: int | None = None
+    returns: int = 0
+    refused: int = 0
+    losses: list[float] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
 
 
 def save_checkpoint(
@@ -40,38 +54,60 @@ def save_checkpoint(
     """Write ``folder/step-XXXXXXXX`` atomically; ``identity`` says which run it belongs to. Returns its path."""
     from safetensors.torch import save_file
 
-    target = folder / _name(place.step)
+    target = folder / checkpoint_name(place.step)
     tensors = {f"model.{name}": value for name, value in unshared(model).items()}
     for name, state in _optimizer_state(model, optimizer).items():
         tensors.update({f"optimizer.{name}.{key}": value for key, value in state.items()})
-    facts = {
-        "place": asdict(place),
-        "identity": identity,
-        "threads": torch.get_num_threads(),
-        "packages": package_versions(),
-    }
+    device = next(model.parameters()).device
+    facts = {"place": asdict(place), "identity": identity, **environment(device)}
     with atomic_folder(target, replace=True) as temporary:
         save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary / STATE)
         write_json(temporary / FACTS, facts)
     return target
 
 
-def latest_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that is whole; says which newer ones were refused and why."""
+def latest_checkpoint(folder: Path, upto: int | None = None) -> Path | None:
+    """The newest checkpoint that is whole (of step ``upto`` or before); says which newer ones were refused and why.
+
+    None where there is none at all; CorruptError where there are some and none of them is whole.
+    """
+    refused: list[CorruptError] = []
     for path in sorted(folder.glob("step-*"), reverse=True):
-        try:
-            verify_folder(path)
-        except CorruptError as error:
-            say(f"refused a damaged checkpoint: {error}")
+        if upto is not None and path.name > checkpoint_name(upto):
             continue
+        try:
+            _verify(path)
+        except CorruptError as error:
+            refused.append(error)
+            continue
+        for why in refused:
+            say(f"refused a damaged checkpoint: {why}; going on from {path.name}")
         return path
+    if refused:
+        raise CorruptError(
+            f"{folder}: no checkpoint in it is whole ({refused[0]}); put a sound copy there, or give a new --out"
+        )
     return None
+
+
+def _verify(path: Path) -> None:
+    """CorruptError unless every file is as it was written, and the folder still has the name of its step."""
+    verify_folder(path)
+    try:
+        step = json.loads((path / FACTS).read_bytes())["place"]["step"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise CorruptError(f"{path / FACTS}: is not a readable record of a checkpoint") from None
+    if path.name != checkpoint_name(step):
+        raise CorruptError(f"{path}: is the checkpoint of step {step} under another name")
 
 
 def load_checkpoint(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, identity: dict[str, Any]
 ) -> Place:
-    """Fill model and optimizer from a checkpoint that has been verified; InputError if it belongs to another run."""
+    """Fill model and optimizer from a checkpoint that has been verified; InputError if it belongs to another run.
+
+    Says in one line what of the environment is not as it was.
+    """
     from safetensors.torch import load_file
 
     facts = json.loads((path / FACTS).read_text())
@@ -80,34 +116,42 @@ def load_checkpoint(
             raise InputError(
                 f"{path}: was written with another {key}; resume with the same recipe and corpus, or give a new --out"
             )
-    if facts["threads"] != torch.get_num_threads():
-        say(f"resuming with {torch.get_num_threads()} threads, {facts['threads']} before: not bit for bit the same")
-    then, now = facts["packages"].get("torch"), package_versions().get("torch")
-    if then != now:
-        say(f"resuming with torch {now}, {then} before: not bit for bit the same")
+    try:
+        place = Place(**facts["place"])
+    except TypeError:
+        raise InputError(
+            f"{path}: was written by a version of nuclex that this one cannot follow; give a new --out"
+        ) from None
+    if changed := drift(facts, environment(next(model.parameters()).device)):
+        say(f"resuming with {changed}: not bit for bit the same")
     tensors = load_file(path / STATE)
     restore(model, {name[6:]: value for name, value in tensors.items() if name.startswith("model.")}, path)
     if optimizer is not None:
+        optimizer.state.clear()
         for name, parameter in model.named_parameters():
             prefix = f"optimizer.{name}."
             state = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
             if state:
                 optimizer.state[parameter] = {key: _like(key, value, parameter) for key, value in state.items()}
-    return Place(**facts["place"])
+    return place
 
 
-def prune(folder: Path, keep: int, step: int) -> None:
-    """Delete all but the newest ``keep`` checkpoints up to ``step``, where the run stands.
+def prune(folder: Path, keep: int, step: int, spared: Iterable[int] = ()) -> None:
+    """Delete all but the newest ``keep`` checkpoints up to ``step``, where the run stands, and the ``spared`` ones.
 
-    What is beyond it was refused when the run was taken up; it must not count among those that are kept.
+    What is beyond it was refused when the run was taken up, or rolled back; it must not count among those kept.
     """
+    names = {checkpoint_name(number) for number in spared}
     paths = sorted(folder.glob("step-*"), reverse=True)
-    good = [path for path in paths if path.name <= _name(step)]
+    good = [path for path in paths if path.name <= checkpoint_name(step)]
     for path in [*good[keep:], *(path for path in paths if path not in good)]:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if path.name not in names:
+            doomed = path.rename(folder / f"{TEMPORARY}{path.name}")  # a kill must not leave half of a checkpoint
+            shutil.rmtree(doomed) if doomed.is_dir() else doomed.unlink()
 
 
-def _name(step: int) -> str:
+def checkpoint_name(step: int) -> str:
+    """The folder of a step's checkpoint."""
     return f"step-{step:08d}"
 
 

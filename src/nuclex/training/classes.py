@@ -109,7 +109,7 @@ def class_probabilities(model: AnsweringModel, reading: Reading, micro_tokens: i
     model.eval()
     with torch.no_grad():
         for index_N in reading.packs(np.arange(len(reading.examples)), micro_tokens):
-            part_NC = class_logits(model, reading, index_N).double().softmax(-1).cpu().numpy()
+            part_NC = class_logits(model, reading, index_N).cpu().double().softmax(-1).numpy()  # mps has no float64
             rows = np.empty((len(reading.examples), part_NC.shape[1])) if rows is None else rows
             rows[index_N] = part_NC
     assert rows is not None

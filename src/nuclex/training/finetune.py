@@ -40,7 +40,7 @@ from nuclex.training.loop import Outcome, TrainingConfig, train
 from nuclex.training.pairs import DecodingConfig, PairAnswers
 from nuclex.training.pretrain import AnyTokenizerConfig
 from nuclex.training.results import compare, headline
-from nuclex.training.run import load_best, opened_run
+from nuclex.training.run import load_best, opened_run, run_digest, write_facts
 from nuclex.training.supervised import Answers, BatchingConfig, Measured, Reading, SupervisedWork, Thaw, cut_batches
 
 HEAD_OF: dict[Shape, HeadConfig] = {Shape.CLASS: ClassHeadConfig(), Shape.PAIR_MAP: PairHeadConfig()}
@@ -123,8 +123,7 @@ def finetune(config: FinetuneConfig, out: str | Path, *, resume: bool = False, d
         arms["scratch"] = run / "scratch"
     with opened_run(run, config, resume=resume):
         facts = {"seed": config.seed, "threads": torch.get_num_threads(), "device": device}
-        write_json(run / "plan.json", _plan(config, task, start, readings))
-        write_json(run / "provenance.json", provenance(**facts))
+        write_facts(run, plan=_plan(config, task, start, readings), provenance=provenance(**facts))
         done = {}
         for arm, folder in arms.items():
             say(f"fine-tuning: {arm}, {config.training.steps} steps")
@@ -160,7 +159,9 @@ class _Run:
         model = AnsweringModel(self.start.model(arm, config.seed), head).to(device)
         # Random weights learn nothing while frozen: the control is not held back by a schedule made for the other arm.
         thaw = config.thaw if arm == "pretrained" else ()
-        work = SupervisedWork(self.answers, self.readings["train"].tokens_N, config.batching, thaw, config.seed)
+        train_set = self.readings["train"]
+        names = [example.id for example in train_set.examples]
+        work = SupervisedWork(self.answers, train_set.tokens_N, config.batching, thaw, config.seed, names)
         outcome = train(model, work, config.training, folder, self._identity(arm, model))
         numbers = load_best(folder, model)
         model.eval()
@@ -172,7 +173,7 @@ class _Run:
 
     def _identity(self, arm: Arm, model: AnsweringModel) -> dict[str, Any]:
         return {
-            "config": self.config.digest(),
+            "config": run_digest(self.config),
             "task": self.task.digest,
             "tokenizer": tokenizer_hash(self.start.tokenizer),
             "start": parameter_hash(unshared(model)),

@@ -1,17 +1,17 @@
 """The one training loop: pre-training and fine-tuning, interrupted or not, give the same weights.
 
 Nothing random is carried from step to step: data order, masking and dropout are keyed by (seed, step), so a run that
-was stopped and resumed does on a CPU bit for bit what the run that was never stopped does.
+was stopped and resumed does on a CPU bit for bit what the run that was never stopped does. Checkpoints are written
+between updates only; whatever an update needed (batches left out, a roll-back) is done again if it was cut off.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-import signal
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
@@ -20,13 +20,15 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nuclex.core.artifact import atomic_folder, clear_leftovers, write_json
+from nuclex.core.artifact import atomic_folder, clear_leftovers, verify_folder, write_json
 from nuclex.core.config import Config
-from nuclex.core.errors import NonFiniteError, StoppedError
-from nuclex.core.progress import bar
+from nuclex.core.errors import CorruptError, NonFiniteError, StoppedError
+from nuclex.core.progress import bar, say
 from nuclex.core.randomness import key
+from nuclex.training.anomalies import Anomaly, AnomalyConfig, History
 from nuclex.training.checkpoint import (
     Place,
+    checkpoint_name,
     latest_checkpoint,
     load_checkpoint,
     prune,
@@ -35,7 +37,8 @@ from nuclex.training.checkpoint import (
 )
 from nuclex.training.optimizer import OptimizerConfig, build_optimizer
 from nuclex.training.schedule import ScheduleConfig, learning_rate
-from nuclex.training.tracking import TrackerName, open_trackers
+from nuclex.training.stopping import Cut, Stopping
+from nuclex.training.tracking import TrackerName, Trackers, open_trackers
 
 Micro = TypeVar("Micro")
 BEST_WEIGHTS, BEST_NUMBERS = "model.safetensors", "numbers.json"
@@ -52,6 +55,7 @@ class TrainingConfig(Config):
     checkpoint_every: int = Field(default=500, ge=1)
     keep_checkpoints: int = Field(default=2, ge=1)
     log_every: int = Field(default=10, ge=1)
+    anomaly: AnomalyConfig = AnomalyConfig()
     track: tuple[TrackerName, ...] = ()
 
 
@@ -82,6 +86,10 @@ class Work(ABC, Generic[Micro]):
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Validation numbers; ``score`` among them says which model is best (the higher the better)."""
 
+    def members(self, micro: Micro) -> Sequence[int | str]:
+        """Which sequences are in it: rows of a corpus, or names; for the record when a batch is refused."""
+        return ()
+
     def prepare(self, model: nn.Module, step: int) -> None:
         """Called before update ``step``; may freeze or thaw parts of the model."""
 
@@ -97,38 +105,30 @@ class Outcome:
 def train(model: nn.Module, work: Work[Any], config: TrainingConfig, run: Path, identity: dict[str, Any]) -> Outcome:
     """Train ``model`` in place until ``config.steps``; the newest sound checkpoint in ``run`` is taken up first.
 
-    Raises StoppedError after SIGINT or SIGTERM (a checkpoint is written first) and NonFiniteError when the loss or
-    the gradient is not finite (the weights are those of the step before).
+    Raises StoppedError after SIGINT or SIGTERM and NonFiniteError where a batch ends the run; both leave a checkpoint
+    of the last finished step. CorruptError where there are checkpoints and none of them is whole.
     """
     optimizer = build_optimizer(model.named_parameters(), config.optimizer)
-    checkpoints = run / "checkpoints"
     clear_leftovers(run)
-    clear_leftovers(checkpoints)
-    found = latest_checkpoint(checkpoints) if checkpoints.is_dir() else None
+    clear_leftovers(run / "checkpoints")
+    found = latest_checkpoint(run / "checkpoints")
     place = load_checkpoint(found, model, optimizer, identity) if found is not None else Place()
-    trackers = open_trackers(run, config.track, place.step if found is not None else None)
+    if place.best_step is not None:
+        verify_folder(best_weights(run))  # now, and not when the run has ended
+    trackers = open_trackers(run, config.track, place.step if found is not None else None, place.lines)
     loop = _Loop(model, work, config, optimizer, place, int(identity["seed"]))
-
-    def save() -> None:
-        save_checkpoint(checkpoints, model, optimizer, place, identity)
-        prune(checkpoints, config.keep_checkpoints, place.step)
-
+    between = _Between(loop, run, identity, trackers, resumed=found is not None)
     try:
-        with _signals() as caught, loop.own_random(), bar("training", config.steps, place.step) as progress:
-            while place.step < config.steps:
-                record = loop.update()
-                progress.advance(1, f"loss {record['loss']:.3f}, {record['tokens_per_s']:.0f} tokens/s")
-                last = place.step == config.steps
-                if place.step % config.log_every == 0 or last:
-                    _tell(trackers, record)
-                if place.step % config.evaluate_every == 0 or last:
-                    place.last = loop.evaluate(run)
-                    _tell(trackers, {"step": place.step, **place.last})
-                if caught or last or place.step % config.checkpoint_every == 0:
-                    save()
-                if caught and not last:
-                    name = signal.Signals(caught[0]).name
-                    raise StoppedError(f"{name}: stopped after step {place.step}; continue with --resume", caught[0])
+        with between.stopping.listening(), loop.own_random(), bar("training", config.steps, place.step) as progress:
+            while between.attend() < config.steps:
+                made = loop.update()
+                if isinstance(made, Anomaly):
+                    between.refuse(made)
+                    continue
+                note = f"loss {made['loss']:.3f}, {made['tokens_per_s']:.0f} tokens/s"
+                progress.advance(place.step - progress.done, note)
+                if place.step % config.log_every == 0 or place.step == config.steps:
+                    between.tell(made)
     finally:
         for tracker in trackers:
             tracker.close()
@@ -160,8 +160,8 @@ class _Loop:
         """Dropout's draws inside the block leave the caller's random numbers as they were."""
         return torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else [])
 
-    def update(self) -> dict[str, Any]:
-        """Forward, backward, clip, step: one optimizer update; returns what to write down."""
+    def update(self) -> dict[str, Any] | Anomaly:
+        """Forward, backward, clip, step: one optimizer update, and what to write down; or the batch that forbids it."""
         place, config, began = self.place, self.config, time.perf_counter()
         while place.batch >= self.work.batches(place.epoch):
             place.epoch, place.batch = place.epoch + 1, 0
@@ -173,14 +173,17 @@ class _Loop:
         micros = self.work.micro_batches(place.epoch, place.batch, 0, 1)
         loss = self._accumulate(micros)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.optimizer.clip or math.inf).item()
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            where = f"epoch {place.epoch}, batch {place.batch}, step {place.step + 1}"
-            raise NonFiniteError(f"{where}: the loss is {loss}, the gradient norm {norm}; lower the learning rate")
+        history = History(place.losses, place.norms)
+        if reason := history.oddity(loss, norm, config.anomaly):
+            self.optimizer.zero_grad(set_to_none=True)
+            members = dict.fromkeys(name for micro in micros for name in self.work.members(micro))
+            return Anomaly(reason, place.step + 1, place.epoch, place.batch, (loss, norm), tuple(members))
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        history.add(loss, norm, config.anomaly)
         tokens, seconds = sum(self.work.tokens(micro) for micro in micros), time.perf_counter() - began
         place.step, place.batch, place.tokens = place.step + 1, place.batch + 1, place.tokens + tokens
-        place.seconds += seconds
+        place.seconds, place.refused = place.seconds + seconds, 0
         record = {"step": place.step, "epoch": place.epoch, "loss": loss, "rate": rate, "gradient_norm": norm}
         return {**record, "tokens": place.tokens, "seconds": place.seconds, "tokens_per_s": tokens / seconds}
 
@@ -196,22 +199,112 @@ class _Loop:
             mean += loss.item()
         return mean
 
-    def evaluate(self, run: Path) -> dict[str, float]:
-        """Validation numbers; keeps the weights when the score is the best so far."""
-        self.model.eval()
-        with torch.no_grad(), self._precision():
-            numbers = self.work.evaluate(self.model)
-        score = numbers.get("score")
-        best = -math.inf if self.place.best_score is None else self.place.best_score
-        if score is not None and score > best:  # a score that is not a number is never the best
-            self.place.best_score, self.place.best_step = score, self.place.step
-            save_weights(best_weights(run), self.model, {"step": self.place.step, **numbers})
-        return numbers
-
     def _precision(self) -> contextlib.AbstractContextManager[Any]:
         if self.config.precision == "fp32":
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def evaluate(self) -> dict[str, float]:
+        """Validation numbers of the weights as they are."""
+        self.model.eval()
+        with torch.no_grad(), self._precision():
+            return self.work.evaluate(self.model)
+
+
+class _Between:
+    """What happens between two updates: looking, saving, stopping, and what is done about a refused batch."""
+
+    def __init__(self, loop: _Loop, run: Path, identity: dict[str, Any], trackers: Trackers, *, resumed: bool) -> None:
+        self.loop, self.place, self.config = loop, loop.place, loop.config
+        self.run, self.identity, self.trackers = run, identity, trackers
+        self.checkpoints, self.stopping = run / "checkpoints", Stopping()
+        self._saved = (self.place.step, self.place.looked) if resumed else None
+        if self.config.anomaly.policy == "roll-back" and not self._has_anchor():
+            self.place.anchor = self.place.step
+            if not resumed:
+                self._save()
+
+    def attend(self) -> int:
+        """Look and save where it is time to; StoppedError where a signal asked for it. Returns the updates done."""
+        place, config = self.place, self.config
+        last = place.step == config.steps
+        if place.step != place.looked and (place.step % config.evaluate_every == 0 or last):
+            with contextlib.suppress(Cut):  # it is done again when the run is taken up
+                self._look()
+        regular = place.step % config.checkpoint_every == 0
+        if place.step and (regular or last or self.stopping.number is not None):
+            if regular and self._saved != (place.step, place.looked):
+                place.anchor, place.returns = place.step, 0
+            self._save()
+        if self.stopping.number is not None:
+            name = self.stopping.name
+            raise StoppedError(f"{name}: stopped after step {place.step}; continue with --resume", self.stopping.number)
+        return place.step
+
+    def tell(self, record: dict[str, Any]) -> None:
+        """Write one record down."""
+        for tracker in self.trackers:
+            tracker.record(record)
+        self.place.lines = self.trackers[0].lines
+
+    def refuse(self, found: Anomaly) -> None:
+        """Leave a batch out, or go back before it, or end the run (NonFiniteError), as the recipe says."""
+        place, rules = self.place, self.config.anomaly
+        back = rules.policy == "roll-back"
+        if rules.policy == "stop" or (place.returns if back else place.refused) >= rules.patience:
+            self.tell(found.record("stop", place.step))
+            if place.step:
+                self._save()
+            raise NonFiniteError(found.last_words(rules, place.step))
+        drawn = place.step + place.skipped + 1
+        if back:
+            self._go_back()
+        place.epoch, place.batch = found.epoch, found.batch + 1
+        place.skipped, place.refused = drawn - place.step, place.refused + 1
+        self.tell(found.record(rules.policy, place.step))
+        went = f"back to step {place.step}, going on behind it" if back else "it is left out"
+        say(f"{found.place}: {found.reason}; {went} ({place.skipped} batches left out so far)")
+
+    def _has_anchor(self) -> bool:
+        anchor = self.place.anchor
+        return anchor is not None and (self.checkpoints / checkpoint_name(anchor)).is_dir()
+
+    def _go_back(self) -> None:
+        """Be again where the anchor is, apart from what was found and spent since; its checkpoint stays the newest."""
+        place = self.place
+        lasting = {name: getattr(place, name) for name in ("best_score", "best_step", "seconds", "refused", "anchor")}
+        returns = place.returns + 1
+        path = latest_checkpoint(self.checkpoints, place.anchor)
+        if path is None:
+            raise CorruptError(f"{self.checkpoints}: the checkpoint of step {place.anchor} to go back to is missing")
+        earlier = load_checkpoint(path, self.loop.model, self.loop.optimizer, self.identity)
+        vars(place).update({**vars(earlier), **lasting, "returns": returns})
+        prune(self.checkpoints, self.config.keep_checkpoints, place.step)
+        self.trackers[0].rewind(place.lines)
+        self._saved = (place.step, place.looked)
+
+    def _look(self) -> None:
+        """Validation numbers; keeps the weights when the score is the best so far."""
+        place = self.place
+        with self.stopping.cutting():
+            numbers = self.loop.evaluate()
+        score = numbers.get("score")
+        best = -math.inf if place.best_score is None else place.best_score
+        if score is not None and score > best:  # a score that is not a number is never the best
+            place.best_score, place.best_step = score, place.step
+            save_weights(best_weights(self.run), self.loop.model, {"step": place.step, **numbers})
+        place.last, place.looked = numbers, place.step
+        self.tell({"step": place.step, **numbers})
+
+    def _save(self) -> None:
+        """Write a checkpoint unless there is this one; only then the old ones go."""
+        place = self.place
+        if self._saved == (place.step, place.looked):
+            return
+        save_checkpoint(self.checkpoints, self.loop.model, self.loop.optimizer, place, self.identity)
+        self._saved = (place.step, place.looked)
+        spared = [place.anchor] if self.config.anomaly.policy == "roll-back" and place.anchor is not None else []
+        prune(self.checkpoints, self.config.keep_checkpoints, place.step, spared)
 
 
 def save_weights(folder: Path, model: nn.Module, numbers: dict[str, Any]) -> None:
@@ -221,25 +314,3 @@ def save_weights(folder: Path, model: nn.Module, numbers: dict[str, Any]) -> Non
     with atomic_folder(folder, replace=True) as temporary:
         save_file({name: value.cpu().contiguous() for name, value in unshared(model).items()}, temporary / BEST_WEIGHTS)
         write_json(temporary / BEST_NUMBERS, numbers)
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM in a list instead of dying, so that the step in progress ends first."""
-    caught: list[int] = []
-    previous = {}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, lambda received, frame: caught.append(received))
-    except ValueError:  # not the main thread: the caller's thread handles its own signals
-        pass
-    try:
-        yield caught
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _tell(trackers: Sequence[Any], record: dict[str, Any]) -> None:
-    for tracker in trackers:
-        tracker.record(record)

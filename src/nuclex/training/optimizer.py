@@ -18,7 +18,9 @@ class OptimizerConfig(Config):
     beta2: float = Field(default=0.999, ge=0, lt=1)
     epsilon: float = Field(default=1e-8, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
-    clip: float | None = Field(default=1.0, gt=0, description="largest norm of the whole gradient; None = no limit")
+    clip: float | None = Field(
+        default=1.0, ge=0, description="largest norm of the whole gradient; 0 or None = no limit"
+    )
 
 
 def build_optimizer(parameters: Iterable[tuple[str, nn.Parameter]], config: OptimizerConfig) -> torch.optim.AdamW:

@@ -192,7 +192,7 @@ def check_one_token_a_nucleotide(reading: Reading, where: str) -> None:
 
 
 def _probability(logits_LL: Tensor) -> NDArray[np.float64]:
-    return logits_LL.double().sigmoid().cpu().numpy()
+    return logits_LL.cpu().double().sigmoid().numpy()  # mps has no float64
 
 
 def _part(score: PairScore, kind: str, name: str) -> float:

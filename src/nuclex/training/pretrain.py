@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny
 from torch import Tensor, nn
 
 from nuclex.bundle import Record
-from nuclex.core.artifact import MANIFEST, atomic_folder, verify_folder, write_json
+from nuclex.core.artifact import MANIFEST, atomic_folder, verify_folder
 from nuclex.core.config import Config
 from nuclex.core.errors import InputError
 from nuclex.core.progress import say
@@ -28,7 +28,7 @@ from nuclex.models import AnyModelConfig, LanguageModel, Layout
 from nuclex.objectives import AnyObjectiveConfig, MaskedConfig, ObjectiveConfig, Question
 from nuclex.tokenizers import (
     TOKENIZERS,
-    BpeConfig,
+    LearnedConfig,
     Tokenizer,
     TokenizerConfig,
     load_tokenizer,
@@ -38,7 +38,7 @@ from nuclex.tokenizers import (
 from nuclex.training.checkpoint import Place
 from nuclex.training.loop import TrainingConfig, Work, train
 from nuclex.training.plan import make_plan
-from nuclex.training.run import finish_bundles, opened_run
+from nuclex.training.run import finish_bundles, opened_run, run_digest, write_facts
 from nuclex.training.validation import score_masked
 
 AnyTokenizerConfig = Annotated[SerializeAsAny[TokenizerConfig], BeforeValidator(TOKENIZERS.validator())]
@@ -100,6 +100,10 @@ class MaskedWork(Work[_Micro]):
         """Packed tokens, special ones included."""
         return len(micro.batch.tokens_T)
 
+    def members(self, micro: _Micro) -> Sequence[int]:
+        """Rows of the corpus."""
+        return [int(row) for row in np.unique(micro.batch.row_T)]
+
     def loss(self, model: nn.Module, micro: _Micro) -> Tensor:
         """Sum of the objective's losses over the masked tokens."""
         device = next(model.parameters()).device
@@ -142,10 +146,9 @@ def pretrain(config: PretrainConfig, out: str | Path, *, resume: bool = False, d
             length=float(lengths.mean()) + 2,
             head_share=config.objective.expected_share(),
         )
-        write_json(run / "plan.json", plan.to_data())
-        write_json(run / "provenance.json", provenance(**facts))
+        write_facts(run, plan=plan.to_data(), provenance=provenance(**facts))
         identity = {
-            "config": config.digest(),
+            "config": run_digest(config),
             "corpus": corpus.fingerprint,
             "tokenizer": tokenizer_hash(tokenizer),
             "seed": config.seed,
@@ -153,8 +156,9 @@ def pretrain(config: PretrainConfig, out: str | Path, *, resume: bool = False, d
         outcome = train(model, work, config.training, run, identity)
         record = _record(config, corpus, outcome.last, outcome.place)
         bundle = finish_bundles(run, model, tokenizer, record)
-    metrics = {**outcome.last, "best_step": outcome.place.best_step, "seconds": outcome.place.seconds}
-    return {"run": str(run), "bundle": str(bundle), "steps": outcome.place.step, "metrics": metrics}
+    place = outcome.place
+    metrics = {**outcome.last, "best_step": place.best_step, "skipped": place.skipped, "seconds": place.seconds}
+    return {"run": str(run), "bundle": str(bundle), "steps": place.step, "metrics": metrics}
 
 
 def check_lengths(config: PretrainConfig) -> None:
@@ -177,7 +181,7 @@ def vocabulary_size(config: PretrainConfig) -> int:
     """Tokens of the recipe's tokenizer: known for fixed ones and trained ones, asked for where it is yet to train."""
     if config.tokenizer_folder is not None:
         return len(load_tokenizer(config.tokenizer_folder))
-    if isinstance(config.tokenizer, BpeConfig):
+    if isinstance(config.tokenizer, LearnedConfig):
         return config.tokenizer.vocab_size
     return len(config.tokenizer.build())
 

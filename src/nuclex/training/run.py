@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -24,56 +25,103 @@ from nuclex.core.artifact import (
 )
 from nuclex.core.config import Config
 from nuclex.core.errors import CorruptError, DiskError, InputError
-from nuclex.core.lock import owned
+from nuclex.core.lock import LOCK, owned
+from nuclex.core.progress import say
 from nuclex.models import LanguageModel
 from nuclex.tokenizers import Tokenizer
 from nuclex.training.checkpoint import restore
 from nuclex.training.device import within_memory
 from nuclex.training.loop import BEST_NUMBERS, BEST_WEIGHTS, best_weights
 
+CONFIG = "config.json"
+ADJUSTABLE = ("training", "anomaly")
+"""Where in a recipe the keys are that may differ when a run is taken up: what to do with a batch that breaks it."""
+
 
 @contextlib.contextmanager
 def opened_run(run: Path, config: Config, *, resume: bool) -> Iterator[None]:
     """Own a run folder for the length of the block; an existing one is taken up with ``resume`` and an equal config.
 
-    A new folder goes again if the block finds that recipe, data, memory and disk do not fit, before there is anything
-    to resume.
+    Only ``training.anomaly`` may differ. A new folder goes again if the block finds that recipe, data, memory and
+    disk do not fit, before there is anything to resume. OutsideError at once where another process owns it.
     """
     with disk_errors(run), folder_around(run):
+        _refuse_foreign(run)
         before = run.exists()
-        new = _begin(run, config, resume=resume)
         try:
-            with disk_errors(run), owned(run), within_memory():
+            with disk_errors(run), owned(run), _gone_if_unfit(run), disk_errors(run), within_memory():
+                _begin(run, config, resume=resume)
                 yield
-        except (InputError, CorruptError, DiskError):
-            if new and not (run / "checkpoints").exists():
-                shutil.rmtree(run)
-                if before:
-                    run.mkdir()
-            raise
+        finally:
+            if not before:
+                with contextlib.suppress(OSError):  # not empty: it is a run now
+                    run.rmdir()
 
 
-def _begin(run: Path, config: Config, *, resume: bool) -> bool:
-    """Make the folder and write config.json; whether there was none before."""
-    path = run / "config.json"
+def run_digest(config: Config) -> str:
+    """sha256 of what a checkpoint must share with the config that takes it up."""
+    return hashlib.sha256(json.dumps(_lasting(config.to_data()), sort_keys=True).encode()).hexdigest()
+
+
+def _lasting(data: Any) -> Any:
+    """A config as plain data without what may differ when a run is taken up."""
+    table, key = ADJUSTABLE
+    if not isinstance(data, dict) or not isinstance(data.get(table), dict):
+        return data
+    return {**data, table: {name: value for name, value in data[table].items() if name != key}}
+
+
+def _refuse_foreign(run: Path) -> None:
+    """InputError for a file, and for a folder that holds something else than a run."""
+    if run.is_dir() and not (run / CONFIG).is_file():
+        strange = any(not part.name.startswith(TEMPORARY) and part.name != LOCK for part in run.iterdir())
+    else:
+        strange = run.exists() and not run.is_dir()
+    if strange:
+        raise InputError(f"{run}: exists and is not a run of nuclex; give another --out")
+
+
+@contextlib.contextmanager
+def _gone_if_unfit(run: Path) -> Iterator[None]:
+    """Empty a new run folder again, while it is still ours, where there is nothing in it to resume."""
+    new = not (run / CONFIG).is_file()
+    try:
+        yield
+    except (InputError, CorruptError, DiskError):
+        if new and not (run / "checkpoints").exists():
+            for part in run.iterdir():
+                if part.name != LOCK:
+                    shutil.rmtree(part) if part.is_dir() else part.unlink()
+        raise
+
+
+def _begin(run: Path, config: Config, *, resume: bool) -> None:
+    """Write config.json; where there is one, refuse a config that differs in more than may differ."""
+    path, given = run / CONFIG, config.to_data()
     if path.is_file():
         if not resume:
             raise InputError(f"{run}: holds a run already; continue it with --resume or give another --out")
         try:
             found = json.loads(path.read_bytes())
-        except ValueError:
+        except (ValueError, RecursionError):
             raise CorruptError(f"{path}: is not readable JSON; it was edited or damaged") from None
-        if found != config.to_data():
-            why = _difference(found, config.to_data())
+        if _lasting(found) != _lasting(given):
+            why = _difference(_lasting(found), _lasting(given))
             raise InputError(
                 f"{path}: is not the config given now ({why}); resume with the same recipe or give another --out"
             )
-        return False
-    if run.exists() and (not run.is_dir() or any(not part.name.startswith(TEMPORARY) for part in run.iterdir())):
-        raise InputError(f"{run}: exists and is not a run of nuclex; give another --out")
+        if found == given:
+            return
+        say(f"{path}: {_difference(found, given)}")
     with atomic_file(path) as temporary:
-        write_json(temporary, config.to_data())
-    return True
+        write_json(temporary, given)
+
+
+def write_facts(run: Path, **facts: Any) -> None:
+    """Write each of these as ``name.json``, whole or not at all."""
+    for name, value in facts.items():
+        with atomic_file(run / f"{name}.json") as temporary:
+            write_json(temporary, value)
 
 
 def _difference(found: Any, given: Any, key: str = "") -> str:

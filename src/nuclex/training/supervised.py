@@ -142,9 +142,16 @@ class SupervisedWork(Work[NDArray[np.int64]]):
     """Fine-tuning for the training loop; a micro-batch is the numbers of some train examples."""
 
     def __init__(
-        self, answers: Answers, tokens_N: NDArray[np.int64], batching: BatchingConfig, thaw: Sequence[Thaw], seed: int
+        self,
+        answers: Answers,
+        tokens_N: NDArray[np.int64],
+        batching: BatchingConfig,
+        thaw: Sequence[Thaw],
+        seed: int,
+        names: Sequence[str] = (),
     ) -> None:
         self.answers, self.tokens_N, self.batching, self.seed = answers, tokens_N, batching, seed
+        self.names = names
         self.thaw = sorted(thaw, key=lambda item: item.step)
         self._epoch = lru_cache(maxsize=2)(self._plan)
 
@@ -167,6 +174,10 @@ class SupervisedWork(Work[NDArray[np.int64]]):
     def tokens(self, micro: NDArray[np.int64]) -> int:
         """Packed tokens, special ones included."""
         return int(self.tokens_N[micro].sum())
+
+    def members(self, micro: NDArray[np.int64]) -> Sequence[str]:
+        """Ids of the examples, where they are known."""
+        return [self.names[index] for index in micro.tolist()] if self.names else []
 
     def loss(self, model: nn.Module, micro: NDArray[np.int64]) -> Tensor:
         """The sum of the examples' losses."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import secrets
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Literal
 
-from nuclex.core.artifact import atomic_file
+from nuclex.core.artifact import atomic_file, write_json
 from nuclex.core.errors import missing_extra
 
 TrackerName = Literal["tensorboard", "wandb"]
+WANDB_MARK = "wandb.json"
 
 
 class Tracker(ABC):
@@ -26,20 +28,37 @@ class Tracker(ABC):
 
 
 class JsonLines(Tracker):
-    """One JSON object a line; on resume, lines from beyond the checkpoint's step are dropped first."""
+    """One JSON object a line; on resume, what was written after the checkpoint is dropped first.
 
-    def __init__(self, path: Path, resume_step: int | None = None) -> None:
-        kept = []
-        if resume_step is not None and path.is_file():
-            kept = [line for line in path.read_text("utf-8").splitlines() if _step_of(line) <= resume_step]
-        with atomic_file(path) as temporary:  # a kill must not take the lines of the steps that are done
-            temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        self._handle = path.open("a", encoding="utf-8")
+    That is every line of a step beyond ``resume_step`` and, where it is known, every line after the first ``lines``:
+    an evaluation that a signal cut short is done again, and so is its line. ``lines`` counts what is in the file.
+    """
+
+    def __init__(self, path: Path, resume_step: int | None = None, lines: int | None = None) -> None:
+        self._path = path
+        kept = [line for line in self._read() if _step_of(line) <= resume_step] if resume_step is not None else []
+        self._begin(kept[:lines])
+
+    def _read(self) -> list[str]:
+        return self._path.read_text("utf-8", errors="replace").splitlines() if self._path.is_file() else []
+
+    def _begin(self, lines: list[str]) -> None:
+        with atomic_file(self._path) as temporary:  # a kill must not take the lines of the steps that are done
+            temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        self._handle = self._path.open("a", encoding="utf-8")
+        self.lines = len(lines)
 
     def record(self, values: dict[str, Any]) -> None:
         """Append one line and flush it."""
         self._handle.write(json.dumps(values) + "\n")
         self._handle.flush()
+        self.lines += 1
+
+    def rewind(self, lines: int) -> None:
+        """Keep the first ``lines`` lines, and of the rest what was written down about anomalies."""
+        self.close()
+        found = self._read()
+        self._begin([*found[:lines], *(line for line in found[lines:] if "anomaly" in json.loads(line))])
 
     def close(self) -> None:
         """Close the file."""
@@ -68,14 +87,23 @@ class TensorBoard(Tracker):
 
 
 class WeightsAndBiases(Tracker):
-    """Scalars to Weights & Biases; WANDB_MODE=offline keeps them on this machine."""
+    """Scalars to Weights & Biases; WANDB_MODE=offline keeps them on this machine.
 
-    def __init__(self, folder: Path) -> None:
+    The run's id stays in ``wandb.json``, so that a resumed run goes on where it was. Weights & Biases takes no steps
+    that go back: what is done again after a kill or a roll-back is ignored there; metrics.jsonl has it.
+    """
+
+    def __init__(self, folder: Path, *, resume: bool = False) -> None:
         try:
             import wandb
         except ImportError:
             raise missing_extra("wandb", "wandb", "tracking with Weights & Biases") from None
-        self._run = wandb.init(dir=str(folder), project="nuclex", name=folder.resolve().name, resume="allow")
+        name, mark = folder.resolve().name, folder / WANDB_MARK
+        if not (resume and mark.is_file()):
+            with atomic_file(mark) as temporary:  # before the run begins: a killed one is found again
+                write_json(temporary, {"id": secrets.token_hex(8)})
+        known = json.loads(mark.read_text())["id"]
+        self._run = wandb.init(dir=str(folder), project="nuclex", name=name, id=known, resume="allow")
 
     def record(self, values: dict[str, Any]) -> None:
         """Log the record at its step."""
@@ -86,10 +114,20 @@ class WeightsAndBiases(Tracker):
         self._run.finish()
 
 
-def open_trackers(run: Path, names: tuple[TrackerName, ...], resume_step: int | None) -> list[Tracker]:
+Trackers = tuple[JsonLines, *tuple[Tracker, ...]]
+"""metrics.jsonl first, then what the config names."""
+
+
+def open_trackers(
+    run: Path, names: tuple[TrackerName, ...], resume_step: int | None, lines: int | None = None
+) -> Trackers:
     """metrics.jsonl, and the adapters that the config names."""
-    adapters = [TensorBoard(run, resume_step) if name == "tensorboard" else WeightsAndBiases(run) for name in names]
-    return [JsonLines(run / "metrics.jsonl", resume_step), *adapters]
+    resume = resume_step is not None
+    adapters = [
+        TensorBoard(run, resume_step) if name == "tensorboard" else WeightsAndBiases(run, resume=resume)
+        for name in names
+    ]
+    return JsonLines(run / "metrics.jsonl", resume_step, lines), *adapters
 
 
 def read_metrics(run: str | Path) -> list[dict[str, Any]]:

@@ -88,7 +88,7 @@ def score_masked(
                 log_p_MV = ask(model, question, layout)
                 targets_M1 = torch.from_numpy(question.targets_M).to(device)[:, None]
                 right_M = (log_p_MV.argmax(-1, keepdim=True) == targets_M1)[:, 0].cpu().numpy()
-                cost_M = -log_p_MV.gather(-1, targets_M1)[:, 0].double().cpu().numpy()
+                cost_M = -log_p_MV.gather(-1, targets_M1)[:, 0].cpu().double().numpy()
                 where = index_T[question.selected_M]
                 tokens += np.bincount(where, minlength=len(table))
                 hits += np.bincount(where, weights=right_M, minlength=len(table))

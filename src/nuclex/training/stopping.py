@@ -1,0 +1,59 @@
+"""Asked to stop: a first SIGINT or SIGTERM lets the step in progress end, a second Ctrl-C ends everything at once."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+
+class Cut(BaseException):
+    """A signal came in work that is not worth waiting for."""
+
+
+class Stopping:
+    """Notes the first signal that asks to stop; its number is None as long as nobody asked."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._may_cut = False
+
+    @property
+    def name(self) -> str:
+        """SIGINT or SIGTERM."""
+        return signal.Signals(self.number or 0).name
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take SIGINT and SIGTERM over for the length of the block."""
+        previous = {}
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                previous[number] = signal.signal(number, self._received)
+        except ValueError:  # not the main thread: the caller's thread handles its own signals
+            pass
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def cutting(self) -> Iterator[None]:
+        """A signal inside the block does not wait for its end: it raises ``Cut``."""
+        self._may_cut = True
+        try:
+            if self.number is not None:
+                raise Cut
+            yield
+        finally:
+            self._may_cut = False
+
+    def _received(self, number: int, frame: FrameType | None) -> None:
+        if self.number is None:
+            self.number = number
+            if self._may_cut:
+                raise Cut
+        elif number == signal.SIGINT:  # a scheduler may send SIGTERM twice; a person who presses Ctrl-C again means it
+            raise KeyboardInterrupt
