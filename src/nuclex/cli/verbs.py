@@ -22,6 +22,8 @@ def _whole(kind: Any, tokens: Sequence[Token]) -> int:
 
 Whole = Annotated[int, Parameter(converter=_whole)]
 """A whole number; by itself cyclopts takes 1.5 for 2."""
+Files = Annotated[tuple[Path, ...], Parameter(negative="", consume_multiple=True)]
+"""One file or more behind one flag."""
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Settings = Annotated[
     tuple[str, ...],
@@ -85,7 +87,7 @@ def data_list() -> dict[str, Any]:
     return {"datasets": nuclex.data_list()}
 
 
-def data_fetch(name: str, *, out: Path | None = None) -> dict[str, Any]:
+def data_fetch(name: str, *, out: Path | None = None, unpack: bool = False) -> dict[str, Any]:
     """Bring a data set here and check its sums.
 
     Parameters
@@ -94,13 +96,17 @@ def data_fetch(name: str, *, out: Path | None = None) -> dict[str, Any]:
         A name from `nuclex data list`, or of a collection there.
     out:
         Copy the files to this folder.
+    unpack:
+        Make a folder of each archive (.tar.xz and the like).
     """
     import nuclex
 
-    return {"files": [str(path) for path in nuclex.data_fetch(name, out)]}
+    return {"files": [str(path) for path in nuclex.data_fetch(name, out, unpack=unpack)]}
 
 
-def corpus_build(*inputs: str, out: Path, config: Path | None = None, set: Settings = ()) -> dict[str, Any]:
+def corpus_build(
+    *inputs: str, out: Path, config: Path | None = None, exclude: Files = (), set: Settings = ()
+) -> dict[str, Any]:
     """Clean, deduplicate, cluster and split sequences into a corpus. Example: nuclex corpus build a.fa.gz --out corpus
 
     Parameters
@@ -111,6 +117,9 @@ def corpus_build(*inputs: str, out: Path, config: Path | None = None, set: Setti
         A new folder.
     config:
         A TOML file with the settings; flags such as --cluster.method none lie over it.
+    exclude:
+        Files of sequences for evaluation or fine-tuning: what equals, holds or lies in one of them, on either strand,
+        is left out; what is alike too, with --decontaminate.min_identity 0.9 or the like. Give the inputs first.
     """
     import nuclex
     from nuclex.core.config import load_config, parse_settings
@@ -118,8 +127,10 @@ def corpus_build(*inputs: str, out: Path, config: Path | None = None, set: Setti
     from nuclex.data.corpus import CorpusConfig
 
     if not inputs:
-        raise InputError("command line: corpus build needs at least one input file; - is standard input")
-    return nuclex.corpus_build(list(inputs), out, load_config(CorpusConfig, config, parse_settings(set)))
+        hint = "; the inputs come before --exclude" if exclude else ""
+        raise InputError(f"command line: corpus build needs at least one input file; - is standard input{hint}")
+    settings = load_config(CorpusConfig, config, parse_settings(set))
+    return nuclex.corpus_build(list(inputs), out, settings, exclude=exclude)
 
 
 def corpus_info(corpus: Path) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from nuclex.core.randomness import key
 from nuclex.data.curate import AlphabetName, FilterConfig, Tally
 from nuclex.data.divide import divide
 from nuclex.data.duplicates import divided_duplicates, first_occurrences
-from nuclex.data.exclude import ExcludeConfig, Excluded, exclude_similar, read_excluded
+from nuclex.data.decontaminate import DecontaminateConfig, Excluded, exclude_similar, read_excluded
 from nuclex.data.gather import Gathered, gather, name_inputs
 from nuclex.data.homology import ClusterConfig, Clustering, cluster, find_mmseqs, numbered
 from nuclex.data.partition import sorted_batches
@@ -58,7 +58,7 @@ class CorpusConfig(Config):
     )
     segment: SegmentConfig = SegmentConfig()
     filter: FilterConfig = FilterConfig()
-    exclude: ExcludeConfig = ExcludeConfig()
+    decontaminate: DecontaminateConfig = DecontaminateConfig()
     cluster: ClusterConfig = ClusterConfig()
     split: SplitConfig = SplitConfig()
 
@@ -88,16 +88,16 @@ def build_corpus(
 ) -> dict[str, Any]:
     """Make a corpus folder from sequence files (``-`` is stdin) and return its manifest, ``corpus.json``.
 
-    What equals, contains or is like a sequence of the files ``exclude`` is left out, as ``config.exclude`` says. The
+    What equals, contains or is like a sequence of the files ``exclude`` is left out, as ``config.decontaminate`` says. The
     folder appears whole or not at all. Raises InputError where a file holds no nucleotides, nothing passes the filters
     or ``out`` exists; OutsideError where MMseqs2 fails; DiskError where the disk is full.
     """
     config = CorpusConfig() if config is None else config
     name_inputs(inputs)
-    if config.cluster.method == "mmseqs" or (exclude and config.exclude.min_identity < 1):
+    if config.cluster.method == "mmseqs" or (exclude and config.decontaminate.min_identity < 1):
         find_mmseqs()  # before anything is read
     with atomic_folder(out) as folder, _workplace(folder) as work:
-        excluded = read_excluded(exclude, config.exclude, work) if exclude else None
+        excluded = read_excluded(exclude, config.decontaminate, work) if exclude else None
         gathered = gather(inputs, config, work)
         keep_M, filters = _kept(gathered, excluded, config, work)
         if not keep_M.any():
@@ -166,7 +166,7 @@ def _kept(
     if excluded is not None:
         before_M = keep_M.copy()
         excluded.drop_exact(gathered.stage, keep_M)
-        if config.exclude.min_identity < 1:
+        if config.decontaminate.min_identity < 1:
             exclude_similar(excluded, gathered.stage, keep_M, config.cluster.threads)
         tally = Tally("exclude", **excluded.counts())
         _count(gathered, tally, before_M, keep_M)

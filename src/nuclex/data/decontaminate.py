@@ -36,7 +36,7 @@ _ANY = FilterConfig(min_length=1, max_length=1 << 62, max_ambiguous=1)
 _COLUMNS = "query,fident,qstart,qend,qlen,tstart,tend,tlen"
 
 
-class ExcludeConfig(Config):
+class DecontaminateConfig(Config):
     """How like a sequence of the files to be excluded a sequence may be, and stay."""
 
     min_identity: float = Field(
@@ -56,7 +56,7 @@ class ExcludeConfig(Config):
 class Excluded:
     """The sequences that a corpus must not hold, and how many of it were found by which reason."""
 
-    config: ExcludeConfig
+    config: DecontaminateConfig
     work: Path
     files: list[dict[str, Any]] = field(default_factory=list)
     sequences: list[bytes] = field(default_factory=list)
@@ -88,7 +88,7 @@ class Excluded:
                 self.found[REASONS[code]] += count
 
 
-def read_excluded(paths: Sequence[str | Path], config: ExcludeConfig, work: Path) -> Excluded:
+def read_excluded(paths: Sequence[str | Path], config: DecontaminateConfig, work: Path) -> Excluded:
     """Read the files of sequences to be excluded, in any format that is read; they are held in memory.
 
     Raises InputError where a file holds no nucleotides.
