@@ -1,19 +1,25 @@
 import gzip
 import hashlib
 import http.server
+import io
+import json
 import lzma
+import re
+import tarfile
 import threading
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from nuclex.core.errors import InputError, OutsideError
+from nuclex.core.errors import CorruptError, InputError, OutsideError
 from nuclex.core.progress import quiet
-from nuclex.data import catalog
+from nuclex.data import catalog, download
 from nuclex.data.catalog import Dataset, available, fetch, list_datasets
 from nuclex.data.read import read_sequences
+from nuclex.data.unpack import archive_stem
 
 PLAIN, PACKED = b">a\nACGT\n", b"packed form of the same"
 
@@ -35,7 +41,8 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(autouse=True)
 def _alone(tmp_path, monkeypatch):
-    """No mirror, an empty cache, nothing printed."""
+    """No mirror, an empty cache, no patience, nothing printed."""
+    monkeypatch.setattr(download, "LIMITS", download.Limits(attempts=2, pause_s=0.01))
     monkeypatch.delenv("NUCLEX_MIRROR", raising=False)
     monkeypatch.setenv("NUCLEX_CACHE", str(tmp_path / "cache"))
     with quiet():
@@ -80,19 +87,42 @@ def only(monkeypatch):
 def test_every_entry_is_whole_and_public_or_says_that_it_is_derived():
     entries = list_datasets()
     names = [entry["name"] for entry in entries]
-    assert len(set(names)) == len(names) == 15
+    assert len(set(names)) == len(names) == 111
+    assert sum(entry["derived"] for entry in entries) == 19
     for entry in entries:
         assert len(entry["sha256"]) == 64
         assert entry["bytes"] > 0
+        assert entry["records"] > 0
         assert entry["licence"]
         assert "doi:10." in entry["citation"]
-        address = entry["derived_from"] if entry["derived"] else entry["url"]
-        assert address.startswith("https://github.com/" if entry["derived"] else "https://raw.githubusercontent.com/")
-        assert any(len(part) == 40 and int(part, 16) for part in address.split("/") if len(part) == 40)
+        place = "https://github.com/" if entry["derived"] else "https://raw.githubusercontent.com/"
+        for address in (entry["derived_from"] or entry["url"]).split("; "):
+            assert address.startswith(place)
+            assert re.search(r"/[0-9a-f]{40}/", address)
+            assert " " not in address.partition(",")[0]
         assert not entry["available"]
-    members = {name for entry in entries for name in entry["collections"]}
-    assert members == {"ncrna", "nrc", "archiveii"}
-    assert sum("ncrna" in entry["collections"] for entry in entries) == 9
+
+
+def test_collections_hold_what_their_names_say():
+    entries = list_datasets()
+    counts = Counter(name for entry in entries for name in entry["collections"])
+    names = {entry["name"] for entry in entries}
+    assert len(counts) == 30
+    assert not counts.keys() & names
+    expected = {"ncrna": 9, "nrc": 2, "archiveii": 4, "genomes": 5, "calm-species": 14, "splice-human": 8, "gue": 37}
+    assert {name: counts[name] for name in expected} == expected
+    for entry in entries:
+        tasks = [name for name in entry["collections"] if name.startswith("gue-")]
+        assert tasks == ([entry["name"].rpartition("-")[0]] if entry["name"].startswith("gue-") else [])
+
+
+def test_no_two_copies_have_the_same_name():
+    datasets, _ = catalog._catalogue()
+    for names in ({d.mirror_file for d in datasets.values()}, {d.public_file for d in datasets.values()}):
+        assert len(names) == len(datasets)
+    assert datasets["gue-tf-0-train"].mirror.endswith("/train.csv.xz")
+    assert datasets["gue-tf-0-train"].mirror_file == "gue-tf-0-train.csv.xz"
+    assert datasets["gue-tf-0-train"].public_file == "gue-tf-0-train.csv"
 
 
 def test_an_entry_needs_an_origin():
@@ -100,6 +130,8 @@ def test_an_entry_needs_an_origin():
         _entry(derived=True)
     with pytest.raises(ValidationError, match="either a url, or derived"):
         _entry(url=None)
+    with pytest.raises(ValidationError, match="both url_sha256 and url_bytes"):
+        _entry(url_bytes=None)
 
 
 def test_a_mirror_folder_hands_out_its_own_file(tmp_path, monkeypatch, only):
@@ -161,14 +193,54 @@ def test_what_a_mirror_lacks_is_fetched_from_the_public_address(tmp_path, monkey
 
 def test_wrong_content_is_not_kept(tmp_path, web, only):
     folder, address, _ = web
-    (folder / "original.fasta").write_bytes(b"another file")
     only(_entry(url=f"{address}/original.fasta"))
-    with pytest.raises(OutsideError, match="what it sends differs from the catalogue's sha256"):
+    for content, message in (
+        (PLAIN.lower(), "what it sends differs from the catalogue's sha256"),
+        (b"another file", "announces 12 bytes, the catalogue says 8"),
+    ):
+        (folder / "original.fasta").write_bytes(content)
+        with pytest.raises(OutsideError, match=message):
+            fetch("small")
+        assert not (tmp_path / "cache").exists()
+        with pytest.raises(OutsideError, match=message):
+            fetch("small", tmp_path / "out" / "deep")
+        assert not (tmp_path / "out").exists()
+
+
+def test_an_archive_becomes_a_folder_where_that_is_wanted(tmp_path, monkeypatch, only):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:xz") as archive:
+        info = tarfile.TarInfo("structures/a.bpseq")
+        info.size = len(PLAIN)
+        archive.addfile(info, io.BytesIO(PLAIN))
+    content = packed.getvalue()
+    changes = {"url": None, "url_sha256": None, "url_bytes": None, "derived": True, "derived_from": "elsewhere"}
+    archive = _entry(name="all", mirror="all.tar.xz", sha256=_sum(content), bytes=len(content), **changes)
+    only(archive, _entry(), collections={"both": ["all", "small"]})
+    mirror = tmp_path / "mirror"
+    (mirror / "deep").mkdir(parents=True)
+    (mirror / "all.tar.xz").write_bytes(content)
+    (mirror / "deep" / "small.fa.gz").write_bytes(PACKED)
+    monkeypatch.setenv("NUCLEX_MIRROR", str(mirror))
+    assert fetch("both") == [mirror / "all.tar.xz", mirror / "deep" / "small.fa.gz"]
+    for out, place in ((None, tmp_path / "cache" / "data" / "all"), (tmp_path / "out", tmp_path / "out")):
+        for _ in range(2):  # the second time it is there
+            folder, other = fetch("both", out, unpack=True)
+            assert folder == place / "all"
+            assert (folder / "structures" / "a.bpseq").read_bytes() == PLAIN
+            assert other.name == "small.fa.gz"
+    (folder / "structures" / "a.bpseq").write_bytes(b"changed")
+    with pytest.raises(CorruptError, match="the manifest says"):
+        fetch("both", tmp_path / "out", unpack=True)
+
+
+def test_a_mirror_given_as_a_file_address_is_refused(only, monkeypatch, tmp_path):
+    only(_entry(url="http://127.0.0.1:9/small.fasta"))
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "small.fa.gz").write_bytes(PACKED)
+    monkeypatch.setenv("NUCLEX_MIRROR", f"file://{tmp_path}")
+    with pytest.raises(OutsideError, match=r"no address of the web \(file\); only http and https are fetched"):
         fetch("small")
-    assert not (tmp_path / "cache").exists()
-    with pytest.raises(OutsideError, match="differs from the catalogue's sha256"):
-        fetch("small", tmp_path / "out" / "deep")
-    assert not (tmp_path / "out").exists()
 
 
 def test_an_address_that_is_none_is_said(tmp_path, monkeypatch, only):
@@ -220,6 +292,7 @@ def test_collections_and_unknown_names(tmp_path, monkeypatch, only):
             function("smal")
 
 
+@pytest.mark.slow
 @pytest.mark.real
 def test_every_entry_is_what_the_mirror_has(mirror, monkeypatch):
     monkeypatch.setenv("NUCLEX_MIRROR", str(mirror))
@@ -230,5 +303,29 @@ def test_every_entry_is_what_the_mirror_has(mirror, monkeypatch):
         if entry["url_sha256"]:
             content = (gzip if path.suffix == ".gz" else lzma).decompress(path.read_bytes())
             assert (_sum(content), len(content)) == (entry["url_sha256"], entry["url_bytes"])
-        if ".fa" in path.name:
-            assert sum(1 for _ in read_sequences(path)) == entry["records"]
+        assert _records(path) == entry["records"]
+
+
+def _records(path):
+    """How many records a file has, by its format."""
+    if archive_stem(path.name):
+        with tarfile.open(path) as archive:
+            return len(archive.getnames())
+    opened = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
+    with opened(path, "rt", encoding="utf-8") as file:
+        if ".json." in path.name:
+            return len(json.load(file)["id"])
+        if ".fa." in path.name:
+            return sum(line.startswith(">") for line in file)
+        return sum(1 for _ in file) - (".jsonl" not in path.name and ".snp" not in path.name)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("part", range(8))
+def test_sequences_of_the_catalogue_can_be_read(mirror, monkeypatch, part):
+    monkeypatch.setenv("NUCLEX_MIRROR", str(mirror))
+    entries = [entry for entry in list_datasets() if ".fa." in entry["mirror"]]
+    assert len(entries) > 30
+    for entry in entries[part::8]:
+        (path,) = fetch(entry["name"])
+        assert sum(1 for _ in read_sequences(path)) == entry["records"]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+LICENCE_WIDTH = 48
 
 
 def show(result: dict[str, Any], indent: int = 0) -> str:
@@ -21,7 +24,8 @@ def show(result: dict[str, Any], indent: int = 0) -> str:
         if isinstance(value, dict) and value:
             lines += [f"{pad}{name}", show(value, indent + 2)]
         elif isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
-            lines += [f"{pad}{name}", _table(value, indent + 2)]
+            brief = BRIEF.get(name)
+            lines += [f"{pad}{name}", _table([brief(row) for row in value] if brief else value, indent + 2)]
         else:
             lines.append(f"{pad}{name!s:<{width}}  {_text(value)}".rstrip())
     return "\n".join(lines)
@@ -36,6 +40,35 @@ def _table(rows: list[dict[str, Any]], indent: int) -> str:
         (" " * indent + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))).rstrip()
         for line in cells
     )
+
+
+def _dataset(row: dict[str, Any]) -> dict[str, str]:
+    """A data set on one line; --json has its address, sums, licence in full and citation."""
+    licence = str(row["licence"])
+    return {
+        "name": row["name"],
+        "size": _size(row["bytes"]),
+        "records": "" if row["records"] is None else _text(row["records"]),
+        "at hand": "yes" if row["available"] else "no",
+        "licence": licence if len(licence) <= LICENCE_WIDTH else licence[: LICENCE_WIDTH - 1] + "…",
+        "collection": ", ".join(row["collections"]),
+    }
+
+
+BRIEF: dict[str, Callable[[dict[str, Any]], dict[str, str]]] = {"datasets": _dataset}
+"""How to tell a long record to a person, by the name of the list that it is in."""
+
+
+def _size(count: int) -> str:
+    """Bytes as people say them.
+
+    >>> _size(812), _size(1_207_144), _size(75_442)
+    ('812 B', '1.2 MB', '75.4 kB')
+    """
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count} B"
 
 
 def _text(value: Any) -> str:

@@ -6,14 +6,12 @@ first, then the public address. Every file is checked against its sha256 before 
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import functools
-import logging
 import os
 import shutil
 import tomllib
-from collections.abc import Iterator
+import urllib.parse
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -23,19 +21,23 @@ from pydantic import ValidationError, model_validator
 from nuclex.core.artifact import atomic_file, sha256_file
 from nuclex.core.config import Config
 from nuclex.core.errors import InputError, OutsideError
-from nuclex.core.progress import say
+from nuclex.data.download import download
+from nuclex.data.unpack import archive_stem, unpack_archive
 
 MIRROR = "NUCLEX_MIRROR"
 CACHE = "NUCLEX_CACHE"
-_TIMEOUT_S = 30
 
 
 class Dataset(Config):
-    """One file of the catalogue; ``sha256`` and ``bytes`` are those in a mirror, ``url_*`` those of the public file."""
+    """One file of the catalogue; ``sha256`` and ``bytes`` are those in a mirror, ``url_*`` those of the public file.
+
+    ``file`` is what a copy is called where the mirror's name for it says too little.
+    """
 
     name: str
     what: str
     mirror: str
+    file: str | None = None
     sha256: str
     bytes: int
     licence: str
@@ -51,18 +53,19 @@ class Dataset(Config):
     def _has_an_origin(self) -> Dataset:
         if self.derived == (self.url is not None) or self.derived != (self.derived_from is not None):
             raise ValueError(f"{self.name}: has either a url, or derived = true and derived_from")
+        if (self.url_sha256 is None) != (self.url_bytes is None):
+            raise ValueError(f"{self.name}: has both url_sha256 and url_bytes, or none of them")
         return self
 
     @property
     def mirror_file(self) -> str:
-        """The file's name in a mirror."""
-        return PurePosixPath(self.mirror).name
+        """The name of a copy from a mirror."""
+        return self.file or PurePosixPath(self.mirror).name
 
     @property
     def public_file(self) -> str:
-        """The name of a copy from the public address: as in a mirror, without a compression that is not there."""
-        name = PurePosixPath(self.mirror)
-        return name.name if self.url_sha256 is None else name.stem
+        """The name of a copy from the public address: as from a mirror, without a compression that is not there."""
+        return self.mirror_file if self.url_sha256 is None else PurePosixPath(self.mirror_file).stem
 
 
 def list_datasets() -> list[dict[str, Any]]:
@@ -83,15 +86,24 @@ def available(name: str) -> bool:
     return all(_at_hand(dataset) is not None for dataset in _members(name))
 
 
-def fetch(name: str, out: str | Path | None = None) -> list[Path]:
+def fetch(name: str, out: str | Path | None = None, *, unpack: bool = False) -> list[Path]:
     """The files of a data set or a collection, checked against their sha256.
 
     From a mirror folder the mirror's own files are returned; from elsewhere copies in the cache (``NUCLEX_CACHE``,
     else the user's cache folder). With ``out``, copies in that folder. A copy from the public address may be
-    uncompressed where the mirror's is compressed; the content is the same.
+    uncompressed where the mirror's is compressed; the content is the same. With ``unpack``, an archive is given as the
+    folder of what is in it.
     Raises InputError for an unknown name, OutsideError where no place has the file or what it has is not it.
     """
-    return [_fetch(dataset, Path(out) if out is not None else None) for dataset in _members(name)]
+    place = Path(out) if out is not None else None
+    files = [(dataset, _fetch(dataset, place)) for dataset in _members(name)]
+    return [_unpacked(dataset, path, place) if unpack else path for dataset, path in files]
+
+
+def _unpacked(dataset: Dataset, path: Path, out: Path | None) -> Path:
+    """The folder of what is in an archive; another file is left as it is."""
+    stem = archive_stem(path.name)
+    return path if stem is None else unpack_archive(path, (out or _cache() / dataset.name) / stem)
 
 
 @functools.cache
@@ -129,12 +141,14 @@ def _fetch(dataset: Dataset, out: Path | None) -> Path:
         return cached
     origins = []
     if "://" in mirror:
-        origins.append((f"{mirror.rstrip('/')}/{dataset.mirror}", dataset.mirror_file, dataset.sha256))
+        address = f"{mirror.rstrip('/')}/{urllib.parse.quote(dataset.mirror)}"
+        origins.append((address, dataset.mirror_file, dataset.sha256, dataset.bytes))
     if dataset.url is not None:
-        origins.append((dataset.url, dataset.public_file, dataset.url_sha256 or dataset.sha256))
-    for address, name, digest in origins:
+        wanted = (dataset.url_sha256 or dataset.sha256, dataset.url_bytes or dataset.bytes)
+        origins.append((dataset.url, dataset.public_file, *wanted))
+    for address, name, digest, size in origins:
         try:
-            return _download(address, (out or _cache() / dataset.name) / name, digest)
+            return download(address, (out or _cache() / dataset.name) / name, sha256=digest, size=size)
         except OutsideError as error:
             troubles.append(str(error))
     if dataset.derived:
@@ -155,48 +169,6 @@ def _from_folder(dataset: Dataset, place: Path, out: Path | None) -> Path:
     with atomic_file(out / dataset.mirror_file) as copy:
         shutil.copyfile(place, copy)
     return out / dataset.mirror_file
-
-
-def _download(address: str, target: Path, digest: str) -> Path:
-    """A checked copy of an address at ``target``; one that is there already and whole is not fetched again."""
-    import pooch
-    import requests
-
-    if target.is_file() and sha256_file(target) == digest:
-        return target
-    say(f"fetching {address}")
-    try:
-        with atomic_file(target) as copy, _hushed(pooch.get_logger()):
-            pooch.retrieve(
-                address,
-                known_hash=f"sha256:{digest}",
-                fname=copy.name,
-                path=copy.parent,
-                downloader=pooch.HTTPDownloader(timeout=_TIMEOUT_S),
-            )
-    except requests.HTTPError as error:
-        code = error.response.status_code if error.response is not None else "with an error"
-        raise OutsideError(f"{address}: answered {code}") from None
-    except requests.Timeout:
-        raise OutsideError(f"{address}: did not answer within {_TIMEOUT_S} s") from None
-    except requests.RequestException:
-        raise OutsideError(f"{address}: cannot be reached") from None
-    except ValueError as error:
-        if "hash" not in str(error):
-            raise OutsideError(f"{address}: is not an address") from None
-        raise OutsideError(f"{address}: what it sends differs from the catalogue's sha256") from None
-    return target
-
-
-@contextlib.contextmanager
-def _hushed(logger: logging.Logger) -> Iterator[None]:
-    """Progress is told by nuclex, not by the library that downloads."""
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _at_hand(dataset: Dataset) -> Path | None:
