@@ -1,6 +1,7 @@
 """A bundle comes back as it was written, and any other folder is refused with a sentence."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -323,3 +324,27 @@ def test_a_bundle_of_a_loaded_bundle_is_the_same_file_by_file(making, tmp_path):
     write_bundle(tmp_path / "again", bundle.model, bundle.tokenizer, bundle.record, task=bundle.task)
     for file in FILES:
         assert (path / file).read_bytes() == (tmp_path / "again" / file).read_bytes(), file
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "sentence"),
+    [
+        ("config.json", '"vocab_size": 22', '"vocab_size": 1e400', "config.json: is not readable JSON"),
+        ("config.json", '"width": 16', f'"width": 16, "{"x" * 5000}": 1', "config.json: nuclex.backbone.xxx"),
+        ("config.json", '"vocab_size": 22', f'"vocab_size": {"[" * 5000}', "config.json: is not readable JSON"),
+        ("nuclex.json", '"notes": [', f'"notes": [{"[" * 5000}', "nuclex.json: is not a readable record"),
+        ("nuclex.json", '"notes": [', '"notes": [], "notes": [', "nuclex.json: is not a readable record"),
+        ("tokenizer_config.json", '"kind"', '"k\\u0000ind"', "tokenizer_config.json: nuclex: tokenizers: a table with"),
+        ("tokenizer_config.json", '"case"', '"c\\u0000ase"', r"tokenizer_config.json: nuclex.c\x00ase: Extra inputs"),
+    ],
+)
+def test_what_fuzzing_found(making, name, before, after, sentence):
+    path = making.bundle()
+    text = (path / name).read_text()
+    assert before in text
+    (path / name).write_text(text.replace(before, after, 1))
+    write_manifest(path)
+    with pytest.raises((CorruptError, InputError), match=re.escape(sentence)) as caught:
+        load(path)
+    assert len(str(caught.value)) < 500
+    assert str(caught.value).isprintable()

@@ -5,7 +5,6 @@ The key ``nuclex`` holds the whole ``BackboneConfig``; the other keys follow fro
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,9 @@ from pydantic import ValidationError
 
 from nuclex.bundle.roberta import is_roberta, roberta_keys
 from nuclex.bundle.weights import skeleton
-from nuclex.core.errors import CorruptError, InputError
+from nuclex.core.errors import CorruptError, InputError, one_line, shown
+from nuclex.core.plain import from_json
+from nuclex.core.recipe import dotted
 from nuclex.models.backbone import BackboneConfig, LanguageModel
 from nuclex.tokenizers.base import Tokenizer
 
@@ -39,7 +40,7 @@ def config_keys(model: LanguageModel, tokenizer: Tokenizer) -> dict[str, Any]:
 def bare_network(path: Path) -> LanguageModel:
     """The network that a ``config.json`` describes, without weights; InputError if nuclex did not write the file."""
     try:
-        keys = json.loads(path.read_bytes())
+        keys = from_json(path.read_bytes())
     except ValueError:
         raise CorruptError(f"{path}: is not readable JSON") from None
     if not isinstance(keys, dict) or not isinstance(keys.get("nuclex"), dict):
@@ -49,10 +50,10 @@ def bare_network(path: Path) -> LanguageModel:
         sizes = (int(keys["vocab_size"]), int(keys["pad_token_id"]), int(keys["nuclex"]["mask_token_id"]))
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(["nuclex.backbone", *map(str, first["loc"])])
-        raise CorruptError(f"{path}: {key}: {first['msg']}, found {first['input']!r}") from None
+        key = dotted(("nuclex", "backbone", *map(str, first["loc"])))
+        raise CorruptError(f"{path}: {key}: {first['msg']}, found {shown(first['input'])}") from None
     except (KeyError, TypeError, ValueError) as error:
-        raise CorruptError(f"{path}: lacks a key or holds a wrong one: {error}") from None
+        raise CorruptError(f"{path}: lacks a key or holds a wrong one: {one_line(str(error))}") from None
     if not 0 <= sizes[1] < sizes[0]:
         raise CorruptError(f"{path}: pad_token_id: found {sizes[1]}, there are {sizes[0]} tokens (vocab_size)")
     return skeleton(config, vocabulary_size=sizes[0], pad_id=sizes[1], mask_id=sizes[2])
@@ -60,17 +61,17 @@ def bare_network(path: Path) -> LanguageModel:
 
 def refuse_contradiction(path: Path, model: LanguageModel, tokenizer: Tokenizer) -> None:
     """CorruptError if a key of ``config.json`` says something else than model and tokenizer do."""
-    found = json.loads(path.read_bytes())
+    found = from_json(path.read_bytes())
     wanted = config_keys(model, tokenizer)
     mask_id = found["nuclex"]["mask_token_id"]
     if mask_id != tokenizer.mask_id:
         raise CorruptError(
-            f"{path}: nuclex.mask_token_id: found {mask_id}, the tokenizer's mask is {tokenizer.mask_id}"
+            f"{path}: nuclex.mask_token_id: found {shown(mask_id)}, the tokenizer's mask is {tokenizer.mask_id}"
         )
     for key, value in wanted.items():
         if key != "nuclex" and key in found and found[key] != value:
             raise CorruptError(
-                f"{path}: {key}: found {found[key]!r}, the network and the tokenizer beside it say {value!r}"
+                f"{path}: {key}: found {shown(found[key])}, the network and the tokenizer beside it say {value!r}"
             )
 
 

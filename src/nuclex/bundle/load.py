@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from nuclex.bundle.roberta import from_roberta, is_roberta
 from nuclex.bundle.weights import filled
 from nuclex.bundle.write import FORMAT, HEAD_PREFIX, RECORD_FILE, WEIGHTS_FILE
 from nuclex.core.artifact import MANIFEST, verify_folder
-from nuclex.core.errors import CorruptError, InputError
+from nuclex.core.errors import CorruptError, InputError, one_line
+from nuclex.core.plain import from_json
 from nuclex.models.backbone import LanguageModel
 from nuclex.tokenizers.base import CONFIG_FILE as TOKENIZER_CONFIG_FILE
 from nuclex.tokenizers.base import TOKENIZER_FILE, Tokenizer, load_tokenizer
@@ -95,12 +95,12 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise CorruptError(f"{path}: is not a readable safetensors file: {error}") from None
+        raise CorruptError(f"{path}: is not a readable safetensors file: {one_line(str(error))}") from None
 
 
 def _read_record(path: Path, head: dict[str, Tensor]) -> tuple[Record, TaskPart | None, dict[str, Any]]:
     try:
-        stored = json.loads(path.read_bytes())
+        stored = from_json(path.read_bytes())
         form = stored["format"]
     except (ValueError, KeyError, TypeError):
         raise CorruptError(f"{path}: is not a readable record of a bundle") from None

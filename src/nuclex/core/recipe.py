@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nuclex.core.errors import InputError, at, shown
+from nuclex.core.errors import InputError, at, one_line, shown
 
 Place = tuple[str, ...]
 _KEY = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
@@ -18,7 +18,6 @@ _KEYS = rf"({_KEY}(?:\s*\.\s*{_KEY})*)"
 _MOST_KEYS, _MOST_BYTES, _MOST_LEVELS = 10_000, 1 << 16, 32
 _MOST_DOTS, _MOST_DIGITS = 1000, 1000
 """In one line: the standard library's parser takes minutes for keys such as a.a.a.a… and reads no endless numbers."""
-_LONGEST_COMPLAINT = 200
 _DIGITS = re.compile(r"[0-9_]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _HEADER, _ASSIGNMENT = re.compile(rf"\s*(\[\[?)\s*{_KEYS}\s*\]"), re.compile(rf"\s*{_KEYS}\s*=")
@@ -76,7 +75,7 @@ def read_recipe(path: Path) -> Recipe:
             recipe = Recipe(path, tomllib.loads(text), _toml_lines(text))
     except tomllib.TOMLDecodeError as error:
         message, number = _located(str(error), text)
-        raise InputError(f"{at(path, number)}: not valid TOML: {_short(message)}") from None
+        raise InputError(f"{at(path, number)}: not valid TOML: {one_line(message)}") from None
     except RecursionError:
         raise InputError(
             f"{path}: holds tables in tables in tables without end; a recipe goes a few levels deep"
@@ -115,12 +114,6 @@ def _content(path: Path) -> bytes:
     if len(content) > _MOST_BYTES:
         raise InputError(f"{path}: is larger than {_MOST_BYTES >> 10} kB, which no recipe is")
     return content
-
-
-def _short(complaint: str) -> str:
-    """What a parser says, on one line and cut where it quotes half of the file."""
-    text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in " ".join(complaint.split()))
-    return text if len(text) <= _LONGEST_COMPLAINT else f"{text[:_LONGEST_COMPLAINT]}..."
 
 
 def _located(message: str, text: str) -> tuple[str, int]:
@@ -178,9 +171,9 @@ def _read_yaml(path: Path, text: str) -> Recipe:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else None
-        raise InputError(f"{at(path, line)}: not valid YAML: {_short(f'{error.problem or error.context}')}") from None
+        raise InputError(f"{at(path, line)}: not valid YAML: {one_line(f'{error.problem or error.context}')}") from None
     except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML: {_short(str(error))}") from None
+        raise InputError(f"{path}: not valid YAML: {one_line(str(error))}") from None
     finally:
         loader.dispose()
 
