@@ -475,3 +475,14 @@ def test_a_rewritten_manifest_holds_again(whole: Path) -> None:
     assert refused(whole)
     write_manifest(whole)
     verify_folder(whole)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "\\ud800", "a\\u0000b", "../" * 2000])
+def test_a_manifest_that_lists_what_cannot_be_is_damage_and_no_bug(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "thing"
+    with atomic_folder(folder) as made:
+        (made / "a.txt").write_text("a")
+    text = (folder / MANIFEST).read_text()
+    (folder / MANIFEST).write_text(text.replace('"a.txt"', f'"{name}"'))
+    with pytest.raises(CorruptError, match=r"is missing, though the manifest lists it|is not as nuclex writes it"):
+        verify_folder(folder)

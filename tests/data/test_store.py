@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nuclex.core.artifact import atomic_folder, write_json
+from nuclex.core.artifact import atomic_folder, write_json, write_manifest
 from nuclex.core.errors import CorruptError, InputError
 from nuclex.data import store
 from nuclex.data.split import SPLITS
@@ -182,3 +182,47 @@ def test_what_is_no_corpus_is_refused(tmp_path):
     for path in (tmp_path, tmp_path / "none"):
         with pytest.raises(InputError, match="is not a corpus"):
             Corpus.open(path)
+
+
+def _resummed(folder):
+    write_manifest(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [('"name"', '"nam"'), ('"files": [', '"files": [3, '), ("sources", "sourc"), ('"name": "one"', '"name": 1')],
+)
+def test_a_manifest_that_lacks_what_is_read_from_it_is_damage(tmp_path, before, after):
+    folder = _write(tmp_path / "corpus", ROWS)
+    text = (folder / CORPUS).read_text()
+    assert before in text
+    (folder / CORPUS).write_text(text.replace(before, after, 1))
+    with pytest.raises(CorruptError, match=r"corpus\.json: is not the readable manifest"):
+        Corpus.open(_resummed(folder))
+
+
+def test_an_arrow_file_whose_offsets_lead_out_of_it_is_damage_and_no_crash(tmp_path):
+    folder = _write(tmp_path / "corpus", ROWS)
+    file = folder / "sequences-00000.arrow"
+    content = file.read_bytes()
+    offsets = np.array([0, 4, 6, 11], dtype="<i8").tobytes()  # of the sequences of the first batch
+    assert content.count(offsets) == 1
+    file.write_bytes(content.replace(offsets, np.array([0, 4, 6, 1 << 40], dtype="<i8").tobytes()))
+    with pytest.raises(CorruptError, match=r"sequences-00000\.arrow: is not a readable Arrow file"):
+        Corpus.open(_resummed(folder))
+    file.write_bytes(content.replace(offsets, np.array([0, 3, 6, 11], dtype="<i8").tobytes()))
+    with pytest.raises(CorruptError, match="a sequence is not as long as the column length says"):
+        Corpus.open(_resummed(folder))
+
+
+def test_other_columns_and_holes_are_damage(tmp_path):
+    folder = _write(tmp_path / "corpus", ROWS)
+    file = folder / "sequences-00000.arrow"
+    table = pa.ipc.open_file(file.read_bytes()).read_all()
+    holes = table.set_column(0, SCHEMA.field("id"), pa.array(["a", None, "a", "b"]))
+    for wrong, sentence in ((table.drop_columns("split"), "its columns are not"), (holes, "the column id has holes")):
+        with pa.ipc.new_file(file, wrong.schema) as writer:
+            writer.write_table(wrong)
+        with pytest.raises(CorruptError, match=sentence):
+            Corpus.open(_resummed(folder))

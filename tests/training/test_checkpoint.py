@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from nuclex.core.artifact import MANIFEST, write_manifest
 from nuclex.core.errors import CorruptError, InputError
@@ -187,3 +188,40 @@ def test_a_checkpoint_is_replaced_by_the_same_step(run: Path) -> None:
     flip(run / "step-00000006")
     save_checkpoint(run, *made(5), Place(6), IDENTITY)
     assert latest_checkpoint(run) == run / "step-00000006"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("{", "{" * 50_000),
+        ('"identity"', '"identitx"'),
+        ('"step": 6', '"step": "six"'),
+        ('"batch": 0', '"batch": -1'),
+        ('"tokens": 0', '"tokens": 0.5'),
+        ('"place": {', '"place": [{'),
+        ('"loss"', '"lo\x00ss"'),
+    ],
+)
+def test_an_edited_record_is_damage_and_no_bug(run: Path, before: str, after: str) -> None:
+    folder = run / "step-00000006"
+    text = (folder / FACTS).read_text()
+    assert before in text
+    (folder / FACTS).write_text(text.replace(before, after, 1))
+    write_manifest(folder)
+    with pytest.raises(CorruptError, match=r"checkpoint\.json: is not a readable record"):
+        load_checkpoint(folder, *made(0), IDENTITY)
+    assert latest_checkpoint(run) == run / "step-00000004"
+
+
+def test_edited_tensors_are_damage_and_no_bug(run: Path) -> None:
+    folder = run / "step-00000006"
+    whole = (folder / STATE).read_bytes()
+    (folder / STATE).write_bytes(b"\xff" * 8 + whole[8:])
+    with pytest.raises(CorruptError, match=r"state\.safetensors: is not a readable safetensors file"):
+        load_checkpoint(folder, *made(0), IDENTITY)
+    tensors = load_file(run / "step-00000004" / STATE)
+    name = next(name for name in tensors if name.endswith("weight.exp_avg"))
+    for wrong in (tensors[name][:1].clone(), tensors[name].long()):
+        save_file({**tensors, name: wrong}, folder / STATE)
+        with pytest.raises(CorruptError, match="exp_avg does not fit its weight"):
+            load_checkpoint(folder, *made(0), IDENTITY)

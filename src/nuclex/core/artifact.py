@@ -28,6 +28,7 @@ TEMPORARY = ".tmp-"
 """How the name of everything begins that is not yet, or no longer, a whole artefact."""
 _ASIDE = f"{TEMPORARY}old-"
 """How the name of an artefact begins that was set aside while its replacement arrives."""
+_MOST_MANIFEST = 64 << 20
 _OPENING = b'{\n  "files": {'
 """How every manifest of nuclex begins; other programs have files of this name too."""
 _DISK = {
@@ -236,6 +237,8 @@ def verify_folder(folder: str | Path) -> None:
     folder = Path(folder)
     if not (folder / MANIFEST).is_file():
         raise CorruptError(f"{folder}: has no {MANIFEST}; it is not a whole artefact of nuclex")
+    if (folder / MANIFEST).stat().st_size > _MOST_MANIFEST:
+        raise CorruptError(f"{folder / MANIFEST}: is longer than the {_MOST_MANIFEST} bytes that are read")
     try:
         content = (folder / MANIFEST).read_bytes()
         stored = json.loads(content)
@@ -243,12 +246,14 @@ def verify_folder(folder: str | Path) -> None:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise CorruptError(f"{folder / MANIFEST}: is not a readable manifest") from None
     listed = {name: {"bytes": size, "sha256": digest} for name, (size, digest) in wanted.items()}
-    if content != _json({"files": listed}).encode():
+    if content != _json({"files": listed}).encode(errors="backslashreplace"):
         raise CorruptError(f"{folder / MANIFEST}: is not as nuclex writes it; the manifest was edited or damaged")
     for name, (size, digest) in wanted.items():
         path = folder / name
-        if not path.is_file():
+        if not os.path.isfile(path):  # unlike Path.is_file, it takes a name that is too long for one that is not there
             raise CorruptError(f"{path}: is missing, though the manifest lists it")
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise CorruptError(f"{path}: leads out of the artefact")
         if path.stat().st_size != size:
             raise CorruptError(f"{path}: has {path.stat().st_size} bytes, the manifest says {size}")
         if sha256_file(path) != digest:

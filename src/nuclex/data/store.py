@@ -7,7 +7,6 @@ files, uncompressed; pyarrow, polars and datasets open them as they are. Rows ar
 from __future__ import annotations
 
 import hashlib
-import json
 from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from nuclex.core.artifact import MANIFEST, verify_folder
-from nuclex.core.errors import CorruptError, InputError
+from nuclex.core.errors import CorruptError, InputError, one_line
+from nuclex.core.plain import from_json
 from nuclex.data.split import SPLITS
 
 CORPUS = "corpus.json"
@@ -104,7 +104,7 @@ class Corpus:
         if verify:
             verify_folder(path)
         manifest = read_manifest(path)
-        batches = [batch for name in manifest["files"] for batch in _batches(path / name)]
+        batches = [batch for name in manifest["files"] for batch in _batches(path / name, verify)]
         rows = sum(batch.num_rows for batch in batches)
         if rows != manifest["sequences_out"]:
             raise CorruptError(f"{path}: holds {rows} sequences, {CORPUS} says {manifest['sequences_out']}")
@@ -206,9 +206,11 @@ class Corpus:
 def read_manifest(path: Path) -> dict[str, Any]:
     """The ``corpus.json`` of a corpus; CorruptError where it is not one."""
     try:
-        manifest = json.loads((path / CORPUS).read_bytes())
+        manifest = from_json((path / CORPUS).read_bytes())
         known = all(manifest[key] == value for key, value in FORMAT.items())
-        manifest["files"], manifest["sequences_out"], manifest["sources"], manifest["fingerprint"]
+        texts = [*manifest["files"], *(source["name"] for source in manifest["sources"]), manifest["fingerprint"]]
+        if not all(isinstance(text, str) for text in texts) or not isinstance(manifest["sequences_out"], int):
+            raise TypeError
     except (OSError, ValueError, KeyError, TypeError):
         raise CorruptError(f"{path / CORPUS}: is not the readable manifest of a corpus") from None
     if not known:
@@ -225,12 +227,30 @@ def _file(folder: Path, number: int) -> Path:
     return folder / f"sequences-{number:05d}.arrow"
 
 
-def _batches(path: Path) -> list[pa.RecordBatch]:
+def _batches(path: Path, verify: bool) -> list[pa.RecordBatch]:
     try:
         reader = pa.ipc.open_file(pa.memory_map(str(path)))
-        return [reader.get_batch(number) for number in range(reader.num_record_batches)]
+        if not reader.schema.equals(SCHEMA):
+            raise CorruptError(f"{path}: its columns are not those of a corpus")
+        batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
+        for batch in batches if verify else ():
+            batch.validate(
+                full=True
+            )  # Arrow itself follows any offset that a file gives, out of the file and into a crash
+            _refuse_contradiction(path, batch)
+        return batches
     except (OSError, pa.ArrowException) as error:
-        raise CorruptError(f"{path}: is not a readable Arrow file: {' '.join(str(error).split())}") from None
+        raise CorruptError(f"{path}: is not a readable Arrow file: {one_line(str(error))}") from None
+
+
+def _refuse_contradiction(path: Path, batch: pa.RecordBatch) -> None:
+    import pyarrow.compute as pc
+
+    for name in SCHEMA.names:
+        if name != "family" and batch.column(name).null_count:
+            raise CorruptError(f"{path}: the column {name} has holes")
+    if not pc.binary_length(batch.column("sequence")).cast(pa.int64()).equals(batch.column("length")):
+        raise CorruptError(f"{path}: a sequence is not as long as the column length says")
 
 
 def letters(column: pa.Array) -> tuple[memoryview, memoryview]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nuclex.bundle.weights import restore, unshared
 from nuclex.core.artifact import TEMPORARY, atomic_folder, verify_folder, write_json
-from nuclex.core.errors import CorruptError, InputError
+from nuclex.core.errors import CorruptError, InputError, one_line
 from nuclex.core.progress import say
 from nuclex.training.environment import drift, environment
 
@@ -93,12 +93,21 @@ def latest_checkpoint(folder: Path, upto: int | None = None) -> Path | None:
 def _verify(path: Path) -> None:
     """CorruptError unless every file is as it was written, and the folder still has the name of its step."""
     verify_folder(path)
-    try:
-        step = json.loads((path / FACTS).read_bytes())["place"]["step"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise CorruptError(f"{path / FACTS}: is not a readable record of a checkpoint") from None
+    step = _facts(path)["place"]["step"]
     if path.name != checkpoint_name(step):
         raise CorruptError(f"{path}: is the checkpoint of step {step} under another name")
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    """What a checkpoint says of itself; CorruptError where that is not what ``save_checkpoint`` writes."""
+    try:
+        facts = dict(json.loads((path / FACTS).read_bytes()))
+        whole = [facts["place"][name] for name in ("step", "epoch", "batch", "tokens")]
+        if not isinstance(facts["identity"], dict) or any(type(number) is not int or number < 0 for number in whole):
+            raise ValueError
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise CorruptError(f"{path / FACTS}: is not a readable record of a checkpoint") from None
+    return facts
 
 
 def load_checkpoint(
@@ -108,9 +117,7 @@ def load_checkpoint(
 
     Says in one line what of the environment is not as it was.
     """
-    from safetensors.torch import load_file
-
-    facts = json.loads((path / FACTS).read_text())
+    facts = _facts(path)
     for key, value in identity.items():
         if facts["identity"].get(key) != value:
             raise InputError(
@@ -124,16 +131,32 @@ def load_checkpoint(
         ) from None
     if changed := drift(facts, environment(next(model.parameters()).device)):
         say(f"resuming with {changed}: not bit for bit the same")
-    tensors = load_file(path / STATE)
+    tensors = _tensors(path / STATE)
     restore(model, {name[6:]: value for name, value in tensors.items() if name.startswith("model.")}, path)
     if optimizer is not None:
         optimizer.state.clear()
         for name, parameter in model.named_parameters():
             prefix = f"optimizer.{name}."
             state = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+            for key, value in state.items():
+                if (
+                    value.shape != (torch.Size([]) if key == "step" else parameter.shape)
+                    or not value.is_floating_point()
+                ):
+                    raise CorruptError(f"{path / STATE}: {prefix}{key} does not fit its weight")
             if state:
                 optimizer.state[parameter] = {key: _like(key, value, parameter) for key, value in state.items()}
     return place
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise CorruptError(f"{path}: is not a readable safetensors file: {one_line(str(error))}") from None
 
 
 def prune(folder: Path, keep: int, step: int, spared: Iterable[int] = ()) -> None:
