@@ -14,6 +14,7 @@ from nuclex.tokenizers.base import (
 )
 from nuclex.tokenizers.bpe import BpeConfig
 from nuclex.tokenizers.codon import CodonConfig, CodonTokenizer
+from nuclex.tokenizers.kmer import KmerConfig, KmerTokenizer
 from nuclex.tokenizers.learned import LearnedConfig, LearnedTokenizer
 from nuclex.tokenizers.nucleotide import NucleotideConfig, NucleotideTokenizer
 from nuclex.tokenizers.wordpiece import WordPieceConfig
@@ -23,6 +24,8 @@ __all__ = [
     "BpeConfig",
     "CodonConfig",
     "CodonTokenizer",
+    "KmerConfig",
+    "KmerTokenizer",
     "LearnedConfig",
     "LearnedTokenizer",
     "NucleotideConfig",

@@ -87,11 +87,7 @@ class Tokenizer(ABC):
 
     def decode(self, ids: Sequence[int] | NDArray[np.integer], *, skip_special: bool = True) -> str:
         """Turn ids (L,) back into letters; without ``skip_special`` the special tokens are spelled out."""
-        ids_L = np.asarray(ids, dtype=np.int64)
-        vocabulary = self.vocabulary
-        wrong_L = (ids_L < 0) | (ids_L >= len(vocabulary))
-        if wrong_L.any():
-            raise InputError(f"id {ids_L[wrong_L][0]}: not a token; this tokenizer has the ids 0 to {len(self) - 1}")
+        ids_L, vocabulary = checked_ids(self, ids), self.vocabulary
         if skip_special:
             ids_L = ids_L[~np.isin(ids_L, self.special_ids)]
         return "".join([vocabulary[index] for index in ids_L.tolist()])
@@ -220,6 +216,15 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
         raise CorruptError(f"{text_path}: is not UTF-8 text") from None
     except CorruptError as error:
         raise CorruptError(f"{text_path}: {error}") from None
+
+
+def checked_ids(tokenizer: Tokenizer, ids: Sequence[int] | NDArray[np.integer]) -> Ids:
+    """The ids (L,) as int64; InputError if one of them is no token."""
+    ids_L = np.asarray(ids, dtype=np.int64)
+    wrong_L = (ids_L < 0) | (ids_L >= len(tokenizer))
+    if wrong_L.any():
+        raise InputError(f"id {ids_L[wrong_L][0]}: not a token; this tokenizer has the ids 0 to {len(tokenizer) - 1}")
+    return ids_L
 
 
 def tokenizer_hash(tokenizer: Tokenizer) -> str:

@@ -1,0 +1,252 @@
+"""One token for k nucleotides, side by side or overlapping (DNABERT, doi:10.1093/bioinformatics/btab083)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import product
+from typing import Any, Literal, final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from nuclex.bio.alphabet import DNA, to_rna
+from nuclex.core.errors import InputError
+from nuclex.tokenizers.base import (
+    TOKENIZERS,
+    SpecialTokens,
+    Tokenizer,
+    TokenizerConfig,
+    checked_ids,
+    same_or_corrupt,
+)
+from nuclex.tokenizers.exported import (
+    Part,
+    added_token,
+    joined,
+    letter_rules,
+    pattern_rule,
+    split_at,
+    tokenizer_json,
+    word_model,
+)
+from nuclex.tokenizers.nucleotide import SPECIAL, SPECIAL_ORDER
+from nuclex.tokenizers.reading import Ids, ascii_bytes, folding, look_up_table, refuse_unknown
+
+UNKNOWN_ID = SPECIAL_ORDER.index(SPECIAL.unk)
+
+
+@TOKENIZERS.register
+class KmerConfig(TokenizerConfig):
+    """One token for ``k`` nucleotides; the next token begins ``stride`` nucleotides on, 1 or ``k`` (as by default).
+
+    Tokens: five special ones, then all words of k letters from AA… to TT… (UU…), then, where ``remainder`` is "keep",
+    the four single letters. ``remainder`` says what becomes of nucleotides that are in no whole word (up to k - 1 at
+    the end, and with stride 1 only sequences shorter than k): "keep" makes each a token, "drop" leaves them out,
+    "error" refuses the sequence. A word with any other letter is ``<unk>``; with stride 1 one N makes k of them.
+
+    >>> KmerConfig(k=2).build().encode("AAACG", start=False, end=False).tolist()
+    [5, 6, 23]
+    >>> KmerConfig(k=2, stride=1).build().encode("AAACG", start=False, end=False).tolist()
+    [5, 5, 6, 11]
+    """
+
+    kind: Literal["kmer"] = "kmer"
+    k: int = Field(ge=1, le=8)
+    stride: int
+    remainder: Literal["keep", "drop", "error"] = "keep"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stride_is_k(cls, data: Any) -> Any:
+        return {"stride": data["k"], **data} if isinstance(data, dict) and "k" in data else data
+
+    @model_validator(mode="after")
+    def _stride_is_one_or_k(self) -> KmerConfig:
+        if self.stride not in (1, self.k):
+            raise ValueError(f"stride: found {self.stride}; allowed: 1 (overlapping) or {self.k} (side by side)")
+        return self
+
+    def build(self) -> KmerTokenizer:
+        """The tokenizer."""
+        return KmerTokenizer(self)
+
+    def train(self, sequences: Iterable[str | bytes]) -> KmerTokenizer:
+        """The tokenizer; its vocabulary is fixed and the sequences are not read."""
+        return self.build()
+
+    def restore(self, tokenizer_json: str) -> Tokenizer:
+        """The tokenizer, after a look whether the stored vocabulary is its own."""
+        return same_or_corrupt(self.build(), tokenizer_json)
+
+
+@final
+class KmerTokenizer(Tokenizer):
+    """Reads words of k letters as numbers to the base 4, by one look-up for each letter."""
+
+    def __init__(self, config: KmerConfig) -> None:
+        self._config = config
+        self._letters = to_rna(DNA.symbols) if config.alphabet == "rna" else DNA.symbols
+        self._fold = folding(config.case, config.alphabet)
+        self._words = 4**config.k
+        words = ("".join(letters) for letters in product(self._letters, repeat=config.k))
+        singles = self._letters if config.remainder == "keep" and config.k > 1 else ""
+        self._vocabulary = (*SPECIAL_ORDER, *words, *singles)
+        # An unknown letter weighs as much as all words together, so that a sum that large means one of them is unknown.
+        values = {letter: value for value, letter in enumerate(self._letters)}
+        self._digits = look_up_table(values, self._fold, unknown=self._words)
+        first = len(SPECIAL_ORDER) + self._words
+        ids = {letter: first + place for place, letter in enumerate(singles)}
+        self._singles = look_up_table(ids, self._fold, unknown=UNKNOWN_ID)
+
+    @property
+    def config(self) -> KmerConfig:
+        """The config it was built from."""
+        return self._config
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The special tokens, the 4ᵏ words in alphabetical order, the single letters where remainders are kept."""
+        return self._vocabulary
+
+    @property
+    def special(self) -> SpecialTokens:
+        """The names of its special tokens."""
+        return SPECIAL
+
+    @property
+    def special_ids(self) -> Ids:
+        """Ids 0 to 4."""
+        return np.arange(len(SPECIAL_ORDER), dtype=np.int64)
+
+    @property
+    def random_ids(self) -> Ids:
+        """Ids of the words; a single letter stands only at the end of a sequence."""
+        return np.arange(len(SPECIAL_ORDER), len(SPECIAL_ORDER) + self._words, dtype=np.int64)
+
+    def encode(self, sequence: str | bytes, *, start: bool = True, end: bool = True) -> Ids:
+        """Turn a sequence into ids: (L,) int64, one for each word and kept nucleotide, plus the start and end tokens.
+
+        InputError for a remainder where the config says so, and for too large a share of unknown tokens.
+        """
+        letters = ascii_bytes(sequence)
+        letters_L = np.frombuffer(letters, dtype=np.uint8)
+        count, left = self._divide(len(letters))
+        numbers_L = np.zeros(count, dtype=np.int64)
+        for place in range(self._config.k):
+            numbers_L *= 4
+            numbers_L += self._digits[letters_L[place :: self._config.stride][:count]]
+        ids_L = np.full(int(start) + count + left + int(end), UNKNOWN_ID, dtype=np.int64)
+        inner_L = ids_L[int(start) : len(ids_L) - int(end)]
+        inner_L[:count] = np.where(numbers_L < self._words, numbers_L + len(SPECIAL_ORDER), UNKNOWN_ID)
+        inner_L[count:] = self._singles[letters_L[len(letters) - left :]]
+        self._refuse_unknown(letters, inner_L)
+        if start:
+            ids_L[0] = SPECIAL_ORDER.index(SPECIAL.cls)
+        if end:
+            ids_L[-1] = SPECIAL_ORDER.index(SPECIAL.eos)
+        return ids_L
+
+    def spans(self, sequence: str | bytes) -> NDArray[np.int64]:
+        """The nucleotides behind each token: (L, 2) starts and ends, 0-based half-open; with stride 1 they overlap."""
+        length = len(ascii_bytes(sequence))
+        count, left = self._divide(length)
+        starts_L = self._config.stride * np.arange(count, dtype=np.int64)
+        single_L = np.arange(length - left, length, dtype=np.int64)
+        return np.stack(
+            [np.concatenate([starts_L, single_L]), np.concatenate([starts_L + self._config.k, single_L + 1])], axis=1
+        )
+
+    def decode(self, ids: Sequence[int] | NDArray[np.integer], *, skip_special: bool = True) -> str:
+        """Turn ids (L,) back into letters, each nucleotide once, however many words it is in.
+
+        Of a word that overlaps the one before only the new letters are written. An unknown or masked token holds its
+        place; where its letters are in the words around it, they are written too.
+        """
+        ids_L = checked_ids(self, ids)
+        if self._config.stride == self._config.k:
+            return super().decode(ids_L, skip_special=skip_special)
+        first, behind = len(SPECIAL_ORDER), len(SPECIAL_ORDER) + self._words
+        written, new = [], self._config.k  # how many letters of the next word have not been written
+        for index in ids_L.tolist():
+            token = self._vocabulary[index]
+            if first <= index < behind:
+                written.append(token[-new:])
+                new = 1
+                continue
+            holds_place = index in (self.unk_id, self.mask_id)
+            new = min(new + 1, self._config.k) if holds_place else self._config.k
+            if index >= behind or not skip_special:
+                written.append(token)
+        return "".join(written)
+
+    def to_json(self) -> str:
+        """The text of its ``tokenizer.json``.
+
+        Its rules write a ``?`` for every unknown letter. Overlapping words are made by rules, too (``_overlapping``).
+        """
+        config, symbol = self._config, f"[{self._letters}?]"
+        rules = [*letter_rules(self._fold, self._letters), pattern_rule(f"[^{self._letters}]", "?")]
+        split, decoder = split_at(f"{symbol}{{{config.k}}}|{symbol}"), None
+        if config.stride < config.k:
+            rules += self._overlapping()
+            split, decoder = split_at(r"\||#", keep=False), joined(_once(config.k))
+        elif config.remainder == "drop":
+            rules.append(pattern_rule(rf"\G(?:{symbol}{{{config.k}}})*\K{symbol}{{1,{config.k - 1}}}\z", ""))
+        return tokenizer_json(
+            word_model(self._vocabulary, SPECIAL.unk),
+            rules=rules,
+            added=[added_token(token, index, special=True) for index, token in enumerate(SPECIAL_ORDER)],
+            split=split,
+            ends=(SPECIAL.cls, SPECIAL.eos),
+            decoder=decoder,
+        )
+
+    def _overlapping(self) -> list[Part]:
+        """Rules that write ACGT as ``|ACG|CGT`` (k = 3), because no splitting of a text can give overlapping words.
+
+        A ``|`` is put before every letter; then, k - 1 times, every word gets one more letter at its end, the one that
+        begins the word so many places on; words at the end that stay too short go. A sequence with fewer than k
+        letters is written ``#A#C`` instead, or not at all, as the config says about remainders.
+        """
+        k, symbols = self._config.k, f"{self._letters}?"
+        rules = []
+        if self._config.remainder != "drop":
+            rules.append(pattern_rule(rf"\G(?=[{symbols}]{{1,{k - 1}}}\z)", "#"))
+        rules.append(pattern_rule(rf"(?<!#)(?=[{symbols}])", "|"))
+        for place in range(1, k):
+            between = rf"(?:\|[{symbols}]+){{{place - 1}}}"
+            rules += [pattern_rule(rf"(?<=[{symbols}])(?={between}\|[{letter}])", letter) for letter in symbols]
+        return [*rules, pattern_rule(rf"\|[{symbols}]{{1,{k - 1}}}(?=\||\z)", "")]
+
+    def _divide(self, length: int) -> tuple[int, int]:
+        """How many words a sequence has, and how many kept nucleotides are in none of them."""
+        config = self._config
+        count = max(0, length - config.k + config.stride) // config.stride
+        left = length - config.k * count if config.stride == config.k or not count else 0
+        if left and config.remainder == "error":
+            raise InputError(
+                f"sequence: {length} nucleotides leave {left} in no whole word of {config.k}; "
+                "none may be left, or remainder = 'keep' or 'drop'"
+            )
+        return count, left if config.remainder == "keep" else 0
+
+    def _refuse_unknown(self, letters: bytes, ids_L: Ids) -> None:
+        unknown_L = ids_L == UNKNOWN_ID
+        unknown = int(np.count_nonzero(unknown_L))
+        if not unknown:
+            return
+        begin, behind = self.spans(letters)[int(unknown_L.argmax())].tolist()
+        known = f"words of {self._config.k} letters of {self._letters}"
+        first = (begin, letters[begin:behind].decode("ascii"))
+        refuse_unknown(unknown, len(ids_L), self._config.max_unknown_share, first, known)
+
+
+def _once(k: int) -> Part:
+    """The rule for joined overlapping words that takes out letters written before.
+
+    Where a word begins with the k - 1 letters that the one before ended with, they go. Where it does not, there was an
+    unknown token between the two, and the whole word stays.
+    """
+    word = f".{{{k}}}"
+    return pattern_rule(rf"(?:\A{word}|\G(?!\A).)(?:{word})*?(?<=(.{{{k - 1}}}))\K\1", "")

@@ -1,0 +1,119 @@
+import re
+from functools import cache
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+import tokenizers as library
+from nuclex.core.errors import InputError
+from nuclex.tokenizers import KmerConfig
+
+ANY = [(k, stride) for k in range(1, 9) for stride in sorted({1, k})]
+SOUP = st.text("ACGTacgtuUNRYKMSWBDHVX-? ", max_size=40)
+
+
+@cache
+def kmers(**values):
+    return KmerConfig(**{"k": 3, **values}).build()
+
+
+def test_vocabulary_is_specials_words_in_alphabetical_order_and_single_letters():
+    tokenizer = kmers()
+    assert tokenizer.vocabulary[:5] == ("<cls>", "<pad>", "<eos>", "<unk>", "<mask>")
+    assert tokenizer.vocabulary[5:69] == tuple("".join(letters) for letters in product("ACGT", repeat=3))
+    assert tokenizer.vocabulary[69:] == ("A", "C", "G", "T")
+    assert tokenizer.random_ids.tolist() == list(range(5, 69))
+    assert kmers(remainder="drop").vocabulary == kmers(remainder="error").vocabulary == tokenizer.vocabulary[:69]
+    assert kmers(alphabet="rna").vocabulary[68:] == ("UUU", "A", "C", "G", "U")
+    assert [len(KmerConfig(k=k).build()) for k in (1, 3, 6, 8)] == [5 + 4, 5 + 64 + 4, 5 + 4096 + 4, 5 + 65536 + 4]
+
+
+def test_stride_is_k_unless_it_is_one():
+    assert KmerConfig(k=5).stride == 5
+    assert KmerConfig.from_data({"k": 5, "stride": 1}).stride == 1
+    for wrong in (2, 6, 0):
+        with pytest.raises(ValidationError, match=rf"stride: found {wrong}; allowed: 1 \(overlapping\) or 5"):
+            KmerConfig(k=5, stride=wrong)
+    for k in (0, 9):
+        with pytest.raises(ValidationError, match="k\n"):
+            KmerConfig(k=k)
+
+
+@pytest.mark.parametrize(("k", "stride"), ANY)
+@given(letters=SOUP)
+@settings(max_examples=30, deadline=None)
+def test_ids_and_spans_equal_a_walk_through_the_sequence(k, stride, letters):
+    tokenizer = kmers(k=k, stride=stride, max_unknown_share=1.0)
+    read = letters.upper().replace("U", "T")
+    spans = [[place, place + k] for place in range(0, len(read) - k + 1, stride)]
+    behind = spans[-1][1] if spans else 0
+    spans += [[place, place + 1] for place in range(behind, len(read))]
+    ids = {token: index for index, token in enumerate(tokenizer.vocabulary) if re.fullmatch("[ACGT]+", token)}
+    assert tokenizer.spans(letters).tolist() == spans
+    expected = [ids.get(read[begin:end], tokenizer.unk_id) for begin, end in spans]
+    assert tokenizer.encode(letters, start=False, end=False).tolist() == expected
+
+
+@pytest.mark.parametrize(("k", "stride"), ANY)
+@given(letters=st.text("ACGT", max_size=40))
+@settings(max_examples=30, deadline=None)
+def test_nothing_is_lost_by_default(k, stride, letters):
+    tokenizer = kmers(k=k, stride=stride)
+    assert tokenizer.decode(tokenizer.encode(letters)) == letters
+    spelled = tokenizer.decode(tokenizer.encode(letters), skip_special=False)
+    assert spelled == f"<cls>{letters}<eos>"
+
+
+@pytest.mark.parametrize(("k", "stride"), ANY)
+@pytest.mark.parametrize("remainder", ["keep", "drop"])
+def test_the_exported_file_gives_the_same_ids_for_long_text(k, stride, remainder):
+    tokenizer = KmerConfig(k=k, stride=stride, remainder=remainder, max_unknown_share=1.0).build()
+    exported = library.Tokenizer.from_str(tokenizer.to_json())
+    letters = np.random.default_rng(k).choice(list("ACGTacgtuN"), 500, p=[0.12] * 8 + [0.03, 0.01])
+    for length in (500, 499, k, k - 1, 0):
+        sequence = "".join(letters[:length])
+        assert exported.encode(sequence).ids == tokenizer.encode(sequence).tolist()
+        known = sequence.replace("N", "")
+        assert exported.decode(exported.encode(known).ids) == tokenizer.decode(tokenizer.encode(known))
+
+
+def test_overlapping_words_are_decoded_around_what_is_hidden():
+    tokenizer = kmers(stride=1, max_unknown_share=1.0)
+    ids_L = tokenizer.encode("ACGTAC")
+    ids_L[2] = tokenizer.mask_id  # its letters stand in the words around it
+    assert tokenizer.decode(ids_L) == "ACGTAC"
+    assert tokenizer.decode(ids_L, skip_special=False) == "<cls>ACG<mask>TAC<eos>"
+    ids_L[1:4] = tokenizer.mask_id  # the first two letters are in no other word
+    assert tokenizer.decode(ids_L) == "TAC"
+    # the three words with the N are unknown; AAA before and AAA behind it share no letter
+    assert tokenizer.decode(tokenizer.encode("AAANAAA")) == "AAAAAA"
+    assert tokenizer.decode([*tokenizer.encode("ACG"), *tokenizer.encode("ACG")]) == "ACGACG"
+
+
+def test_a_remainder_can_be_refused_and_dropped():
+    with pytest.raises(InputError, match=r"8 nucleotides leave 2 in no whole word of 3; .* 'keep' or 'drop'"):
+        kmers(remainder="error").encode("ACGTACGT")
+    assert kmers(remainder="error").decode(kmers(remainder="error").encode("ACGTAC")) == "ACGTAC"
+    assert kmers(remainder="drop").decode(kmers(remainder="drop").encode("ACGTACGT")) == "ACGTAC"
+    with pytest.raises(InputError, match="2 nucleotides leave 2"):
+        kmers(remainder="error", stride=1).encode("AC")
+    assert kmers(remainder="error", stride=1).encode("ACGT", start=False, end=False).tolist() == [5 + 6, 5 + 27]
+
+
+def test_words_with_other_letters_count_as_unknown():
+    letters = "ACG" * 19 + "ANG"
+    assert kmers(max_unknown_share=0.05).encode(letters, end=False)[-1] == 3
+    with pytest.raises(InputError) as caught:
+        kmers(max_unknown_share=0.049).encode(letters)
+    assert str(caught.value) == (
+        "sequence: 'ANG' at position 57 (counted from 0) is unknown, and so are 1 of 20 symbols (5.0%); "
+        "at most 4.9% may be; known: words of 3 letters of ACGT"
+    )
+    with pytest.raises(InputError, match=r"'GAN' at position 56 .* 3 of 59 symbols"):
+        kmers(max_unknown_share=0.05, stride=1).encode(letters + "A")
+    with pytest.raises(InputError, match=r"'N' at position 3 .* 1 of 2 symbols"):  # a single letter that is kept
+        kmers().encode("ACGN")
