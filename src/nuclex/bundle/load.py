@@ -13,16 +13,21 @@ from nuclex.bundle.architecture import CONFIG_FILE, NETWORK_PREFIX, bare_network
 from nuclex.bundle.fingerprint import check_fingerprint
 from nuclex.bundle.record import Record, TaskPart
 from nuclex.bundle.roberta import from_roberta, is_roberta
-from nuclex.bundle.weights import filled
+from nuclex.bundle.weights import filled, read_weights
 from nuclex.bundle.write import FORMAT, HEAD_PREFIX, RECORD_FILE, WEIGHTS_FILE
 from nuclex.core.artifact import MANIFEST, verify_folder
-from nuclex.core.errors import CorruptError, InputError, one_line
+from nuclex.core.errors import CorruptError, InputError
 from nuclex.core.plain import from_json
 from nuclex.models.backbone import LanguageModel
 from nuclex.tokenizers.base import CONFIG_FILE as TOKENIZER_CONFIG_FILE
 from nuclex.tokenizers.base import TOKENIZER_FILE, Tokenizer, load_tokenizer
 
 NEEDED = (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, RECORD_FILE)
+KINDS = (".json", ".md", ".safetensors", ".txt")
+"""What the files of a bundle may be; code and pickles, which other programs might run, are refused unread."""
+MOST_TEXT_BYTES = 64 << 20
+CODE_KEYS = {"auto_map", "custom_pipelines"}
+"""Keys by which ``transformers`` is told to run a Python file of the folder."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +50,9 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> Bundle:
     path = Path(path)
     _refuse_other_folders(path)
     tokenizer = load_tokenizer(path)
+    _refuse_other_rules(path / TOKENIZER_FILE, tokenizer)
     model, tensors, head = _network(path)
+    _refuse_code(path)
     refuse_contradiction(path / CONFIG_FILE, model, tokenizer)
     record, task, fingerprint = _read_record(path / RECORD_FILE, head)
     prefixed_head = {f"{HEAD_PREFIX}{name}": value for name, value in head.items()}
@@ -59,6 +66,7 @@ def _refuse_other_folders(path: Path) -> None:
     if not path.is_dir():
         raise InputError(f"{path}: no such folder; a bundle is a folder that holds {', '.join(NEEDED)}")
     missing = [name for name in NEEDED if not (path / name).is_file()]
+    _refuse_odd_files(path)
     if (path / MANIFEST).is_file() or not missing:
         verify_folder(path)
     if missing:
@@ -67,11 +75,35 @@ def _refuse_other_folders(path: Path) -> None:
         raise InputError(f"{path}: is not a bundle: it lacks {', '.join(missing)}{hint}")
 
 
+def _refuse_odd_files(path: Path) -> None:
+    """CorruptError for a file that no bundle holds, be it listed or not: code, pickles, texts without end."""
+    for file in sorted(path.rglob("*")):
+        if file.is_dir() and not file.is_symlink():
+            continue
+        if (path / MANIFEST).is_file() and file.suffix not in KINDS:
+            raise CorruptError(f"{file}: does not belong in a bundle; its files end in {', '.join(KINDS)}")
+        if file.suffix != ".safetensors" and file.is_file() and file.stat().st_size > MOST_TEXT_BYTES:
+            raise CorruptError(f"{file}: has {file.stat().st_size} bytes; at most {MOST_TEXT_BYTES} are read")
+
+
+def _refuse_other_rules(path: Path, tokenizer: Tokenizer) -> None:
+    """CorruptError where other libraries would read sequences by other rules than nuclex does."""
+    if path.read_text(encoding="utf-8") != tokenizer.to_json():
+        raise CorruptError(f"{path}: is not what its config makes; other libraries would read sequences differently")
+
+
+def _refuse_code(path: Path) -> None:
+    """CorruptError for keys by which other libraries would run code."""
+    for name in (CONFIG_FILE, TOKENIZER_CONFIG_FILE):
+        for key in CODE_KEYS & from_json((path / name).read_bytes()).keys():
+            raise CorruptError(f"{path / name}: {key}: names code to be run; bundles hold none")
+
+
 def _network(path: Path) -> tuple[LanguageModel, dict[str, Tensor], dict[str, Tensor]]:
     """The model, its tensors under nuclex's names, and those of the fine-tuned head."""
     origin = path / WEIGHTS_FILE
     bare = bare_network(path / CONFIG_FILE)
-    stored = _read_weights(origin)
+    stored = read_weights(origin)
     head = {name.removeprefix(HEAD_PREFIX): value for name, value in stored.items() if name.startswith(HEAD_PREFIX)}
     rest = {name: value for name, value in stored.items() if not name.startswith(HEAD_PREFIX)}
     for name, value in rest.items():
@@ -86,16 +118,6 @@ def _network(path: Path) -> tuple[LanguageModel, dict[str, Tensor], dict[str, Te
                 raise CorruptError(f"{origin}: holds the weight {name!r}, which this architecture does not have")
         tensors = {name.removeprefix(NETWORK_PREFIX): value for name, value in rest.items()}
     return filled(bare, tensors, origin), tensors, head
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise CorruptError(f"{path}: is not a readable safetensors file: {one_line(str(error))}") from None
 
 
 def _read_record(path: Path, head: dict[str, Tensor]) -> tuple[Record, TaskPart | None, dict[str, Any]]:

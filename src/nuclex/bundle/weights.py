@@ -2,14 +2,55 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from nuclex.core.errors import CorruptError
+from nuclex.core.errors import CorruptError, one_line
+from nuclex.core.plain import from_json
 from nuclex.models.backbone import BackboneConfig, LanguageModel
+
+MOST_HEADER_BYTES, MOST_TENSORS, MOST_AXES = 4 << 20, 20_000, 8
+"""More than any network here has; the library itself reads headers of 100 MB, and for minutes."""
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file by name; CorruptError if it is not a sound one, whoever made it.
+
+    The library sees to it that the tensors fill the file without holes and overlaps and are as long as they say. What
+    it lets pass is refused here: endless headers, a name that stands twice, thousands of axes.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    _refuse_odd_header(path)
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise _unreadable(path, one_line(str(error))) from None
+
+
+def _refuse_odd_header(path: Path) -> None:
+    with open(path, "rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        if not 2 <= length <= MOST_HEADER_BYTES:
+            raise _unreadable(path, f"its header has {length} bytes; 2 to {MOST_HEADER_BYTES} are allowed")
+        header = file.read(length)
+    try:
+        entries = from_json(header)
+        axes = [len(entry["shape"]) for name, entry in entries.items() if name != "__metadata__"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _unreadable(path, f"its header is none: {one_line(str(error))}") from None
+    if len(axes) > MOST_TENSORS or max(axes, default=0) > MOST_AXES:
+        raise _unreadable(path, f"it has more than {MOST_TENSORS} tensors, or one of more than {MOST_AXES} axes")
+
+
+def _unreadable(path: Path, why: str) -> CorruptError:
+    return CorruptError(f"{path}: is not a readable safetensors file: {why}")
 
 
 def unshared(model: nn.Module) -> dict[str, Tensor]:

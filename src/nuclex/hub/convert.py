@@ -9,7 +9,7 @@ import torch
 
 from nuclex.bundle.roberta import backbone_of, from_roberta, is_roberta, roberta_keys, to_roberta
 from nuclex.bundle.weights import filled, skeleton, unshared
-from nuclex.core.errors import InputError, OutsideError
+from nuclex.core.errors import InputError, OutsideError, one_line
 from nuclex.models.backbone import LanguageModel
 from nuclex.tokenizers.base import Tokenizer
 
@@ -64,18 +64,9 @@ def import_roberta(path_or_id: str | Path, *, tokenizer: Tokenizer | None = None
     ``tokenizer`` is the one of nuclex to be used with it; without it the mask token is that of the tokenizer found
     beside the model. InputError if tokenizer and model disagree: a RoBERTa whose config names another padding token
     than its tokenizer counts positions wrongly, and nuclex does not repeat that. OutsideError if it cannot be fetched.
+    Code that comes with a model is never run, and pickled weights are read as tensors or not at all.
     """
-    from transformers import AutoTokenizer, RobertaForMaskedLM
-
-    foreign: Any = None
-    try:
-        loaded: Any = RobertaForMaskedLM.from_pretrained(path_or_id, output_loading_info=True)
-        if tokenizer is None:
-            foreign = AutoTokenizer.from_pretrained(path_or_id)
-    except OSError as error:
-        kind = InputError if Path(path_or_id).is_dir() else OutsideError
-        raise kind(f"{path_or_id}: cannot be read by transformers: {str(error).splitlines()[0]}") from None
-    model, loading = loaded
+    model, loading, foreign = _foreign(path_or_id, with_tokenizer=tokenizer is None)
     if missing := sorted(loading["missing_keys"]):
         raise InputError(f"{path_or_id}: lacks the weight {missing[0]!r}, which would stay random; not a whole RoBERTa")
     pad_id, mask_id = (
@@ -92,3 +83,23 @@ def import_roberta(path_or_id: str | Path, *, tokenizer: Tokenizer | None = None
     if tokenizer is not None and len(tokenizer) != model.config.vocab_size:
         raise InputError(f"{path_or_id}: has {model.config.vocab_size} tokens, the tokenizer given {len(tokenizer)}")
     return roberta_from_transformers(model, mask_id=mask_id)
+
+
+def _foreign(path_or_id: str | Path, *, with_tokenizer: bool) -> tuple[Any, dict[str, Any], Any]:
+    """The model, what ``transformers`` says of its loading, and the tokenizer beside it if that is wanted."""
+    from transformers import AutoTokenizer, RobertaForMaskedLM
+
+    kind = InputError if Path(path_or_id).is_dir() else OutsideError
+    foreign: Any = None
+    try:
+        loaded: Any = RobertaForMaskedLM.from_pretrained(
+            path_or_id, output_loading_info=True, trust_remote_code=False, weights_only=True
+        )
+        if with_tokenizer:
+            foreign = AutoTokenizer.from_pretrained(path_or_id, trust_remote_code=False)
+    except MemoryError:
+        raise
+    except Exception as error:  # a foreign file can bring any error to light, and which one is up to its maker
+        reason = one_line(str(error)) or type(error).__name__
+        raise kind(f"{path_or_id}: cannot be read by transformers: {reason}") from None
+    return loaded[0], loaded[1], foreign
