@@ -1,74 +1,90 @@
-"""Sequences out of FASTA files, one at a time: plain or compressed, wrapped or not, from a file or from stdin.
+"""Sequences out of files of any usual format, one at a time: plain or compressed, from a file or from stdin.
 
-The parser is strict on purpose: what is not FASTA is refused with its file and line, never guessed at.
+The parsers are strict on purpose: what is not in the format is refused with its file and line, never guessed at.
 """
 
 from __future__ import annotations
 
-import bz2
-import contextlib
-import gzip
-import io
-import lzma
 import os
-import re
-import sys
-import zlib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
 
-from nuclex.core.errors import InputError, at
+from nuclex.core.errors import InputError
+from nuclex.data.arrow import read_arrow
+from nuclex.data.columns import SEQUENCE_NAMES, Format, ReadConfig
+from nuclex.data.compression import STDIN, Text, open_raw, opened
+from nuclex.data.fasta import read_fasta
+from nuclex.data.fastq import read_fastq
+from nuclex.data.flatfile import read_flatfile
+from nuclex.data.record import LETTERS, LONGEST_HEADER, Batch, Record
+from nuclex.data.table import delimiter_of, read_table
 
-STDIN = "-"
-LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz*-.~?"
-LONGEST_HEADER = 1 << 20
-_BLANKS = b" \t\r"
-_SUFFIXES = {".gz", ".xz", ".bz2", ".bgz", ".fa", ".fasta", ".fna", ".ffn", ".frn", ".fas", ".mfa", ".txt"}
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_TRUNCATED = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError)
+__all__ = [
+    "LETTERS", "LONGEST_HEADER", "STDIN", "Batch", "ReadConfig", "Record", "open_raw", "read_batches",
+    "read_sequences", "source_name",
+]  # fmt: skip
+
+FORMATS = "FASTA, FASTQ, GenBank, EMBL, CSV, TSV, AIRR, Parquet and Arrow"
+_STARTS: dict[bytes, Format] = {
+    b">": "fasta", b"@": "fastq", b"LOCUS ": "genbank", b"ID   ": "embl",
+    b"PAR1": "parquet", b"ARROW1": "arrow", b"\xff\xff\xff\xff": "arrow",
+}  # fmt: skip
+_COMPRESSION = {".gz", ".bgz", ".bgzf", ".xz", ".bz2", ".zst", ".zstd"}
+_TABLES: dict[str, Format] = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".airr": "tsv"}
+_SUFFIXES = {
+    *_COMPRESSION, *_TABLES, ".fa", ".fasta", ".fna", ".ffn", ".frn", ".fas", ".mfa", ".fq", ".fastq", ".gb", ".gbk",
+    ".gbff", ".genbank", ".embl", ".parquet", ".arrow", ".feather", ".ipc", ".txt",
+}  # fmt: skip
+_FOREIGN = {
+    b"\x1f\x8b": "packed with gzip twice", b"\xfd7zXZ": "packed twice", b"BZh": "packed twice",
+    b"\x28\xb5\x2f\xfd": "packed with zstd twice", b"PK\x03\x04": "a zip archive or an Excel file",
+    b"\xd0\xcf\x11\xe0": "an old Excel or Word file", b"%PDF": "a PDF", b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture", b"GIF8": "a GIF picture", b"\x89HDF": "an HDF5 file",
+    b"\x93NUMPY": "a NumPy file",
+    b"BAM\x01": "a BAM file", b"CRAM": "a CRAM file", b"@HD\t": "a SAM file", b"@SQ\t": "a SAM file",
+    b"##fileformat=VCF": "a VCF file", b"BCF\x02": "a BCF file", b"##gff": "a GFF file", b"SQLite": "a database",
+    b"\x43\x27\x41\x1a": "a 2bit file", b"\x7fELF": "a program", b"FEA1": "Feather of version 1",
+    b"<": "HTML or XML, perhaps a page that a server sent in place of the file", b"{": "JSON", b"[": "JSON",
+    b"\xff\xfe": "text in UTF-16, not UTF-8", b"\xfe\xff": "text in UTF-16, not UTF-8",
+}  # fmt: skip
 
 
-class Record(NamedTuple):
-    """One sequence of a file, as written there.
+def read_sequences(
+    path: str | Path, *, source: str | None = None, label: str | None = None, config: ReadConfig | None = None
+) -> Iterator[Record]:
+    """Read the sequences of a file one by one; the file is never held in memory.
 
-    ``id`` is the first word of the header and ``description`` the whole header without ``>``; ``sequence`` keeps its
-    case and symbols; ``line`` is the line of the header, counted from 1.
+    ``path`` is FASTA, FASTQ, GenBank, EMBL, CSV, TSV, AIRR, Parquet or Arrow, told by content, then by suffix; text
+    may be gzip, bgzip, xz, bzip2 or zstd (told by content), end its lines in CRLF, be wrapped, or be ``-`` for stdin.
+    ``config`` names the format and a table's columns where they are not plain. The other columns of a table are
+    ``name=value`` words of the description. ``source`` names the file in the records and defaults to its name
+    without suffixes; ``label`` names it in messages and defaults to the path.
+
+    Raises InputError with file and line (Parquet, Arrow: row): no such file, a folder, an empty file, another format,
+    an empty id or sequence, a byte that is no letter, a compressed stream that ends too early.
     """
-
-    id: str
-    description: str
-    sequence: bytes
-    source: str
-    line: int
-
-
-def read_sequences(path: str | Path, *, source: str | None = None, label: str | None = None) -> Iterator[Record]:
-    """Read the sequences of a FASTA file one by one; the file is never held in memory.
-
-    ``path`` may be plain text, gzip, xz or bzip2 (told by content, not by name) or ``-`` for stdin. Lines may be
-    wrapped and end in CRLF; blanks inside a sequence are dropped. ``source`` names the file in the records and defaults
-    to its name without suffixes; ``label`` names it in messages and defaults to the path.
-
-    Raises InputError with file and line: no such file, a folder, an empty file, text before the first header, an
-    empty id or sequence, a byte that is no letter, a compressed stream that ends too early.
-    """
-    label = label or ("stdin" if str(path) == STDIN else str(path))
     source = source_name(path) if source is None else source
-    with _opened(path, label) as handle:
-        empty = True
-        for record in _parse(_pieces(handle, label), label, source):
-            empty = False
-            yield record
-    if empty:
-        raise InputError(f"{label}: is empty; a FASTA file with at least one sequence is needed")
+    for batch in _read(path, source, label, config or ReadConfig()):
+        yield from batch.records(source) if isinstance(batch, Batch) else batch
+
+
+def read_batches(path: str | Path, *, label: str | None = None, config: ReadConfig | None = None) -> Iterator[Batch]:
+    """The same sequences, many together: for whoever wants their letters and no object for each."""
+    for batch in _read(path, "", label, config or ReadConfig()):
+        if isinstance(batch, Batch):
+            yield batch
+            continue
+        while part := list(islice(batch, 1024)):
+            headers = [record.description.encode() for record in part]
+            yield Batch(headers, [record.sequence for record in part], [record.line for record in part])
 
 
 def source_name(path: str | Path) -> str:
-    """What a file is called in a corpus: its name without the suffixes of FASTA and compression.
+    """What a file is called in a corpus: its name without the suffixes of format and compression.
 
-    >>> source_name("data/GtRNAdb.fa.gz"), source_name("rfam-5.8s.fasta")
-    ('GtRNAdb', 'rfam-5.8s')
+    >>> source_name("data/GtRNAdb.fa.gz"), source_name("rfam-5.8s.fasta"), source_name("reads.fastq.zst")
+    ('GtRNAdb', 'rfam-5.8s', 'reads')
     """
     if str(path) == STDIN:
         return "stdin"
@@ -78,117 +94,68 @@ def source_name(path: str | Path) -> str:
     return name
 
 
-@contextlib.contextmanager
-def _opened(path: str | Path, label: str) -> Iterator[BinaryIO]:
-    """The decompressed bytes of a file or of stdin; a file is closed at the end, stdin is not ours to close."""
-    if str(path) == STDIN:
-        yield _decompressed(sys.stdin.buffer, label)
-        return
-    with open_raw(path, label) as raw:
-        yield _decompressed(raw, label)
+def _read(path: str | Path, source: str, label: str | None, config: ReadConfig) -> Iterator[Batch | Iterator[Record]]:
+    """Batches, or an iterator of records where the format comes row by row."""
+    label = label or ("stdin" if str(path) == STDIN else str(path))
+    with opened(path, label) as text:
+        kind = _format(text, path, config)
+        if kind in ("parquet", "arrow"):
+            _refuse_packed(text, path, kind)
+            yield _some(read_arrow(Path(path), label, source, config), label, kind)
+        elif kind in ("fasta", "fastq"):
+            empty = True
+            for batch in (read_fasta if kind == "fasta" else read_fastq)(text):
+                empty = empty and not batch.headers
+                yield batch
+            if empty:
+                raise _empty(label, kind)
+        elif kind == "genbank" or kind == "embl":
+            yield _some(read_flatfile(text, source, kind), label, kind)
+        else:
+            yield _some(read_table(text, source, config, kind), label, kind)
 
 
-def open_raw(path: str | Path, label: str) -> BinaryIO:
-    """The bytes of a file as they are; InputError where it is missing, a folder or not readable."""
-    if Path(path).is_dir():
-        raise InputError(f"{label}: is a folder; give the FASTA files in it")
-    try:
-        return open(path, "rb", buffering=1 << 20)
-    except FileNotFoundError:
-        raise InputError(f"{label}: no such file; a FASTA file (plain, .gz, .xz, .bz2) is needed") from None
-    except OSError as error:
-        raise InputError(f"{label}: cannot be read: {error.strerror}") from None
+def _some(records: Iterator[Record], label: str, kind: str) -> Iterator[Record]:
+    empty = True
+    for record in records:
+        empty = False
+        yield record
+    if empty:
+        raise _empty(label, kind)
 
 
-def _decompressed(raw: BinaryIO, label: str) -> BinaryIO:
-    magic = cast(io.BufferedReader, raw).peek(6)[:6]
-    if magic.startswith(b"\x1f\x8b"):
-        return cast(BinaryIO, gzip.GzipFile(fileobj=raw, mode="rb"))
-    if magic.startswith(b"\xfd7zXZ\x00"):
-        return cast(BinaryIO, lzma.LZMAFile(raw))
-    if magic.startswith(b"BZh"):
-        return cast(BinaryIO, bz2.BZ2File(raw))
-    if magic.startswith(b"\x28\xb5\x2f\xfd"):
-        raise InputError(f"{label}: is compressed with zstd, which is not read; plain, gzip, xz and bzip2 are")
-    return raw
+def _empty(label: str, kind: str) -> InputError:
+    return InputError(f"{label}: is empty; {kind} with at least one sequence is needed")
 
 
-def _pieces(handle: BinaryIO, label: str) -> Iterator[tuple[int, bytes, bool]]:
-    """Lines with their number, in pieces of bounded size; the flag says that a piece continues the line before it."""
-    number, continues = 1, False
-    while True:
-        try:
-            piece = handle.readline(LONGEST_HEADER)
-        except _TRUNCATED as error:
-            raise InputError(
-                f"{at(label, number)}: the compressed file is damaged or ends too early here: {error}"
-            ) from None
-        except OSError as error:  # bzip2 says it so
-            raise InputError(f"{at(label, number)}: cannot be read on from here: {error}") from None
-        if not piece:
-            return
-        yield number, piece, continues
-        continues = not piece.endswith(b"\n")
-        number += not continues
+def _format(text: Text, path: str | Path, config: ReadConfig) -> Format:
+    """What a file is: what the config says, else what its first bytes say, else its suffix or its first line."""
+    head = text.peek().removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
+    if config.format is not None:
+        return config.format
+    if not text.peek():
+        text.read()  # which says so if the file is damaged from the start
+        raise _empty(text.label, "a file of sequences")
+    for start, what in _FOREIGN.items():
+        if head.startswith(start):
+            raise InputError(f"{text.label}: is {what}; sequences are read from {FORMATS}")
+    for start, kind in _STARTS.items():
+        if head.startswith(start):
+            return kind
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
+    suffix = next((suffix for suffix in reversed(suffixes) if suffix not in _COMPRESSION), "")
+    return _TABLES.get(suffix) or ("csv" if suffix not in _SUFFIXES - {".txt"} and _names_sequences(head) else "fasta")
 
 
-def _parse(pieces: Iterator[tuple[int, bytes, bool]], label: str, source: str) -> Iterator[Record]:
-    header: tuple[str, str] | None = None
-    start, parts, in_header = 0, list[bytes](), False
-    for number, piece, continues in pieces:
-        if number == 1 and not continues:
-            piece = piece.removeprefix(b"\xef\xbb\xbf")
-        if continues and in_header:
-            raise InputError(f"{at(label, number)}: the header is longer than {LONGEST_HEADER} bytes; not FASTA")
-        if piece.startswith(b">") and not continues:
-            if header is not None:
-                yield _record(header, parts, label, source, start)
-            header, start, parts, in_header = _header(piece, label, number), number, [], True
-            continue
-        in_header = False
-        letters = piece.rstrip(b"\n").translate(None, _BLANKS)
-        if letters.translate(None, LETTERS):
-            raise _strange(letters, label, number, header is None)
-        if header is None and letters:
-            raise _no_header(letters, label, number)
-        parts.append(letters)
-    if header is not None:
-        yield _record(header, parts, label, source, start)
+def _names_sequences(head: bytes) -> bool:
+    """Whether the first line reads as the names of a table's columns, one of which is ``sequence`` or ``seq``."""
+    first = head.split(b"\n", 1)[0].decode("utf-8", "replace")
+    names = [name.strip('"\r ').lower() for name in first.split(delimiter_of(head, ""))]
+    return any(name in SEQUENCE_NAMES for name in names)
 
 
-def _record(header: tuple[str, str], parts: list[bytes], label: str, source: str, start: int) -> Record:
-    sequence = b"".join(parts)
-    if not sequence:
-        raise InputError(f"{at(label, start)}: {header[0]!r} has no sequence; every header needs one below it")
-    return Record(header[0], header[1], sequence, source, start)
-
-
-def _header(piece: bytes, label: str, number: int) -> tuple[str, str]:
-    """The id and the description of a header line; blanks after ``>`` are allowed."""
-    try:
-        text = piece[1:].decode("utf-8").strip()
-    except UnicodeDecodeError:
-        raise InputError(f"{at(label, number)}: the header holds bytes that are not text (UTF-8)") from None
-    strange = _CONTROL.search(text)
-    if strange:
-        raise InputError(f"{at(label, number)}: the header holds the control character {strange.group()!r}; not FASTA")
-    if not text:
-        raise InputError(f"{at(label, number)}: the header has no id; '>' is followed by at least one word")
-    return text.split(maxsplit=1)[0], text
-
-
-def _strange(letters: bytes, label: str, number: int, before_header: bool) -> InputError:
-    byte = letters.translate(None, LETTERS)[0]
-    if before_header and 32 < byte < 127:
-        return _no_header(letters, label, number)
-    shown = repr(chr(byte)) if 32 <= byte < 127 else f"byte 0x{byte:02x}"
-    kind = "; this is not a text file" if byte < 32 else ""
-    return InputError(
-        f"{at(label, number)}: found {shown} in a sequence; letters and the symbols * - . ~ ? are allowed{kind}"
-    )
-
-
-def _no_header(letters: bytes, label: str, number: int) -> InputError:
-    start = letters[:12].decode("ascii", "replace")
-    hint = " (FASTQ is not read)" if start.startswith("@") else ""
-    return InputError(f"{at(label, number)}: found {start!r} before any header; FASTA starts with '>'{hint}")
+def _refuse_packed(text: Text, path: str | Path, kind: Format) -> None:
+    """Parquet and Arrow are read from a place in the file, which neither stdin nor a packed file has."""
+    if str(path) == STDIN or text.compression is not None:
+        what = "standard input" if text.compression is None else f"packed with {text.compression}"
+        raise InputError(f"{text.label}: is {kind} from {what}; give the file itself")

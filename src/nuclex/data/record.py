@@ -1,0 +1,109 @@
+"""One sequence as a file holds it, and the rules that every format shares: which letters, which headers, how long."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
+from typing import NamedTuple
+
+import numpy as np
+
+from nuclex.core.errors import InputError, at
+
+LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz*-.~?"
+BLANKS = b" \t\r"
+LONGEST_HEADER = 1 << 20
+"""Bytes; a longer header, row or line of a flat file is refused, so that no file fills the memory."""
+LONGEST_SEQUENCE = 1 << 32
+"""Letters; the longest chromosomes known are a few thousand million."""
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class Record(NamedTuple):
+    """One sequence of a file, as written there.
+
+    ``id`` is the first word of the header and ``description`` the whole header without ``>``; ``sequence`` keeps its
+    case and symbols; ``line`` is the line of the header or row, counted from 1 (Parquet and Arrow: the row).
+    """
+
+    id: str
+    description: str
+    sequence: bytes
+    source: str
+    line: int
+
+
+_record = partial(tuple.__new__, Record)  # what Record(...) calls, from a tuple; a third faster for millions of them
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Sequences that were read together: N headers (UTF-8, neither empty nor with a line end), letters and lines.
+
+    Whoever wants only letters (a tokenizer, a hash) saves making an object a sequence.
+    """
+
+    headers: list[bytes]
+    sequences: list[bytes]
+    lines: list[int]
+
+    def records(self, source: str) -> Iterator[Record]:
+        """The same as one Record each."""
+        if not self.headers:
+            return iter(())
+        texts = b"\n".join(self.headers).decode().split("\n")
+        names = [text.split(None, 1)[0] for text in texts]
+        return map(_record, zip(names, texts, self.sequences, repeat(source), self.lines))
+
+
+Found = tuple[bytes, bytes, int]
+"""A header, the letters below it and the header's line: what a parser makes of one sequence."""
+
+
+def batch_of(found: Iterable[Found | None]) -> Batch:
+    """Sequences in one batch; None is none."""
+    taken = [one for one in found if one is not None]
+    return Batch([one[0] for one in taken], [one[1] for one in taken], [one[2] for one in taken])
+
+
+def only_letters(text: bytes) -> bool:
+    """Whether a text is made of A to Z and a to z alone; a tenth of the time of looking each byte up."""
+    if not text:
+        return True
+    places = np.frombuffer(text, dtype=np.uint8) | 32  # upper case falls on lower case, and nothing else does
+    np.subtract(places, ord("a"), out=places)
+    return int(places.max()) < 26
+
+
+def header_text(header: bytes, label: str, line: int, mark: str = ">") -> bytes:
+    """A header without the blanks around it; InputError where it is empty, no text, or holds control characters."""
+    if len(header.rstrip(b"\r\n")) > LONGEST_HEADER:
+        raise InputError(f"{at(label, line)}: the header is longer than {LONGEST_HEADER} bytes; not FASTA or FASTQ")
+    try:
+        text = header.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        raise InputError(f"{at(label, line)}: the header holds bytes that are not text (UTF-8)") from None
+    strange = _CONTROL.search(text)
+    if strange:
+        raise InputError(
+            f"{at(label, line)}: the header holds the control character {strange.group()!r}; lines end in LF or CRLF"
+        )
+    if not text:
+        raise InputError(f"{at(label, line)}: the header has no id; {mark!r} is followed by at least one word")
+    return text.encode()
+
+
+def strange_letter(letters: bytes, where: str) -> InputError:
+    """The refusal of the first byte that is no letter; ``where`` is the file and line."""
+    byte = letters.translate(None, LETTERS)[0]
+    shown = repr(chr(byte)) if 32 <= byte < 127 else f"byte 0x{byte:02x}"
+    kind = "; this is not a text file" if byte < 32 else ""
+    return InputError(f"{where}: found {shown} in a sequence; letters and the symbols * - . ~ ? are allowed{kind}")
+
+
+def too_long(label: str, line: int) -> InputError:
+    """The refusal of a sequence that no chromosome is as long as."""
+    return InputError(f"{at(label, line)}: this sequence is longer than {LONGEST_SEQUENCE} letters; the limit is that")
