@@ -29,7 +29,6 @@ TEMPORARY = ".tmp-"
 _ASIDE = f"{TEMPORARY}old-"
 """How the name of an artefact begins that was set aside while its replacement arrives."""
 _MOST_MANIFEST = 64 << 20
-_MOST_MANIFEST = 64 << 20
 _OPENING = b'{\n  "files": {'
 """How every manifest of nuclex begins; other programs have files of this name too."""
 _DISK = {
