@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from nuclex.data.store import letters
+from nuclex.data.store import LETTERS_AT_ONCE, letters, runs
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_LETTERS_AT_ONCE = 1 << 20
+_LENGTHS = {"shortest": "min", "median": "q50", "longest": "max", "mean": "mean"}
 _MOST_ROWS = 200
 UNNAMED, OTHERS = "(none)", "(others)"
 _STRONG = np.zeros(256, dtype=np.uint64)
@@ -126,8 +125,8 @@ def letter_counts(column: pa.Array) -> NDArray[np.int64]:
     data, offsets = letters(column)
     text = np.frombuffer(data, dtype=np.uint8)[offsets[0] : offsets[-1]]
     counts = np.zeros(256, dtype=np.int64)
-    for start in range(0, len(text), _LETTERS_AT_ONCE):
-        counts += np.bincount(text[start : start + _LETTERS_AT_ONCE], minlength=256)
+    for start in range(0, len(text), LETTERS_AT_ONCE):
+        counts += np.bincount(text[start : start + LETTERS_AT_ONCE], minlength=256)
     return counts
 
 
@@ -136,23 +135,16 @@ def composition(counts: NDArray[np.int64]) -> dict[str, int]:
     return {chr(code): int(counts[code]) for code in np.flatnonzero(counts)}
 
 
-def runs(offsets_N1: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Consecutive rows in runs of about a million letters, so that what is computed for each letter stays small."""
-    number = (offsets_N1[1:] - offsets_N1[0]) // _LETTERS_AT_ONCE
-    cuts = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(number)]
-    return [(first, last) for first, last in pairwise(cuts) if last > first]
-
-
 def _table_row(name: str, totals: NDArray[np.int64], lengths: LengthCounts) -> dict[str, Any]:
     sequences, nucleotides, strong, ambiguous = totals.tolist()
-    plain = nucleotides - ambiguous
+    plain, summary = nucleotides - ambiguous, lengths.summary() or {}
     return {
         "name": name,
         "sequences": sequences,
         "nucleotides": nucleotides,
         "gc": strong / plain if plain else None,
         "ambiguous": ambiguous / nucleotides if nucleotides else 0.0,
-        "lengths": lengths.summary(),
+        **{column: summary[name] for column, name in _LENGTHS.items()},
     }
 
 

@@ -15,8 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from nuclex.bio.alphabet import DNA_IUPAC, to_dna
-from nuclex.data.composition import runs
-from nuclex.data.store import letters
+from nuclex.data.store import letters, runs
 
 WORD = 16
 SHORTEST = 2 * WORD - 1

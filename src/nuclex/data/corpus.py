@@ -26,9 +26,9 @@ from nuclex.core.progress import say
 from nuclex.core.provenance import provenance
 from nuclex.core.randomness import key
 from nuclex.data.curate import AlphabetName, FilterConfig, Tally
+from nuclex.data.decontaminate import DecontaminateConfig, Excluded, exclude_similar, read_excluded
 from nuclex.data.divide import divide
 from nuclex.data.duplicates import divided_duplicates, first_occurrences
-from nuclex.data.decontaminate import DecontaminateConfig, Excluded, exclude_similar, read_excluded
 from nuclex.data.gather import Gathered, gather, name_inputs
 from nuclex.data.homology import ClusterConfig, Clustering, cluster, find_mmseqs, numbered
 from nuclex.data.partition import sorted_batches
@@ -88,9 +88,9 @@ def build_corpus(
 ) -> dict[str, Any]:
     """Make a corpus folder from sequence files (``-`` is stdin) and return its manifest, ``corpus.json``.
 
-    What equals, contains or is like a sequence of the files ``exclude`` is left out, as ``config.decontaminate`` says. The
-    folder appears whole or not at all. Raises InputError where a file holds no nucleotides, nothing passes the filters
-    or ``out`` exists; OutsideError where MMseqs2 fails; DiskError where the disk is full.
+    What equals, holds or is like a sequence of the files ``exclude`` is left out, as ``config.decontaminate`` says.
+    The folder appears whole or not at all. Raises InputError where a file holds no nucleotides, nothing passes the
+    filters or ``out`` exists; OutsideError where MMseqs2 fails; DiskError where the disk is full.
     """
     config = CorpusConfig() if config is None else config
     name_inputs(inputs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,6 +37,8 @@ SCHEMA = pa.schema(
 )
 BATCH_ROWS, BATCH_BYTES = 65536, 1 << 24
 """A batch of rows is written as soon as it has this many sequences or letters."""
+LETTERS_AT_ONCE = 1 << 20
+"""Letters that are computed with at once."""
 _FILE_BYTES = 1 << 30
 
 
@@ -75,7 +78,8 @@ class StoreWriter:
             self._writer = pa.ipc.new_file(_file(self.folder, self._number), SCHEMA)
         for batch in pa.Table.from_batches(self._held).combine_chunks().to_batches():
             self._writer.write_batch(batch)
-            self._letters.update(lined(batch.column("sequence")))
+            for lines in lined(batch.column("sequence")):
+                self._letters.update(lines)
             self._clusters.update(batch.column("cluster").to_numpy().astype("<i8").tobytes())
             self._splits.update(_split_codes(batch.column("split")).astype("<u1").tobytes())
         self._written += self._bytes
@@ -173,7 +177,8 @@ class Corpus:
         """The fingerprint computed anew from the rows; equal to ``fingerprint`` unless something was changed."""
         sequences = hashlib.sha256()
         for batch in self._batches:
-            sequences.update(lined(batch.column("sequence")))
+            for lines in lined(batch.column("sequence")):
+                sequences.update(lines)
         return _fingerprint(sequences.digest(), self.clusters, self.split_codes)
 
     def _place(self, row: int) -> tuple[int, int]:
@@ -267,19 +272,25 @@ def sequences_of(column: pa.Array) -> Iterator[bytes]:
         yield bytes(data[offsets[place] : offsets[place + 1]])
 
 
-def lined(column: pa.Array) -> bytes:
-    """The sequences of a text column, each followed by the end of a line."""
+def lined(column: pa.Array) -> Iterator[bytes]:
+    """The sequences of a text column, each followed by the end of a line; some million letters at a time."""
     data, offsets = letters(column)
-    starts_N = np.asarray(offsets[:-1]) - offsets[0]
-    total = offsets[-1] - offsets[0]
-    if not len(column):
-        return b""
-    lines = np.full(total + len(column), ord("\n"), dtype=np.uint8)
-    kept = np.ones(len(lines), dtype=bool)
-    kept[starts_N[1:] + np.arange(len(column) - 1)] = False
-    kept[-1] = False
-    lines[kept] = np.frombuffer(data, dtype=np.uint8)[offsets[0] : offsets[-1]]
-    return lines.tobytes()
+    offsets_N1, text = np.asarray(offsets), np.frombuffer(data, dtype=np.uint8)
+    for first, last in runs(offsets_N1):
+        ends = offsets_N1[first + 1 : last + 1] - offsets_N1[first] + np.arange(last - first)
+        lines = np.empty(int(ends[-1]) + 1, dtype=np.uint8)
+        kept = np.ones(len(lines), dtype=bool)
+        kept[ends] = False
+        lines[kept] = text[offsets_N1[first] : offsets_N1[last]]
+        lines[ends] = ord("\n")
+        yield lines.tobytes()
+
+
+def runs(offsets_N1: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Consecutive rows in runs of about a million letters, so that what is computed for each letter stays small."""
+    number = (offsets_N1[1:] - offsets_N1[0]) // LETTERS_AT_ONCE
+    cuts = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(number)]
+    return [(first, last) for first, last in pairwise(cuts) if last > first]
 
 
 def _split_codes(column: pa.Array) -> NDArray[np.integer]:
