@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nuclex.bundle.weights import restore, unshared
+from nuclex.bundle.weights import read_weights, restore, unshared
 from nuclex.core.artifact import TEMPORARY, atomic_folder, verify_folder, write_json
-from nuclex.core.errors import CorruptError, InputError, one_line
+from nuclex.core.errors import CorruptError, InputError
 from nuclex.core.progress import say
 from nuclex.training.environment import drift, environment
 
@@ -131,7 +131,7 @@ def load_checkpoint(
         ) from None
     if changed := drift(facts, environment(next(model.parameters()).device)):
         say(f"resuming with {changed}: not bit for bit the same")
-    tensors = _tensors(path / STATE)
+    tensors = read_weights(path / STATE)
     restore(model, {name[6:]: value for name, value in tensors.items() if name.startswith("model.")}, path)
     if optimizer is not None:
         optimizer.state.clear()
@@ -147,16 +147,6 @@ def load_checkpoint(
             if state:
                 optimizer.state[parameter] = {key: _like(key, value, parameter) for key, value in state.items()}
     return place
-
-
-def _tensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise CorruptError(f"{path}: is not a readable safetensors file: {one_line(str(error))}") from None
 
 
 def prune(folder: Path, keep: int, step: int, spared: Iterable[int] = ()) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from torch import nn
 
 from nuclex.bundle import Record, fill_bundle
+from nuclex.bundle.weights import read_weights, restore
 from nuclex.core.artifact import (
     TEMPORARY,
     atomic_file,
@@ -29,7 +30,6 @@ from nuclex.core.lock import LOCK, owned
 from nuclex.core.progress import say
 from nuclex.models import LanguageModel
 from nuclex.tokenizers import Tokenizer
-from nuclex.training.checkpoint import restore
 from nuclex.training.device import within_memory
 from nuclex.training.loop import BEST_NUMBERS, BEST_WEIGHTS, best_weights
 
@@ -150,9 +150,7 @@ def finish_bundles(run: Path, model: LanguageModel, tokenizer: Tokenizer, record
 
 def load_best(run: Path, model: nn.Module) -> dict[str, float]:
     """Put the best weights of a run into ``model``; returns the numbers they reached."""
-    from safetensors.torch import load_file
-
     folder = best_weights(run)
     verify_folder(folder)
-    restore(model, load_file(folder / BEST_WEIGHTS), folder)
+    restore(model, read_weights(folder / BEST_WEIGHTS), folder)
     return json.loads((folder / BEST_NUMBERS).read_text())
