@@ -67,6 +67,11 @@ def test_every_kind_of_trouble_has_its_code_and_one_sentence(
         assert err.count("\n") == 1
 
 
+def test_a_name_that_would_command_the_terminal_is_shown_and_not_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", "a\nb\x1b[31m\u202e.toml"]) == 2
+    assert capsys.readouterr().err.startswith(r"nuclex: a\nb\x1b[31m\u202e.toml: no such recipe file")
+
+
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     replaced(monkeypatch, raising(errors.CorruptError("damaged")))
     assert run(["corpus", "info", "x", "--debug"]) == 4

@@ -109,7 +109,7 @@ def run(arguments: Sequence[str]) -> int:
             return _fail(InputError(f"{error.filename}: cannot be opened: {error.strerror}"), arguments)
         if "--debug" in arguments:
             raise
-        print(f"nuclex: bug: {type(error).__name__}: {error} (run again with --debug and report it)", file=sys.stderr)
+        _say(f"bug: {type(error).__name__}: {error} (run again with --debug and report it)")
         return 1
 
 
@@ -126,5 +126,11 @@ def _fail(error: NuclexError, arguments: Sequence[str]) -> int:
         import traceback
 
         traceback.print_exc()
-    print(f"nuclex: {error}", file=sys.stderr)
+    _say(str(error))
     return error.exit_code
+
+
+def _say(sentence: str) -> None:
+    """One line on stderr, whatever a file's name or content put into the sentence; a terminal obeys no file."""
+    line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in sentence)
+    print(f"nuclex: {line}", file=sys.stderr)
