@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nuclex.core.errors import InputError
-from nuclex.data.read import LONGEST_HEADER, read_sequences, source_name
+from nuclex.data.read import LONGEST_HEADER, ReadConfig, read_batches, read_sequences, source_name
 
 
 def _read(path, **options):
@@ -169,6 +169,109 @@ def test_source_names():
     assert [source_name(name) for name in ("a/b.fa.gz", "x.FASTA", "noext", ".fa", "-", "v1.2.fna.xz")] == [
         "b", "x", "noext", ".fa", "stdin", "v1.2",
     ]  # fmt: skip
+
+
+TEXTS = {
+    "fasta": b">a x=1\nACGTACGTAC\n",
+    "fastq": b"@a x=1\nACGTACGTAC\n+\nIIIIIIIIII\n",
+    "csv": b"id,sequence,x\na,ACGTACGTAC,1\n",
+    "tsv": b"id\tsequence\tx\na\tACGTACGTAC\t1\n",
+    "airr": b"sequence_id\tsequence\tx\na\tACGTACGTAC\t1\n",
+    "genbank": b"LOCUS a 10 bp DNA\nORIGIN\n        1 acgtacgtac\n//\n",
+    "embl": b"ID   a; SV 1; linear; DNA; STD; UNC; 10 BP.\nSQ   Sequence 10 BP;\n     acgtacgtac 10\n//\n",
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, lzma.compress])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_every_text_format_from_stdin_and_from_a_file_without_suffix(
+    tmp_path, monkeypatch, kind, newline, compress, mark
+):
+    content = compress(mark + TEXTS[kind].replace(b"\n", newline))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(content))))
+    (record,) = _read("-")
+    assert (record.source, record.sequence.upper()) == ("stdin", b"ACGTACGTAC")
+    path = tmp_path / "input"
+    path.write_bytes(content)
+    for config in (None, ReadConfig(format=kind)):
+        assert _read(path, config=config) == [record._replace(source="input")]
+    (batch,) = [batch for batch in read_batches(path) if batch.headers]
+    assert list(batch.records("input")) == [record._replace(source="input")]
+
+
+READ = "sequences are read from FASTA, FASTQ, GenBank, EMBL, CSV, TSV, AIRR, Parquet and Arrow"
+PAGE = "perhaps a page that a server sent in place of the file"
+CALL = "call one 'sequence', or name it (sequence_column)"
+MAGIC = "Parquet magic bytes not found in footer. Either the file is corrupted or this is not a parquet file."
+ALLOWED = "letters and the symbols * - . ~ ? are allowed"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.fa", b"", ": is empty; a file of sequences with at least one sequence is needed"),
+        ("x.fa", b"\n\n", ": is empty; fasta with at least one sequence is needed"),
+        ("x.gb", b"LOCUS x 0 bp DNA\nORIGIN\n//\n", ":1: 'x' has no sequence; an entry with its letters is needed"),
+        ("x.fa", gzip.compress(gzip.compress(b">a\nAC\n")), f": is packed with gzip twice; {READ}"),
+        ("x.xlsx", b"PK\x03\x04...", f": is a zip archive or an Excel file; {READ}"),
+        ("x.pdf", b"%PDF-1.7\n", f": is a PDF; {READ}"),
+        ("x.fa", b"\x89PNG\r\n\x1a\n", f": is a PNG picture; {READ}"),
+        ("x.fa.gz", b"<!DOCTYPE html>\n", f": is HTML or XML, {PAGE}; {READ}"),
+        ("x.json", b'{"sequence": "ACGT"}', f": is JSON; {READ}"),
+        ("x.sam", b"@HD\tVN:1.6\n", f": is a SAM file; {READ}"),
+        ("x.bam", gzip.compress(b"BAM\x01..."), f": is a BAM file; {READ}"),
+        ("x.vcf", b"##fileformat=VCFv4.2\n", f": is a VCF file; {READ}"),
+        ("x.gff", b"##gff-version 3\n", f": is a GFF file; {READ}"),
+        ("x.csv", "id,sequence\na,ACGT\n".encode("utf-16"), f": is text in UTF-16, not UTF-8; {READ}"),
+        ("x.npy", b"\x93NUMPY\x01\x00", f": is a NumPy file; {READ}"),
+        ("x.2bit", b"\x43\x27\x41\x1a\x00", f": is a 2bit file; {READ}"),
+        ("x.txt", b"Once upon a time\n", ":1: found 'Onceuponatim' before any header; FASTA starts with '>'"),
+        ("x.bin", b"\x00\x01\x02\x03", f":1: found byte 0x00 in a sequence; {ALLOWED}; this is not a text file"),
+        ("x.fa", b";comment\n>a\nAC\n", ":1: found ';comment' before any header; FASTA starts with '>'"),
+        ("x.csv", b"a,b\n1,2\n", f":1: no column holds sequences of nucleotides: 'a', 'b'; {CALL}"),
+        ("x.tsv", b"sequence\tid\nACGT\n", ":2: found 1 fields, the first line has 2"),
+        ("x.parquet", b"PAR1 and nothing else", f": cannot be read as Parquet or Arrow: {MAGIC}"),
+        ("x.fq", b"@r\nAC\n+\nI\n", ":1: the file ends before 'r' has 1 of its 2 qualities"),
+        ("x.fq", b"@r\nAC\n", ":1: the file ends before 'r' has its + line and qualities"),
+        ("x.embl", b"ID   P1; 104 AA.\n", ":1: 'P1' is a protein of 104 amino acids; DNA or RNA is needed"),
+        ("x.gb", b"LOCUS P1 104 aa\n", ":1: 'P1' is a protein of 104 amino acids; DNA or RNA is needed"),
+        ("x.gb", b"LOCUS x 4 bp\nORIGIN\n        1 acgt\n", ":1: the file ends inside the entry 'x', before its //"),
+        ("x.fa", b">a\nAC>GT\n", f":2: found '>' in a sequence; {ALLOWED}"),
+        ("x.fa", b">a\n", ":1: 'a' has no sequence; every header needs one below it"),
+        ("x.fa", b">\nAC\n", ":1: the header has no id; '>' is followed by at least one word"),
+        ("x.fa", b">a\rAC\r", ":1: the header holds the control character '\\r'; lines end in LF or CRLF"),
+    ],
+)  # fmt: skip
+def test_refusals_in_full(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        _read(path)
+    assert str(caught.value) == f"{path}{message}"
+
+
+def test_the_format_can_be_named(tmp_path):
+    path = tmp_path / "x.fa"
+    path.write_bytes(b"dna,name\nACGT,a\n")
+    config = ReadConfig(format="csv", sequence_column="dna")
+    assert _read(path, config=config) == [("a", "a", b"ACGT", "x", 2)]
+    with pytest.raises(InputError, match=r"x\.fa:1: found 'dna,name' where a read should start"):
+        _read(path, config=ReadConfig(format="fastq"))
+
+
+def test_a_bomb_of_letters_takes_no_memory_before_it_is_asked_for(tmp_path):
+    import tracemalloc
+
+    path = tmp_path / "bomb.fa.gz"
+    path.write_bytes(gzip.compress(b">a\n" + (b"A" * 60 + b"\n") * 1_000_000 + b"\n>b\nAC\n", 9))
+    tracemalloc.start()
+    total = sum(sum(map(len, batch.sequences)) for batch in read_batches(path))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert total == 60_000_002
+    assert peak < 3 * 60_000_000
 
 
 @pytest.mark.real

@@ -157,5 +157,5 @@ def _names_sequences(head: bytes) -> bool:
 def _refuse_packed(text: Text, path: str | Path, kind: Format) -> None:
     """Parquet and Arrow are read from a place in the file, which neither stdin nor a packed file has."""
     if str(path) == STDIN or text.compression is not None:
-        what = "standard input" if text.compression is None else f"packed with {text.compression}"
-        raise InputError(f"{text.label}: is {kind} from {what}; give the file itself")
+        how = "on standard input" if text.compression is None else f"packed with {text.compression}"
+        raise InputError(f"{text.label}: is {kind} {how}; give the file itself")
