@@ -5,6 +5,7 @@ Everything in it is read off the model, its tokenizer and its record; what these
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -26,7 +27,7 @@ def model_card(model: LanguageModel, tokenizer: Tokenizer, record: Record, task:
     simulated = is_simulated(record.corpus)
     sections = [
         _front_matter(record.licence, plain, simulated),
-        f"# {record.name}",
+        f"# {_cell(record.name)}",
         _summary(model, record.licence, simulated),
         "## Architecture",
         _table(("property", "value"), _architecture(model)),
@@ -40,7 +41,7 @@ def model_card(model: LanguageModel, tokenizer: Tokenizer, record: Record, task:
         _table(("measure", "value"), list(_flat(record.metrics))) if record.metrics else NOT_RECORDED,
         *(["## Fine-tuned head", _json(task)] if task is not None else []),
         "## Limits",
-        _bullets([*_limits(model, simulated), *record.notes]),
+        _bullets([*_limits(model, simulated), *map(_line, record.notes)]),
         "## Use",
         *_use(plain),
     ]
@@ -92,7 +93,7 @@ def _tokenizer(tokenizer: Tokenizer) -> list[tuple[str, Any]]:
     special = tokenizer.special
     names = (special.cls, special.pad, special.eos, special.unk, special.mask)
     rules = [(key.replace("_", " "), value) for key, value in tokenizer.config.to_data().items()]
-    return [*rules, ("tokens", len(tokenizer)), ("special tokens", " ".join(f"`{name}`" for name in names))]
+    return [*rules, ("tokens", len(tokenizer)), ("special tokens", _Markdown(" ".join(f"`{name}`" for name in names)))]
 
 
 def _corpus(corpus: Mapping[str, Any] | None) -> Iterator[str]:
@@ -109,7 +110,7 @@ def _corpus(corpus: Mapping[str, Any] | None) -> Iterator[str]:
     )
     for key, rows in records.items():
         columns = list(dict.fromkeys(name for row in rows for name in row))
-        yield f"{key.capitalize()}:"
+        yield f"{_cell(key.capitalize())}:"
         yield _table(columns, [tuple(row.get(name, "") for name in columns) for row in rows])
 
 
@@ -161,10 +162,19 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    lines = ["| " + " | ".join(map(_cell, columns)) + " |", "|" + " --- |" * len(columns)]
     lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows[:SHOWN_ROWS]]
     more = len(rows) - SHOWN_ROWS
     return "\n".join(lines) + (f"\n\n({more} more are in `nuclex.json`.)" if more > 0 else "")
+
+
+class _Markdown(str):
+    """A text that is meant as it stands; all others may come from anybody and hold HTML."""
+
+
+def _line(text: str) -> str:
+    """A text from anybody as one line of Markdown."""
+    return html.escape(" ".join(text.split()), quote=False)
 
 
 def _cell(value: Any) -> str:
@@ -178,7 +188,7 @@ def _cell(value: Any) -> str:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     text = " ".join(text.split())
     text = text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
-    return text.replace("|", "\\|")
+    return (text if isinstance(value, _Markdown) else html.escape(text, quote=False)).replace("|", "\\|")
 
 
 def _json(value: Any) -> str:

@@ -40,6 +40,8 @@ def _refuse_odd_header(path: Path) -> None:
         if not 2 <= length <= MOST_HEADER_BYTES:
             raise _unreadable(path, f"its header has {length} bytes; 2 to {MOST_HEADER_BYTES} are allowed")
         header = file.read(length)
+    if len(header) < length:
+        raise _unreadable(path, f"its header has {length} bytes, of which {len(header)} are there")
     try:
         entries = from_json(header)
         axes = [len(entry["shape"]) for name, entry in entries.items() if name != "__metadata__"]

@@ -216,6 +216,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
         texts = [*manifest["files"], *(source["name"] for source in manifest["sources"]), manifest["fingerprint"]]
         if not all(isinstance(text, str) for text in texts) or not isinstance(manifest["sequences_out"], int):
             raise TypeError
+        if any(Path(name).name != name for name in manifest["files"]):
+            raise ValueError  # a file of a corpus lies in it
     except (OSError, ValueError, KeyError, TypeError):
         raise CorruptError(f"{path / CORPUS}: is not the readable manifest of a corpus") from None
     if not known:

@@ -100,6 +100,15 @@ def _foreign(path_or_id: str | Path, *, with_tokenizer: bool) -> tuple[Any, dict
     except MemoryError:
         raise
     except Exception as error:  # a foreign file can bring any error to light, and which one is up to its maker
-        reason = one_line(str(error)) or type(error).__name__
-        raise kind(f"{path_or_id}: cannot be read by transformers: {reason}") from None
+        raise kind(f"{path_or_id}: cannot be read by transformers: {_reason(error)}") from None
     return loaded[0], loaded[1], foreign
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a foreign model; the libraries' own words advise to let its code run."""
+    text = str(error)
+    if "trust_remote_code" in text:
+        return "it brings code of its own to be run, which nuclex never does"
+    if "weights_only" in text:
+        return "its weights are a pickle of more than tensors, which could run code; ask its makers for safetensors"
+    return one_line(text) or type(error).__name__

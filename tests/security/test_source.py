@@ -1,0 +1,120 @@
+"""No line of the package, its benchmarks and its tools executes what it reads: held by a walk through the syntax."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = ("src", "benchmarks", "docs")
+PICKLERS = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "pickletools", "pty"}
+EVALUATORS = {"eval", "exec", "compile", "__import__", "builtins.eval", "builtins.exec", "os.system", "os.popen"}
+YAML_LOADERS = {"Loader", "FullLoader", "UnsafeLoader", "CLoader", "CUnsafeLoader", "CFullLoader"}
+ONLY = {  # keyword -> the one value that is allowed, and why
+    "shell": ("False", "gives text to a shell"),
+    "allow_pickle": ("False", "reads pickles"),
+    "trust_remote_code": ("False", "runs code of others"),
+    "verify": ("True", "believes any server"),
+}
+YAML_CALLS = {"load", "load_all", "unsafe_load", "unsafe_load_all", "full_load", "full_load_all"}
+
+
+def offences(text):
+    """(line, what is wrong) for every place of a source text that could execute or unpickle what it reads."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            if {name.partition(".")[0] for name in names} & PICKLERS:
+                yield node.lineno, f"imports {names[0]}"
+        elif isinstance(node, ast.Attribute) and ast.unparse(node) in {f"yaml.{name}" for name in YAML_LOADERS}:
+            yield node.lineno, f"{ast.unparse(node)} builds whatever a tag names"
+        elif isinstance(node, ast.Call):
+            yield from ((node.lineno, wrong) for wrong in _wrong_call(ast.unparse(node.func), node))
+
+
+def _wrong_call(name, call):
+    given = {word.arg: ast.unparse(word.value) for word in call.keywords}
+    last = name.rpartition(".")[2]
+    if name in EVALUATORS:
+        yield f"{name}(...) executes text"
+    if name.startswith("torch.") and last == "load" and given.get("weights_only") != "True":
+        yield "torch.load(...) without weights_only=True"
+    if name in {"torch.save", "torch.jit.load", "torch.package.PackageImporter", "torch.hub.load"}:
+        yield f"{name}(...) pickles or runs code"
+    if name.startswith("yaml.") and last in YAML_CALLS:
+        yield f"{name}(...) is not safe_load"
+    for word, (allowed, why) in ONLY.items():
+        if given.get(word, allowed) != allowed and not (word == "verify" and given[word] != "False"):
+            yield f"{name}({word}={given[word]}) {why}"
+    if last == "from_pretrained" and name.split(".")[0] != "self" and given.get("trust_remote_code") != "False":
+        yield f"{name}(...) without trust_remote_code=False"
+    if last in {"extractall", "unpack_archive"} and name != "unpack_archive":
+        yield f"{name}(...) trusts the names in an archive; use nuclex.data.unpack"
+    if last in {"read_pickle", "to_pickle", "mktemp", "load_module", "run_path", "spec_from_file_location"}:
+        yield f"{name}(...)"
+    if last == "import_module" and not _of_nuclex(call):
+        yield f"{name}(...) with a name that is not of nuclex"
+
+
+def _of_nuclex(call):
+    """Whether the module's name begins with nuclex, or comes out of the table of nuclex's own verbs."""
+    name = ast.unparse(call.args[0]).lstrip("f").strip("'\"")
+    return name.startswith("nuclex") or name == "module"
+
+
+def test_no_source_executes_what_it_reads():
+    paths = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+    assert len(paths) > 100
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {wrong}"
+        for path in paths
+        for line, wrong in offences(path.read_text(encoding="utf-8"))
+    ]
+    assert not found, "\n".join(found)
+
+
+BAD = [
+    "import pickle",
+    "from pickle import loads",
+    "import joblib.numpy_pickle",
+    "def f():\n    import dill",
+    "eval(text)",
+    "exec(text)",
+    "compile(text, 'x', 'exec')",
+    "__import__(name)",
+    "os.system(text)",
+    "torch.load(path)",
+    "torch.load(path, weights_only=False)",
+    "torch.save(model, path)",
+    "torch.hub.load('x', 'y')",
+    "yaml.load(text)",
+    "yaml.load(text, Loader=yaml.SafeLoader)",
+    "class L(yaml.Loader): pass",
+    "yaml.unsafe_load(text)",
+    "subprocess.run(text, shell=True)",
+    "np.load(path, allow_pickle=True)",
+    "AutoModel.from_pretrained(path, trust_remote_code=True)",
+    "AutoTokenizer.from_pretrained(path)",
+    "requests.get(address, verify=False)",
+    "archive.extractall(folder)",
+    "shutil.unpack_archive(path)",
+    "pd.read_pickle(path)",
+    "tempfile.mktemp()",
+    "import_module(name_from_a_file)",
+]
+GOOD = """
+import json, yaml, torch, numpy as np
+yaml.safe_load(text); torch.load(path, weights_only=True); np.load(path); np.load(path, allow_pickle=False)
+class L(yaml.SafeLoader): pass
+AutoModel.from_pretrained(path, trust_remote_code=False); import_module(f"nuclex.{name}"); unpack_archive(a, b)
+subprocess.run(["mmseqs", name]); model.eval(); re.compile(pattern); pa.compute.load(x)
+"""
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_what_executes_is_seen(text):
+    assert list(offences(text))
+
+
+def test_what_does_not_execute_is_not_blamed():
+    assert list(offences(GOOD)) == []
