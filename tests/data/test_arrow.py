@@ -115,7 +115,7 @@ def test_other_refusals(tmp_path):
         (
             {"s": [["A"]], "t": [1]},
             ReadConfig(sequence_column="s"),
-            " the column 's' is of type list<element: string>; text is needed",
+            " the column 's' is of type 'list<element: string>'; text is needed",
         ),
         ({"sequence": pa.array([], pa.string())}, None, " is empty; parquet with at least one sequence is needed"),
     ]:

@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import random
+from functools import partial
 from itertools import pairwise
 
 import pyarrow as pa
@@ -34,7 +35,13 @@ def bgzip(content):
     return out.getvalue()
 
 
-PACKERS = {"gzip": gzip.compress, "bgzip": bgzip, "xz": lzma.compress, "bzip2": bz2.compress, "zstd": zstd}
+PACKERS = {
+    "gzip": partial(gzip.compress, compresslevel=1),
+    "bgzip": bgzip,
+    "xz": partial(lzma.compress, preset=0),
+    "bzip2": bz2.compress,
+    "zstd": zstd,
+}
 
 
 def unpacked(packed):
@@ -78,14 +85,14 @@ def test_a_file_that_is_cut_anywhere_is_noticed(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", ["gzip", "bgzip", "xz", "bzip2"])
 def test_the_line_where_a_file_ends_too_early(tmp_path, kind):
-    content, path = fasta(20_000), tmp_path / "x.fa"
+    content, path = fasta(10_000), tmp_path / "x.fa"
     packed = PACKERS[kind](content)
     path.write_bytes(packed[: len(packed) // 2])
     found = []
     with pytest.raises(InputError) as caught:
         found.extend(read_sequences(path))
     line = int(str(caught.value).removeprefix(f"{path}:").split(":")[0])
-    assert 10_000 < line < 30_000
+    assert 5_000 < line < 15_000
     assert 2 * len(found) <= line <= 2 * len(found) + 3  # all that was whole has been given
 
 

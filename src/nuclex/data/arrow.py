@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nuclex.core.errors import InputError
+from nuclex.core.errors import InputError, shown
 from nuclex.data.columns import SAMPLE_ROWS, ReadConfig, choose_columns
 from nuclex.data.record import Record
 
@@ -32,8 +32,8 @@ def read_arrow(path: Path, label: str, source: str, config: ReadConfig) -> Itera
         with pa.OSFile(str(path)) as handle:
             yield from _records(opener(handle), label, source, config)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        words = " ".join(str(error).split())
-        raise InputError(f"{label}: cannot be read as Parquet or Arrow: {words[:200]}") from None
+        why = "".join(sign if sign.isprintable() else " " for sign in str(error))
+        raise InputError(f"{label}: cannot be read as Parquet or Arrow: {' '.join(why.split())[:200]}") from None
 
 
 def _records(
@@ -43,10 +43,12 @@ def _records(
     simple = [name for name, kind in zip(schema.names, schema.types, strict=True) if _is_simple(kind)]
     for name in (config.sequence_column, config.id_column):
         if name in schema.names and name not in simple:
-            raise InputError(f"{label}: the column {name!r} is of type {schema.field(name).type}; text is needed")
+            raise InputError(
+                f"{label}: the column {shown(name)} is of type {shown(str(schema.field(name).type))}; text is needed"
+            )
     repeated = [name for name in simple if schema.names.count(name) > 1]
     if repeated:
-        raise InputError(f"{label}: the column {repeated[0]!r} stands twice; each name is needed once")
+        raise InputError(f"{label}: the column {shown(repeated[0])} stands twice; each name is needed once")
     first = next(batches, None)
     sample = [] if first is None else _rows(first.slice(0, SAMPLE_ROWS), simple)
     columns = choose_columns(simple, sample, config, label)

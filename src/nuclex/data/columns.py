@@ -56,14 +56,14 @@ class Columns:
         """The record of a row; ``where`` is the row in messages. InputError without a sequence or with a bad one."""
         letters = (values[self.sequence] or "").strip().encode("utf-8", "surrogatepass")
         if not letters:
-            raise InputError(f"{where}: no sequence in column {self.names[self.sequence]!r}; every row needs one")
+            raise InputError(f"{where}: no sequence in column {shown(self.names[self.sequence])}; every row needs one")
         if letters.translate(None, LETTERS):
             raise strange_letter(letters, where)
         if len(letters) > LONGEST_SEQUENCE:
             raise too_long(where, line)
         name = f"row-{row}" if self.id is None else _joined(values[self.id] or "")
         if not name:
-            raise InputError(f"{where}: no id in column {self.names[self.id or 0]!r}; every row needs one")
+            raise InputError(f"{where}: no id in column {shown(self.names[self.id or 0])}; every row needs one")
         words = [name]
         for place in self.others:
             value = values[place]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from nuclex.core.errors import InputError
+from nuclex.core.errors import InputError, at
 from nuclex.data.arrow import read_arrow
 from nuclex.data.columns import SEQUENCE_NAMES, Format, ReadConfig
 from nuclex.data.compression import STDIN, Text, open_raw, opened
@@ -98,7 +98,7 @@ def _read(path: str | Path, source: str, label: str | None, config: ReadConfig) 
     """Batches, or an iterator of records where the format comes row by row."""
     label = label or ("stdin" if str(path) == STDIN else str(path))
     with opened(path, label) as text:
-        kind = _format(text, path, config)
+        kind = _format(text, config)
         if kind in ("parquet", "arrow"):
             _refuse_packed(text, path, kind)
             yield _some(read_arrow(Path(path), label, source, config), label, kind)
@@ -128,7 +128,7 @@ def _empty(label: str, kind: str) -> InputError:
     return InputError(f"{label}: is empty; {kind} with at least one sequence is needed")
 
 
-def _format(text: Text, path: str | Path, config: ReadConfig) -> Format:
+def _format(text: Text, config: ReadConfig) -> Format:
     """What a file is: what the config says, else what its first bytes say, else its suffix or its first line."""
     head = text.peek().removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
     if config.format is not None:
@@ -138,11 +138,11 @@ def _format(text: Text, path: str | Path, config: ReadConfig) -> Format:
         raise _empty(text.label, "a file of sequences")
     for start, what in _FOREIGN.items():
         if head.startswith(start):
-            raise InputError(f"{text.label}: is {what}; sequences are read from {FORMATS}")
+            raise InputError(f"{at(text.label, 1)}: this is {what}; sequences are read from {FORMATS}")
     for start, kind in _STARTS.items():
         if head.startswith(start):
             return kind
-    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
+    suffixes = [suffix.lower() for suffix in Path(text.label).suffixes]
     suffix = next((suffix for suffix in reversed(suffixes) if suffix not in _COMPRESSION), "")
     return _TABLES.get(suffix) or ("csv" if suffix not in _SUFFIXES - {".txt"} and _names_sequences(head) else "fasta")
 
