@@ -118,3 +118,18 @@ def test_what_executes_is_seen(text):
 
 def test_what_does_not_execute_is_not_blamed():
     assert list(offences(GOOD)) == []
+
+
+NETWORK = {"requests", "urllib3", "httpx", "aiohttp", "socket", "http", "ftplib", "smtplib", "huggingface_hub", "pooch"}
+REACHES_OUT = {"src/nuclex/data/download.py", "src/nuclex/data/catalog.py"}  # the second asks pooch for a folder's name
+
+
+def test_one_file_speaks_to_the_network():
+    found = set()
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if {name.partition(".")[0] for name in names} & NETWORK or "urllib.request" in names:
+                found.add(path.relative_to(ROOT).as_posix())
+    assert found == REACHES_OUT
