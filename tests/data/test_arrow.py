@@ -159,3 +159,17 @@ def test_spoilt_files_give_records_or_one_sentence(tmp_path_factory, kind, data)
     assert sentence.startswith(str(path)) or not sentence
     assert "\n" not in sentence
     assert all(record.id and record.sequence for record in records)
+
+
+def test_what_the_library_complains_of_is_one_printable_line(tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"id": ["a", "b"], "sequence": ["ACGT", "GG"]}), path)
+    whole, refused = path.read_bytes(), 0
+    for place in range(4, 40):
+        path.write_bytes(whole[:place] + b"o" + whole[place + 1 :])
+        try:
+            list(read_sequences(path))
+        except InputError as error:
+            refused += 1
+            assert str(error).isprintable()
+    assert refused > 5

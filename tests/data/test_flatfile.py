@@ -208,3 +208,8 @@ def test_told_by_content_and_packed(tmp_path):
         path = tmp_path / "entry.dat"
         path.write_bytes(gzip.compress(b"\n" + content))
         assert [(record.id, record.line) for record in read_sequences(path)] == [(name, 2)]
+
+
+def test_a_length_in_no_unit_is_refused():
+    with pytest.raises(InputError, match=r"x\.gb:1: found 'ID   A x; 4 4\.'; name and length are needed"):
+        read(b"ID   A x; 4 4.\nSQ\n     acgt 4\n//\n", "embl")

@@ -19,6 +19,7 @@ Kind = Literal["genbank", "embl"]
 
 _STARTS = {"genbank": b"LOCUS ", "embl": b"ID "}
 _QUALIFIERS = {b"/organism=": "organism", b"/mol_type=": "mol_type"}
+_UNITS = ("bp", "rc", "aa")
 _CONTROLS = bytes([*range(9), 11, 12, *range(14, 32), 127])
 
 
@@ -110,7 +111,7 @@ class _FlatFile:
             raise InputError(f"{where}: found {start} where an entry should start; entries start with {wanted}")
         read = _locus if self.kind == "genbank" else _identification
         name, version, length, unit = read(_text(line, where))
-        if not name or not length.isdecimal() or len(length) > 12:
+        if not name or not length.isdecimal() or len(length) > 12 or unit not in _UNITS:
             wanted = "LOCUS name 123 bp" if self.kind == "genbank" else "ID name; …; 123 BP."
             raise InputError(
                 f"{where}: found {shown(line.decode('utf-8'))}; name and length are needed, as in {wanted!r}"
@@ -154,7 +155,7 @@ def _locus(line: str) -> tuple[str, str, str, str]:
     """Name, version, length and unit of ``LOCUS  name  123 bp  DNA …``; nothing where the line is not so."""
     words = line.split()
     for place in range(3, len(words)):
-        if words[place] in ("bp", "aa", "rc") and words[place - 1].isdecimal():
+        if words[place] in _UNITS and words[place - 1].isdecimal():
             return "_".join(words[1 : place - 1]), "", words[place - 1], words[place]
     return "", "", "", ""
 
