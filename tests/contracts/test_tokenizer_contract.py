@@ -25,6 +25,7 @@ EXAMPLES = {
     ],
     "bpe": [{"vocab_size": 90}],
     "wordpiece": [{"vocab_size": 90}],
+    "unigram": [{"vocab_size": 90, "max_token_length": 6}],
 }
 READINGS = [{}, {"alphabet": "rna"}, {"case": "keep"}]
 CASES = [

@@ -15,7 +15,7 @@ from nuclex.tokenizers import (
 
 
 def test_kinds():
-    assert TOKENIZERS.names() == ["bpe", "codon", "kmer", "nucleotide", "wordpiece"]
+    assert TOKENIZERS.names() == ["bpe", "codon", "kmer", "nucleotide", "unigram", "wordpiece"]
     config = TOKENIZERS.parse({"kind": "codon", "frame": 1, "alphabet": "rna"})
     assert config == CodonConfig(frame=1, alphabet="rna")
 

@@ -17,6 +17,7 @@ from nuclex.tokenizers.codon import CodonConfig, CodonTokenizer
 from nuclex.tokenizers.kmer import KmerConfig, KmerTokenizer
 from nuclex.tokenizers.learned import LearnedConfig, LearnedTokenizer
 from nuclex.tokenizers.nucleotide import NucleotideConfig, NucleotideTokenizer
+from nuclex.tokenizers.unigram import UnigramConfig
 from nuclex.tokenizers.wordpiece import WordPieceConfig
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "SpecialTokens",
     "Tokenizer",
     "TokenizerConfig",
+    "UnigramConfig",
     "WordPieceConfig",
     "load_tokenizer",
     "save_tokenizer",

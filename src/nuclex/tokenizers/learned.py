@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from nuclex.bio.alphabet import DNA, DNA_IUPAC, to_rna
 from nuclex.core.errors import CorruptError, InputError
@@ -32,13 +32,22 @@ class LearnedConfig(TokenizerConfig, ABC):
     IUPAC letters are tokens, but longer tokens hold only A, C, G and T (U): a run of N is a gap in an assembly and no
     word. Training text is cut into pieces of at most ``piece_length`` nucleotides, and no token is longer. ``sample``
     learns from one piece in so many. Where that is still more than ``max_nucleotides``, fewer pieces are taken, evenly,
-    and that is said: memory stays bounded, however long the genome.
+    and that is said: memory stays bounded, however long the genome. ``specials`` is the order of the special tokens,
+    whose ids are 0 to 4; RoBERTa's default padding id is 1.
     """
 
     vocab_size: int = Field(default=1024, ge=len(SPECIAL_ORDER) + len(LETTERS), le=1 << 20)
     piece_length: int = Field(default=512, ge=2)
     sample: int = Field(default=1, ge=1)
     max_nucleotides: int = Field(default=100_000_000, ge=1000, lt=1 << 31)
+    specials: tuple[str, ...] = SPECIAL_ORDER
+
+    @field_validator("specials")
+    @classmethod
+    def _all_five(cls, specials: tuple[str, ...]) -> tuple[str, ...]:
+        if sorted(specials) != sorted(SPECIAL_ORDER):
+            raise ValueError(f"the five special tokens are needed once each, in any order: {', '.join(SPECIAL_ORDER)}")
+        return specials
 
     def build(self) -> Tokenizer:
         """InputError: there is no tokenizer of this kind before it is trained."""
@@ -51,7 +60,7 @@ class LearnedConfig(TokenizerConfig, ABC):
 
     def first_tokens(self) -> tuple[str, ...]:
         """The special tokens and the single letters, with which every vocabulary of this kind begins."""
-        return (*SPECIAL_ORDER, *sorted(self.letters))
+        return (*self.specials, *sorted(self.letters))
 
 
 @final
@@ -96,8 +105,8 @@ class LearnedTokenizer(Tokenizer):
 
     def encode(self, sequence: str | bytes, *, start: bool = True, end: bool = True) -> Ids:
         """Turn a sequence into ids: (L,) int64, one for each learned token, plus the start and end tokens."""
-        before = [SPECIAL_ORDER.index(SPECIAL.cls)] if start else []
-        after = [SPECIAL_ORDER.index(SPECIAL.eos)] if end else []
+        before = [self.cls_id] if start else []
+        after = [self.eos_id] if end else []
         return np.array([*before, *self._read(sequence).ids, *after], dtype=np.int64)
 
     def spans(self, sequence: str | bytes) -> NDArray[np.int64]:
@@ -120,7 +129,7 @@ class LearnedTokenizer(Tokenizer):
         return self._library.encode(folded, add_special_tokens=False)
 
     def _json(self, *, with_rules: bool) -> str:
-        special = [added_token(token, index, special=True) for index, token in enumerate(SPECIAL_ORDER)]
+        special = [added_token(token, index, special=True) for index, token in enumerate(self._config.specials)]
         return tokenizer_json(
             self._model,
             rules=letter_rules(self._fold, self._config.letters) if with_rules else (),
@@ -139,9 +148,9 @@ def stored_learned_model(text: str, kind: str, config: LearnedConfig) -> Mapping
     if model.get("type") != kind:
         raise CorruptError(f"its model is a {model.get('type')!r}, not a {kind!r}")
     vocabulary = vocabulary_of(model)
-    first = vocabulary[: len(SPECIAL_ORDER)]
-    if first != SPECIAL_ORDER:
-        raise CorruptError(f"its first tokens are {first}, not {SPECIAL_ORDER}")
+    first = vocabulary[: len(config.specials)]
+    if first != config.specials:
+        raise CorruptError(f"its first tokens are {first}, not {config.specials}")
     missing = set(config.letters) - set(vocabulary)
     if missing:
         raise CorruptError(f"the letter {min(missing)!r} is missing from its vocabulary")
