@@ -120,11 +120,27 @@ def test_what_does_not_execute_is_not_blamed():
     assert list(offences(GOOD)) == []
 
 
-NETWORK = {"requests", "urllib3", "httpx", "aiohttp", "socket", "http", "ftplib", "smtplib", "huggingface_hub", "pooch"}
-REACHES_OUT = {"src/nuclex/data/download.py", "src/nuclex/data/catalog.py"}  # the second asks pooch for a folder's name
+NETWORK = {
+    "requests",
+    "urllib3",
+    "httpx",
+    "aiohttp",
+    "socket",
+    "http",
+    "ftplib",
+    "smtplib",
+    "huggingface_hub",
+    "pooch",
+    "wandb",
+}
+REACHES_OUT = {
+    "src/nuclex/data/download.py",
+    "src/nuclex/data/catalog.py",  # asks pooch for a folder's name, nothing else
+    "src/nuclex/training/tracking.py",  # Weights & Biases, where a recipe asks for it
+}
 
 
-def test_one_file_speaks_to_the_network():
+def test_nobody_else_speaks_to_the_network():
     found = set()
     for path in sorted((ROOT / "src").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -133,3 +149,21 @@ def test_one_file_speaks_to_the_network():
             if {name.partition(".")[0] for name in names} & NETWORK or "urllib.request" in names:
                 found.add(path.relative_to(ROOT).as_posix())
     assert found == REACHES_OUT
+
+
+def test_the_limits_are_those_that_are_promised():
+    from nuclex.bundle.load import MOST_TEXT_BYTES
+    from nuclex.bundle.weights import MOST_HEADER_BYTES, MOST_TENSORS
+    from nuclex.data.download import LIMITS
+    from nuclex.data.unpack import CAPS
+
+    promised = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    assert f"text of a bundle {MOST_TEXT_BYTES >> 20} MiB" in promised
+    assert f"header {MOST_HEADER_BYTES >> 20} MiB and {MOST_TENSORS:,} tensors".replace(",", " ") in promised
+    assert f"{CAPS.members:,} files, ".replace(",", " ", 1) in promised
+    assert f"{CAPS.bytes >> 30} GiB, and {CAPS.ratio} times" in promised
+    assert (
+        f"({LIMITS.redirects} at most); {LIMITS.idle_s} s of silence, one hour, or {LIMITS.attempts} attempts"
+        in promised
+    )
+    assert LIMITS.total_s == 3600
