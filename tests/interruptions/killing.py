@@ -1,0 +1,182 @@
+"""SIGKILL at random moments of every phase, and what came of each kill.
+
+A job is started, killed, resumed (or repeated), killed again and so on, and at last left to end; then everything that
+it wrote is compared with what a job wrote that nobody killed. One fork server has torch imported, so that a child
+begins in milliseconds and a kill hits nuclex and not an import.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import watched
+from jobs import Job, wiped
+
+PRELOADED = ["watched", "nuclex.cli.main", "nuclex.training.pretrain", "nuclex.training.finetune"]
+PRELOADED += ["nuclex.inference.embed", "nuclex.data.corpus", "nuclex.data.simulate", "pyarrow.parquet"]
+PRELOADED += ["torch._dynamo", "safetensors.torch", "nuclex.evaluation", "jinja2", "scipy.stats"]
+
+
+def start_server() -> Any:
+    """A multiprocessing context whose children have everything imported and compute on one thread."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        first = context.Process(target=time.time)  # the server starts with this environment
+        first.start()
+        first.join()
+    finally:
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = before
+    return context
+
+
+@dataclass
+class Kill:
+    """One kill, where it hit, and whether the next process went on from there."""
+
+    job: str
+    phase: str
+    resumed: bool = False
+    identical: bool = False
+
+
+@dataclass
+class Runner:
+    """Starts the children of one job after the other; ``folder`` is for their boards and what they say."""
+
+    server: Any
+    folder: Path
+    trouble: list[str] = field(default_factory=list)
+
+    @property
+    def board_path(self) -> Path:
+        return self.folder / "board"
+
+    @property
+    def errors(self) -> Path:
+        return self.folder / "errors"
+
+    def start(
+        self, job: Job, prepare: Callable[[watched.Board], None] | None = None
+    ) -> tuple[BaseProcess, watched.Board]:
+        board = watched.Board(self.board_path, clear=True)
+        arguments = (job.arguments(), self.board_path, self.errors, prepare)
+        process: BaseProcess = self.server.Process(target=watched.child, args=arguments)
+        process.start()
+        return process, board
+
+    def finish(self, job: Job) -> int | None:
+        """Run a job to its end; its exit code, with what it said among the troubles if that is not 0."""
+        process, _ = self.start(job)
+        process.join(300)
+        return self.checked(job, process)
+
+    def checked(self, job: Job, process: BaseProcess) -> int | None:
+        if process.exitcode is None:
+            process.kill()
+        if process.exitcode != 0:
+            self.trouble.append(f"{job.name}: exit code {process.exitcode}: {self.errors.read_text().strip()}")
+        return process.exitcode
+
+
+@dataclass
+class Measured:
+    """A job that nobody interrupted: what it wrote, and how often and how long each of its phases was."""
+
+    facts: dict[str, Any]
+    entries: dict[str, int]
+    seconds: dict[str, float]
+
+
+def measure(runner: Runner, job: Job) -> Measured:
+    wiped(job)
+    process, board = runner.start(job)
+    process.join(300)
+    assert runner.checked(job, process) == 0, runner.trouble
+    entries = {phase: board.entries(phase) for phase in watched.PHASES}
+    means = {phase: board.seconds(phase) / max(count, 1) for phase, count in entries.items()}
+    return Measured(job.facts(), entries, means)
+
+
+def label(board: watched.Board) -> str:
+    return ("control: " if board.control else "") + board.phase
+
+
+def reach(process: BaseProcess, board: watched.Board, whole: Measured, phase: str, moments: random.Random) -> None:
+    """Wait for a random moment of a phase, or until the process has ended."""
+    wanted = moments.randint(1, max(1, whole.entries[phase] // 2))
+    delay = moments.uniform(0, 0.3 if phase == "starting" else whole.seconds[phase])
+    deadline = time.monotonic() + 120
+    while process.is_alive() and time.monotonic() < deadline:
+        if board.ready and (phase == "starting" or board.entries(phase) >= wanted):
+            break
+        time.sleep(0.0003)
+    time.sleep(delay)
+
+
+def kill_once(runner: Runner, job: Job, whole: Measured, phase: str, moments: random.Random) -> Kill | None:
+    """Start or resume the job and kill it at a random moment of a phase; None if it ended before that moment."""
+    process, board = runner.start(job)
+    reach(process, board, whole, phase, moments)
+    process.kill()
+    process.join()
+    if process.exitcode == -signal.SIGKILL:
+        return Kill(job.name, label(board))
+    runner.checked(job, process)
+    return None
+
+
+def chain(
+    runner: Runner, job: Job, whole: Measured, phases: list[str], moments: random.Random
+) -> tuple[list[Kill], list[str]]:
+    """Kill one run once in each of these phases, then let it end; the kills, and what differs from the whole one."""
+    wiped(job)
+    kills: list[Kill] = []
+    for phase in phases:
+        before = len(runner.trouble)
+        kill = kill_once(runner, job, whole, phase, moments)
+        if kills:
+            kills[-1].resumed = len(runner.trouble) == before
+        if kill is not None:
+            kills.append(kill)
+        elif not job.resumed:
+            wiped(job)  # it was faster than the kill: the same command again needs an empty place
+    built = not job.resumed and job.out.is_dir()  # killed when all was done: a corpus that is there is not built again
+    ended = built or runner.finish(job) == 0
+    differing = differences(whole.facts, job.facts()) if ended else ["did not end"]
+    differing += job.leftovers()
+    for kill in kills[-1:]:
+        kill.resumed = ended
+    for kill in kills:
+        kill.identical = not differing
+    return kills, differing
+
+
+def differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    names = sorted(wanted.keys() | found.keys())
+    return [name for name in names if wanted.get(name, "nothing") != found.get(name, "nothing")]
+
+
+def table(kills: list[Kill]) -> list[tuple[str, int, int, int]]:
+    """Rows of (phase, kills, resumed, identical)."""
+    counts = Counter((kill.job, kill.phase) for kill in kills)
+    rows = []
+    for (job, phase), count in sorted(counts.items()):
+        these = [kill for kill in kills if (kill.job, kill.phase) == (job, phase)]
+        rows.append((f"{job}: {phase}", count, sum(k.resumed for k in these), sum(k.identical for k in these)))
+    return rows
