@@ -15,10 +15,12 @@ from nuclex.tokenizers import TOKENIZERS
 from nuclex.training.finetune import FinetuneConfig
 from nuclex.training.pretrain import PretrainConfig, check_lengths, plan
 from nuclex.training.schedule import learning_rate
+from nuclex.training.tokenize import read_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1] / "recipes"
 CLASSES: dict[str, type[Config]] = {"pretrain": PretrainConfig, "finetune": FinetuneConfig}
 PRETRAIN, FINETUNE = (sorted((ROOT / kind).glob("*.toml")) for kind in CLASSES)
+TOKENIZER = sorted((ROOT / "tokenizer").glob("*.toml"))
 
 
 def name(path: Path) -> str:
@@ -26,13 +28,15 @@ def name(path: Path) -> str:
 
 
 def loaded(path: Path) -> Any:
+    if path.parent.name == "tokenizer":
+        return read_tokenizer(path, {})
     return load_config(CLASSES[path.parent.name], path)
 
 
 def test_recipes_are_where_they_belong() -> None:
     found = sorted(path for path in ROOT.rglob("*") if path.is_file())
-    assert found == sorted([*PRETRAIN, *FINETUNE]), "a recipe that no test loads"
-    assert shipped_recipes() == {name(path): path for path in sorted([*PRETRAIN, *FINETUNE])}
+    assert found == sorted([*PRETRAIN, *FINETUNE, *TOKENIZER]), "a recipe that no test loads"
+    assert shipped_recipes() == {name(path): path for path in sorted([*PRETRAIN, *FINETUNE, *TOKENIZER])}
     assert {
         "quickstart",
         "rinalmo-nano",
@@ -42,9 +46,10 @@ def test_recipes_are_where_they_belong() -> None:
         "tinydnabert",
         "rnaberta",
     } <= {path.stem for path in PRETRAIN}
+    assert {"tinydnabert", "rnaberta"} <= {path.stem for path in TOKENIZER}
 
 
-@pytest.mark.parametrize("path", [*PRETRAIN, *FINETUNE], ids=name)
+@pytest.mark.parametrize("path", [*PRETRAIN, *FINETUNE, *TOKENIZER], ids=name)
 def test_every_recipe_loads_and_says_what_it_is_for(path: Path) -> None:
     config = loaded(path)
     assert type(config).from_data(config.to_data()) == config
@@ -100,7 +105,11 @@ def test_papers_schedules() -> None:
 
 @pytest.mark.parametrize("registry", [MODELS, OBJECTIVES, TOKENIZERS], ids=lambda registry: registry.family)
 def test_every_registered_config_survives_plain_data(registry: Any) -> None:
-    required = {"backbone": {"depth": 2, "width": 16, "heads": 2, "inner": 24}, "codon": {"frame": 1}}
+    required = {
+        "backbone": {"depth": 2, "width": 16, "heads": 2, "inner": 24},
+        "codon": {"frame": 1},
+        "kmer": {"k": 3, "stride": 1},
+    }
     for kind in registry.names():
         config = registry.parse({"kind": kind, **required.get(kind, {})})
         again = registry.parse(config.to_data())

@@ -114,6 +114,9 @@ def test_from_fasta_to_vectors(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert told["fingerprint"] == made["fingerprint"]
     trained = answer(capsys, "tokenizer", "train", corpus, "--out", tmp_path / "bpe", "--vocab-size", "40")
     assert (trained["kind"], trained["vocabulary"]) == ("bpe", 40)
+    flags = ["--recipe", "tokenizer/tinydnabert", "--kind", "wordpiece", "--sample", "1", "--vocab-size=30"]
+    trained = answer(capsys, "tokenizer", "train", corpus, "--out", tmp_path / "wordpiece", *flags)
+    assert (trained["kind"], trained["vocabulary"]) == ("wordpiece", 30)
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(
         '[tokenizer]\nkind = "nucleotide"\n[model]\nkind = "rinalmo"\ndepth = 1\nwidth = 16\nheads = 2\n'

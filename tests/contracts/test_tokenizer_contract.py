@@ -3,6 +3,7 @@
 import pickle
 import random
 from functools import cache
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -44,6 +45,8 @@ IUPAC_SOUP = st.text("ACGTUacgtuRYKMSWBDHVNIrykmswbdhvni-?xXE* \n", max_size=60)
 def built(case: tuple[str, tuple[tuple[str, object], ...]], share: float = 0.05) -> Tokenizer:
     kind, values = case
     config = TOKENIZERS.parse({"kind": kind, "max_unknown_share": share, **dict(values)})
+    if share != 0.05:
+        return config.restore(built(case).to_json())
     generator = random.Random(1)
     return config.train(["".join(generator.choices("ACGT", k=300)) for _ in range(20)])
 
@@ -147,6 +150,45 @@ def test_a_saved_tokenizer_comes_back_the_same(case, tmp_path):
     worker = pickle.loads(pickle.dumps(tokenizer))  # as a worker process gets it
     assert worker.to_json() == tokenizer.to_json()
     assert np.array_equal(worker.encode("AAACCCAA"), tokenizer.encode("AAACCCAA"))
+
+
+def outcome(tokenizer: Tokenizer, sequence: str) -> list[int] | str:
+    """The ids, or the sentence of the refusal."""
+    try:
+        return tokenizer.encode(sequence).tolist()
+    except InputError as error:
+        return str(error)
+
+
+@cache
+def reloaded(case: tuple[str, tuple[tuple[str, object], ...]], share: float) -> Tokenizer:
+    with TemporaryDirectory() as folder:
+        save_tokenizer(built(case, share), folder)
+        return load_tokenizer(folder)
+
+
+@pytest.mark.parametrize("case", CASES)
+@given(sequence=IUPAC_SOUP, share=st.sampled_from([0.0, 0.1, 0.3]))
+@settings(max_examples=40, deadline=None)
+def test_no_more_is_unknown_than_the_config_allows_and_a_reloaded_one_does_the_same(case, sequence, share):
+    tokenizer, lenient = built(case, share), built(case, 1.0)
+    found = outcome(tokenizer, sequence)
+    assert outcome(reloaded(case, share), sequence) == found
+    ids = outcome(lenient, sequence)
+    if isinstance(ids, str):  # a remainder that the config refuses
+        assert found == ids
+        return
+    unknown = sum(index == tokenizer.unk_id for index in ids)
+    total = len(ids) - 2
+    if tokenizer.config.kind == "codon" and tokenizer.config.to_data()["remainder"] == "unknown":
+        incomplete = (len(sequence) - frame(tokenizer)) % 3 != 0 and len(sequence) > frame(tokenizer)
+        unknown, total = unknown - incomplete, total - incomplete  # what is left behind the last codon does not count
+    elif tokenizer.config.kind in {"bpe", "wordpiece", "unigram"}:
+        total = len(sequence)  # tokens are of many lengths, so letters are counted
+    if unknown <= share * total:
+        assert found == ids
+    else:
+        assert f"so are {unknown} of {total} symbols ({unknown / total:.1%}); at most {share:.1%} may be" in found
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -147,7 +147,12 @@ def corpus_info(corpus: Path) -> dict[str, Any]:
 
 
 def tokenizer_train(
-    corpus: Path, *, out: Path, kind: Literal["nucleotide", "codon", "bpe"] = "bpe", set: Settings = ()
+    corpus: Path,
+    *,
+    out: Path,
+    recipe: Path | None = None,
+    kind: Literal["nucleotide", "codon", "kmer", "bpe", "wordpiece", "unigram"] | None = None,
+    set: Settings = (),
 ) -> dict[str, Any]:
     """Train a tokenizer on the train split of a corpus. Example: nuclex tokenizer train corpus --out bpe
 
@@ -157,13 +162,18 @@ def tokenizer_train(
         A folder made by `nuclex corpus build`.
     out:
         A new folder with tokenizer.json and tokenizer_config.json.
+    recipe:
+        A TOML or YAML file, or tokenizer/tinydnabert, tokenizer/rnaberta; any key of it is a flag: --vocab-size 4096.
     kind:
-        The kind of tokenizer.
+        The kind of tokenizer; bpe where no recipe says another.
     """
     import nuclex
     from nuclex.core.config import parse_settings
+    from nuclex.training.tokenize import read_tokenizer
 
-    return nuclex.tokenizer_train(corpus, out, {"kind": kind, **parse_settings(set)})
+    chosen = kind if kind is not None else "bpe" if recipe is None else None
+    settings = {**({"kind": chosen} if chosen is not None else {}), **parse_settings(set)}
+    return nuclex.tokenizer_train(corpus, out, read_tokenizer(recipe, settings))
 
 
 def plan(recipe: Path, *, set: Settings = ()) -> dict[str, Any]:

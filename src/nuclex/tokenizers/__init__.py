@@ -1,4 +1,4 @@
-"""From letters to numbers: nucleotides, codons and learned pieces, each with its stored rules for reading a sequence.
+"""From letters to numbers: nucleotides, codons, k-mers, learned tokens, each with its stored rules for reading.
 
 A new kind is one file and one import line here.
 """
@@ -13,6 +13,7 @@ from nuclex.tokenizers.base import (
     tokenizer_hash,
 )
 from nuclex.tokenizers.bpe import BpeConfig
+from nuclex.tokenizers.census import Census, census
 from nuclex.tokenizers.codon import CodonConfig, CodonTokenizer
 from nuclex.tokenizers.kmer import KmerConfig, KmerTokenizer
 from nuclex.tokenizers.learned import LearnedConfig, LearnedTokenizer
@@ -23,6 +24,7 @@ from nuclex.tokenizers.wordpiece import WordPieceConfig
 __all__ = [
     "TOKENIZERS",
     "BpeConfig",
+    "Census",
     "CodonConfig",
     "CodonTokenizer",
     "KmerConfig",
@@ -36,6 +38,7 @@ __all__ = [
     "TokenizerConfig",
     "UnigramConfig",
     "WordPieceConfig",
+    "census",
     "load_tokenizer",
     "save_tokenizer",
     "tokenizer_hash",
