@@ -9,6 +9,7 @@ import pytest
 
 from nuclex.core.config import Config, load_config
 from nuclex.core.recipe import shipped_recipes
+from nuclex.data.corpus import CorpusConfig
 from nuclex.models.base import MODELS
 from nuclex.objectives import OBJECTIVES
 from nuclex.tokenizers import TOKENIZERS
@@ -18,8 +19,8 @@ from nuclex.training.schedule import learning_rate
 from nuclex.training.tokenize import read_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1] / "recipes"
-CLASSES: dict[str, type[Config]] = {"pretrain": PretrainConfig, "finetune": FinetuneConfig}
-PRETRAIN, FINETUNE = (sorted((ROOT / kind).glob("*.toml")) for kind in CLASSES)
+CLASSES: dict[str, type[Config]] = {"pretrain": PretrainConfig, "finetune": FinetuneConfig, "corpus": CorpusConfig}
+PRETRAIN, FINETUNE, CORPUS = (sorted((ROOT / kind).glob("*.toml")) for kind in CLASSES)
 TOKENIZER = sorted((ROOT / "tokenizer").glob("*.toml"))
 
 
@@ -76,7 +77,7 @@ def test_every_pretraining_recipe_can_be_planned(path: Path) -> None:
     check_lengths(config)
 
 
-@pytest.mark.parametrize("path", [*PRETRAIN, *FINETUNE], ids=name)
+@pytest.mark.parametrize("path", [*PRETRAIN, *FINETUNE, *CORPUS], ids=name)
 def test_every_schedule_reaches_its_rate_and_falls_from_there(path: Path) -> None:
     training = loaded(path).training
     rates = [

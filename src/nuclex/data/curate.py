@@ -26,6 +26,7 @@ GAPS = b"-.~"
 NUCLEOTIDES = (DNA_IUPAC.symbols.replace("-", "") + "U").encode("ascii")
 _PLAIN = b"ACGTU"
 _LOWER = bytes(range(ord("a"), ord("z") + 1))
+_PARTNERS = bytes.maketrans(DNA_IUPAC.symbols.encode(), DNA_IUPAC.complement(DNA_IUPAC.symbols.encode()))
 _MASK = bytes(ord("N") if byte in _LOWER else byte for byte in range(256))
 _UPPER = bytes(range(256)).upper()
 _NORMAL = {"dna": to_dna(_UPPER), "rna": to_rna(_UPPER)}
@@ -133,7 +134,7 @@ def sequence_key(sequence: bytes, *, both_strands: bool = False) -> bytes:
     """A digest of 16 bytes that equal sequences (T and U taken as one, or also either strand) share."""
     letters = to_dna(sequence)
     if both_strands:
-        letters = min(letters, DNA_IUPAC.reverse_complement(letters))
+        letters = min(letters, letters.translate(_PARTNERS)[::-1])
     return hashlib.blake2b(letters, digest_size=_DIGEST_BYTES).digest()
 
 

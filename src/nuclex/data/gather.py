@@ -145,17 +145,18 @@ class _Reader:
         record, config = kept.record, self.config
         family = family_of(record, config.split, label)
         kind = self._kind.search(record.description)
-        numbers = (
-            int.from_bytes(kept.key[:8], "little"),
-            int.from_bytes(kept.key[8:], "little"),
+        return Staged(
+            record.id,
+            kept.sequence,
+            source,
+            family,
+            kept.key,
             self._contig(record, source) if config.split.by == "contig" else 0,
-            len(kept.sequence),
-            "simulated" in record.description.split() if "simulated" in record.description else False,
+            "simulated" in record.description and "simulated" in record.description.split(),
             number,
             self.gathered.families.number(family),
             self.gathered.kinds.number(kind.group(1) if kind is not None else None),
         )
-        return Staged(record.id, kept.sequence, source, family, numbers)
 
     def _contig(self, record: Record, source: str) -> int:
         """The hash of the contig of a piece (or of a whole sequence), which is another one in another source."""

@@ -20,6 +20,8 @@ from nuclex.core.config import Config
 from nuclex.core.randomness import key, uniform
 from nuclex.data.read import Record
 
+_UNKNOWN = re.compile(rb"[Nn]+")
+
 
 class SegmentConfig(Config):
     """Whether and how long sequences are cut into pieces. The lengths are those of TinyDNABERT."""
@@ -45,7 +47,6 @@ class Segmenter:
 
     def __init__(self, config: SegmentConfig, seed: int) -> None:
         self.config, self.seed = config, seed
-        self._gaps = re.compile(rb"[Nn]{%d,}" % config.gap)
         self._records = self._emptied = self._pieces = 0
         self._letters = self._letters_in_gaps = self._letters_out = 0
 
@@ -83,14 +84,24 @@ class Segmenter:
         }
 
     def _between_gaps(self, sequence: bytes) -> Iterator[tuple[int, int]]:
-        start = 0
-        for found in self._gaps.finditer(sequence):
-            self._letters_in_gaps += found.end() - found.start()
-            if found.start() > start:
-                yield start, found.start()
-            start = found.end()
+        start = place = 0
+        while (place := self._next_unknown(sequence, place)) >= 0:
+            end = _UNKNOWN.match(sequence, place).end()  # type: ignore[union-attr]
+            if end - place >= self.config.gap:
+                self._letters_in_gaps += end - place
+                if place > start:
+                    yield start, place
+                start = end
+            place = end
         if len(sequence) > start:
             yield start, len(sequence)
+
+    @staticmethod
+    def _next_unknown(sequence: bytes, place: int) -> int:
+        """The next N or n from a place on, or -1; a search for a byte is ten times faster than one for a pattern."""
+        upper = sequence.find(b"N", place)
+        lower = sequence.find(b"n", place, upper if upper >= 0 else len(sequence))
+        return lower if lower >= 0 else upper
 
     def _piece(self, record: Record, start: int, end: int) -> Record:
         name = f"{record.id}:{start}-{end}"

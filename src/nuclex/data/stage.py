@@ -27,13 +27,18 @@ simulated, and the numbers of its source, family and kind (-1 where none is name
 
 
 class Staged(NamedTuple):
-    """One sequence that passed the filters."""
+    """One sequence that passed the filters; ``key`` are 16 bytes, the last four are as in ``ROW``."""
 
     id: str
     sequence: bytes
     source: str
     family: str | None
-    numbers: tuple[int | bool, ...]
+    key: bytes
+    contig: int
+    simulated: bool
+    source_number: int
+    family_number: int
+    kind: int
 
 
 class Stage:
@@ -79,7 +84,7 @@ class Stage:
     def _flush(self) -> None:
         if not self._held:
             return
-        names, sequences, sources, families, numbers = zip(*self._held, strict=True)
+        names, sequences, sources, families, keys, *others = zip(*self._held, strict=True)
         text = [
             pa.array(names, pa.string()),
             pa.array(sequences, pa.large_binary()).cast(pa.large_string()),
@@ -87,7 +92,12 @@ class Stage:
             pa.array(families, pa.string()),
         ]
         self._writer.write_batch(pa.record_batch(text, schema=TEXT))
-        self._numbers.write(np.array(list(numbers), dtype=ROW).tobytes())
+        rows = np.empty(len(names), dtype=ROW)
+        rows["key"], rows["key_end"] = np.frombuffer(b"".join(keys), dtype="<u8").reshape(-1, 2).T
+        rows["length"] = np.fromiter(map(len, sequences), dtype=np.int64, count=len(names))
+        for column, values in zip(("contig", "simulated", "source", "family", "kind"), others, strict=True):
+            rows[column] = np.array(values, dtype=ROW[column])
+        self._numbers.write(rows.tobytes())
         self.rows, self.bytes = self.rows + len(names), self.bytes + self._held_bytes
         self._blocks.append(len(names))
         self._held, self._held_bytes = [], 0
