@@ -477,12 +477,13 @@ def test_a_rewritten_manifest_holds_again(whole: Path) -> None:
     verify_folder(whole)
 
 
-@pytest.mark.parametrize("name", ["x" * 5000, "\\ud800", "a\\u0000b", "../" * 2000])
+@pytest.mark.parametrize("name", ["a\u200b.txt", "x" * 5000, "\\ud800", "a\\u0000b", "../" * 2000])
 def test_a_manifest_that_lists_what_cannot_be_is_damage_and_no_bug(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "thing"
     with atomic_folder(folder) as made:
         (made / "a.txt").write_text("a")
     text = (folder / MANIFEST).read_text()
     (folder / MANIFEST).write_text(text.replace('"a.txt"', f'"{name}"'))
-    with pytest.raises(CorruptError, match=r"is missing, though|is not as nuclex writes it|is no name of a file|leads out"):
+    with pytest.raises(CorruptError, match=r"is missing|is not as nuclex writes it|is no name of a file") as caught:
         verify_folder(folder)
+    assert str(caught.value).isprintable()

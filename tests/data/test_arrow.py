@@ -173,3 +173,10 @@ def test_what_the_library_complains_of_is_one_printable_line(tmp_path):
             refusals.append(str(error))
     assert len(refusals) > 5
     assert all(map(str.isprintable, refusals))
+
+
+@pytest.mark.parametrize("table", [{"id": ["a\x00"], "seq": ["AC"]}, {"id": ["a"], "seq": ["AC"], "no\x7fte": [1]}])
+def test_control_characters_reach_no_header(tmp_path, table):
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"a\.parquet: row 1: a value or a column's name holds the control character"):
+        list(read_sequences(tmp_path / "a.parquet"))

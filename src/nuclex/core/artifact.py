@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nuclex.core.errors import CorruptError, DiskError, InputError, shown
+from nuclex.core.errors import CorruptError, DiskError, InputError, one_line, shown
 
 MANIFEST = "manifest.json"
 TEMPORARY = ".tmp-"
@@ -253,7 +253,7 @@ def verify_folder(folder: str | Path) -> None:
             raise CorruptError(f"{folder / MANIFEST}: lists {shown(name)}, which is no name of a file")
         path = folder / name
         if not os.path.isfile(path):  # unlike Path.is_file, it takes a name that is too long for one that is not there
-            raise CorruptError(f"{path}: is missing, though the manifest lists it")
+            raise CorruptError(f"{folder / one_line(name)}: is missing, though the manifest lists it")
         if not path.resolve().is_relative_to(folder.resolve()):
             raise CorruptError(f"{path}: leads out of the artefact")
         if path.stat().st_size != size:

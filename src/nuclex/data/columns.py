@@ -11,7 +11,7 @@ from pydantic import Field
 from nuclex.bio.alphabet import DNA_IUPAC
 from nuclex.core.config import Config
 from nuclex.core.errors import InputError, at, shown
-from nuclex.data.record import LETTERS, LONGEST_SEQUENCE, Record, strange_letter, too_long
+from nuclex.data.record import CONTROL, LETTERS, LONGEST_SEQUENCE, Record, strange_letter, too_long
 
 Format = Literal["fasta", "fastq", "genbank", "embl", "csv", "tsv", "airr", "parquet", "arrow"]
 
@@ -69,7 +69,10 @@ class Columns:
             value = values[place]
             if value and len(value) <= _LONGEST_VALUE and (text := _joined(value)):
                 words.append(f"{_joined(self.names[place])}={text}")
-        return Record(name, " ".join(words), letters, source, line)
+        description = " ".join(words)
+        if strange := CONTROL.search(description):  # Parquet and Arrow take any
+            raise InputError(f"{where}: a value or a column's name holds the control character {strange.group()!r}")
+        return Record(name, description, letters, source, line)
 
 
 def choose_columns(

@@ -19,7 +19,7 @@ LONGEST_HEADER = 1 << 20
 """Bytes; a longer header, row or line of a flat file is refused, so that no file fills the memory."""
 LONGEST_SEQUENCE = 1 << 32
 """Letters; the longest chromosomes known are a few thousand million."""
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Record(NamedTuple):
@@ -86,7 +86,7 @@ def header_text(header: bytes, label: str, line: int, mark: str = ">") -> bytes:
         text = header.decode("utf-8").strip()
     except UnicodeDecodeError:
         raise InputError(f"{at(label, line)}: the header holds bytes that are not text (UTF-8)") from None
-    strange = _CONTROL.search(text)
+    strange = CONTROL.search(text)
     if strange:
         raise InputError(
             f"{at(label, line)}: the header holds the control character {strange.group()!r}; lines end in LF or CRLF"
