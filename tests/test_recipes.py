@@ -36,8 +36,8 @@ def loaded(path: Path) -> Any:
 
 def test_recipes_are_where_they_belong() -> None:
     found = sorted(path for path in ROOT.rglob("*") if path.is_file())
-    assert found == sorted([*PRETRAIN, *FINETUNE, *TOKENIZER]), "a recipe that no test loads"
-    assert shipped_recipes() == {name(path): path for path in sorted([*PRETRAIN, *FINETUNE, *TOKENIZER])}
+    assert found == sorted([*PRETRAIN, *FINETUNE, *CORPUS, *TOKENIZER]), "a recipe that no test loads"
+    assert shipped_recipes() == {name(path): path for path in sorted([*PRETRAIN, *FINETUNE, *CORPUS, *TOKENIZER])}
     assert {
         "quickstart",
         "rinalmo-nano",
@@ -50,7 +50,7 @@ def test_recipes_are_where_they_belong() -> None:
     assert {"tinydnabert", "rnaberta"} <= {path.stem for path in TOKENIZER}
 
 
-@pytest.mark.parametrize("path", [*PRETRAIN, *FINETUNE, *TOKENIZER], ids=name)
+@pytest.mark.parametrize("path", [*PRETRAIN, *FINETUNE, *CORPUS, *TOKENIZER], ids=name)
 def test_every_recipe_loads_and_says_what_it_is_for(path: Path) -> None:
     config = loaded(path)
     assert type(config).from_data(config.to_data()) == config
@@ -77,7 +77,7 @@ def test_every_pretraining_recipe_can_be_planned(path: Path) -> None:
     check_lengths(config)
 
 
-@pytest.mark.parametrize("path", [*PRETRAIN, *FINETUNE, *CORPUS], ids=name)
+@pytest.mark.parametrize("path", [*PRETRAIN, *FINETUNE], ids=name)
 def test_every_schedule_reaches_its_rate_and_falls_from_there(path: Path) -> None:
     training = loaded(path).training
     rates = [
