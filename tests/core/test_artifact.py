@@ -270,6 +270,99 @@ def test_leftovers_of_killed_processes_are_cleared(tmp_path: Path) -> None:
     verify_folder(tmp_path / "step-1")
 
 
+KILLED = """
+    import os, signal, sys
+    from pathlib import Path
+    from nuclex.core.artifact import atomic_file, atomic_folder, scratch_folder
+    target = Path(sys.argv[1])
+    with atomic_folder(target / "corpus") as a, scratch_folder(target / "corpus") as b, atomic_file(target / "x.json"):
+        (a / "half").touch(); (b / "half").touch()
+        print("writing", flush=True)
+        sys.stdin.read()
+"""
+
+
+def writing(folder: Path) -> subprocess.Popen[str]:
+    """A process in the middle of writing ``corpus`` and ``x.json``."""
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", textwrap.dedent(KILLED), str(folder)]
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "writing\n"
+    return process
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_writing(tmp_path: Path) -> None:
+    process = writing(tmp_path)
+    process.kill()
+    process.communicate()
+    assert len(list(tmp_path.glob(".tmp-*"))) == 3
+    make(tmp_path / "another")
+    assert len(list(tmp_path.glob(".tmp-*"))) == 3, "the leftovers of other targets are not its own"
+    make(tmp_path / "corpus")
+    with atomic_file(tmp_path / "x.json") as path:
+        path.write_text("{}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["another", "corpus", "x.json"]
+
+
+def test_what_a_living_writer_has_stays(tmp_path: Path) -> None:
+    process = writing(tmp_path)
+    before = sorted(tmp_path.glob(".tmp-*"))
+    for text in ("one", "two"):
+        make(tmp_path / "corpus", replace=True, text=text)
+        with atomic_file(tmp_path / "x.json") as path:
+            path.write_text(text)
+    assert sorted(tmp_path.glob(".tmp-*")) == before
+    assert len(before) == 3
+    process.communicate("")
+    assert process.returncode == 1, "the corpus appeared meanwhile, and is not replaced"
+    assert (tmp_path / "corpus" / "a.txt").read_text() == "two"
+    assert not list(tmp_path.glob(".tmp-*"))
+
+
+def test_what_was_set_aside_is_no_leftover(tmp_path: Path) -> None:
+    (tmp_path / ".tmp-old-corpus-x" / "old").mkdir(parents=True)
+    for name in ("old", "old-corpus"):
+        make(tmp_path / name)
+    assert (tmp_path / ".tmp-old-corpus-x" / "old").is_dir()
+
+
+def test_where_there_are_no_locks_nothing_is_taken_for_abandoned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsupported(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(artifact.fcntl, "flock", unsupported)
+    (tmp_path / ".tmp-corpus-x").mkdir()
+    make(tmp_path / "corpus")
+    assert names(tmp_path)[0] == ".tmp-corpus-x"
+    verify_folder(tmp_path / "corpus")
+
+
+@pytest.mark.parametrize("what", ["locked", "gone"])
+def test_a_temporary_that_another_takes_for_abandoned(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between making a temporary and locking it, another writer of the same target may come."""
+    flock, came = artifact.fcntl.flock, []
+
+    def late(descriptor: int, operation: int) -> None:
+        if not came:
+            (path,) = tmp_path.glob(".tmp-*")
+            came.append(path)
+            if what == "gone":
+                path.rmdir()
+            else:
+                raise BlockingIOError
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(artifact.fcntl, "flock", late)
+    make(tmp_path / "corpus")
+    verify_folder(tmp_path / "corpus")
+    assert [path for path in tmp_path.glob(".tmp-*") if path not in came] == []
+
+
 def test_an_artefact_whose_replacement_was_killed_comes_back(tmp_path: Path) -> None:
     make(tmp_path / "best-of-all")
     code = f"""

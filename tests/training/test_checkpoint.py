@@ -13,6 +13,7 @@ from nuclex.core.artifact import MANIFEST, write_manifest
 from nuclex.core.errors import CorruptError, InputError
 from nuclex.models import LanguageModel, Layout, RobertaConfig
 from nuclex.training.checkpoint import FACTS, STATE, Place, latest_checkpoint, load_checkpoint, prune, save_checkpoint
+from nuclex.training.environment import environment
 from nuclex.training.optimizer import OptimizerConfig, build_optimizer
 
 IDENTITY = {"config": "abc", "seed": 3}
@@ -102,6 +103,32 @@ def test_other_threads_are_told_of(run: Path, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err.endswith(", 0.4.1 before: not bit for bit the same\n")
 
 
+def test_whatever_changed_is_named_in_one_line(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    facts = json.loads((run / "step-00000006" / FACTS).read_text())
+    found = environment(torch.device("cpu"))
+    assert facts.items() >= found.items()
+    before = {"threads": 99, "cpu": "SSE9", "device": "cuda", "machine": "vax"}
+    packages = {**facts["packages"], "torch": "0.4.1", "numpy": "1.0", "nuclex": "0.0.1", "scipy": "0"}
+    (run / "step-00000006" / FACTS).write_text(json.dumps({**facts, **before, "packages": packages}))
+    load_checkpoint(run / "step-00000006", *made(0), IDENTITY)
+    (line,) = capsys.readouterr().err.splitlines()
+    for words in ("threads, 99 before", "SSE9 before", "cuda before", "vax before", "0.4.1 before", "1.0 before"):
+        assert words in line
+    assert f"nuclex {found['packages']['nuclex']}, 0.0.1 before" in line
+    assert f"numpy {found['packages']['numpy']}, 1.0 before" in line
+    assert "scipy" not in line, "weights do not depend on it"
+    load_checkpoint(run / "step-00000004", *made(0), IDENTITY)
+    assert capsys.readouterr().err == "", "where nothing changed nothing is said"
+
+
+def test_a_place_of_another_version_is_refused(run: Path) -> None:
+    facts = json.loads((run / "step-00000006" / FACTS).read_text())
+    facts["place"]["mood"] = 3
+    (run / "step-00000006" / FACTS).write_text(json.dumps(facts))
+    with pytest.raises(InputError, match="was written by a version of nuclex that this one cannot follow"):
+        load_checkpoint(run / "step-00000006", *made(0), IDENTITY)
+
+
 def flip(folder: Path) -> None:
     content = bytearray((folder / STATE).read_bytes())
     content[len(content) // 2] ^= 1
@@ -146,8 +173,24 @@ def test_a_damaged_checkpoint_is_refused_for_the_one_before(
     said = capsys.readouterr().err
     assert said.startswith("refused a damaged checkpoint: ")
     assert "step-00000006" in said
+    assert said.endswith("; going on from step-00000004\n")
     damage(run / "step-00000004")
     assert latest_checkpoint(run) == run / "step-00000002"
+    assert capsys.readouterr().err.count("; going on from step-00000002\n") == 2
+    damage(run / "step-00000002")
+    with pytest.raises(CorruptError, match=r"no checkpoint in it is whole \(.*step-00000006.*\); put a sound copy"):
+        latest_checkpoint(run)
+
+
+def test_a_checkpoint_under_another_name_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / "step-00000006").rename(run / "step-00000008")
+    assert latest_checkpoint(run) == run / "step-00000004"
+    assert "step-00000008: is the checkpoint of step 6 under another name; going on" in capsys.readouterr().err
+
+
+def test_the_newest_up_to_a_step(run: Path) -> None:
+    assert latest_checkpoint(run, 5) == run / "step-00000004"
+    assert latest_checkpoint(run, 1) is None
 
 
 def test_an_unfinished_or_unrelated_folder_is_no_checkpoint(run: Path) -> None:
@@ -174,6 +217,12 @@ def test_only_the_newest_are_kept(run: Path) -> None:
     assert left(run) == [4, 6]
     prune(run, 5, 6)
     assert left(run) == [4, 6]
+
+
+def test_what_is_spared_stays(run: Path) -> None:
+    prune(run, 1, 6, [2])
+    assert left(run) == [2, 6]
+    assert sorted(path.name for path in run.iterdir()) == ["step-00000002", "step-00000006"]
 
 
 def test_a_refused_checkpoint_does_not_push_out_a_good_one(run: Path) -> None:

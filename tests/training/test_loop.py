@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from nuclex.core.artifact import verify_folder
-from nuclex.core.errors import NonFiniteError, StoppedError
+from nuclex.core.errors import CorruptError, NonFiniteError, StoppedError
 from nuclex.training.checkpoint import latest_checkpoint
 from nuclex.training.loop import TrainingConfig, Work, best_weights, train
 from nuclex.training.tracking import read_metrics
@@ -143,7 +143,7 @@ def test_the_loss_is_the_mean_over_the_whole_batch(tmp_path: Path) -> None:
     assert record["gradient_norm"] == pytest.approx(float(gradient.norm()), rel=1e-6)
 
 
-@pytest.mark.parametrize("clip", [0.01, 1e6, None])
+@pytest.mark.parametrize("clip", [0.01, 1e6, None, 0.0])
 def test_gradients_are_clipped_by_the_norm_of_all(clip: float | None, tmp_path: Path) -> None:
     seen = {}
 
@@ -291,6 +291,48 @@ def test_the_damaged_newest_checkpoint_gives_way_to_the_one_before(
     assert weights(again) == weights(whole)
     assert steps_kept(tmp_path / "cut") == [6]
     assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+
+
+def test_a_second_ctrl_c_writes_no_checkpoint(tmp_path: Path) -> None:
+    def twice(call: int) -> None:
+        if call == 11:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    work = Points()
+    work.on_loss = twice
+    with pytest.raises(KeyboardInterrupt):
+        train(Line(), work, config(checkpoint_every=2), tmp_path, IDENTITY)
+    assert steps_kept(tmp_path) == [2, 4]
+
+
+def test_an_evaluation_is_cut_short_and_done_again(tmp_path: Path) -> None:
+    class Cutting(Points):
+        def evaluate(self, model: nn.Module) -> dict[str, float]:
+            os.kill(os.getpid(), signal.SIGTERM)
+            pytest.fail("the evaluation went on")
+
+    settings = config(evaluate_every=3, checkpoint_every=100)
+    train(whole := Line(), Points([-3.0, -2.0, -1.0]), settings, tmp_path / "whole", IDENTITY)
+    for _ in range(2):
+        with pytest.raises(StoppedError, match="SIGTERM: stopped after step 3; continue with --resume"):
+            train(Line(), Cutting(), settings, tmp_path / "run", IDENTITY)
+        assert steps_kept(tmp_path / "run") == [3]
+    outcome = train(again := Line(), Points([-3.0, -2.0, -1.0]), settings, tmp_path / "run", IDENTITY)
+    assert weights(again) == weights(whole)
+    assert timeless(tmp_path / "run") == timeless(tmp_path / "whole")
+    assert outcome.place.best_step == 8
+
+
+def test_damaged_best_weights_are_noticed_before_the_work_goes_on(tmp_path: Path) -> None:
+    work = Points([-2.0])
+    work.on_loss = lambda call: os.kill(os.getpid(), signal.SIGTERM) if call == 9 else None
+    with pytest.raises(StoppedError):
+        train(Line(), work, config(evaluate_every=3), tmp_path, IDENTITY)
+    (best_weights(tmp_path) / "numbers.json").unlink()
+    with pytest.raises(CorruptError, match=r"best/numbers\.json: is missing"):
+        train(Line(), work := Points(), config(evaluate_every=3), tmp_path, IDENTITY)
+    assert work.calls == 0
 
 
 def test_in_a_thread_the_caller_keeps_its_signals(tmp_path: Path) -> None:

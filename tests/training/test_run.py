@@ -11,10 +11,11 @@ import torch
 from nuclex.bundle import Record, load
 from nuclex.core.config import Config
 from nuclex.core.errors import CorruptError, DiskError, InputError, OutsideError
+from nuclex.core.lock import owned
 from nuclex.models import LanguageModel, RinalmoConfig
 from nuclex.tokenizers import NucleotideConfig
 from nuclex.training.loop import save_weights
-from nuclex.training.run import finish_bundles, load_best, opened_run
+from nuclex.training.run import finish_bundles, load_best, opened_run, run_digest, write_facts
 
 
 class SizesConfig(Config):
@@ -48,6 +49,40 @@ def test_a_run_is_taken_up_only_when_asked_and_with_the_same_config(tmp_path: Pa
     (tmp_path / "run" / "config.json").write_text('{"width": 3,')
     with pytest.raises(CorruptError, match=r"config\.json: is not readable JSON"):
         enter(tmp_path / "run", SizesConfig(), resume=True)
+
+
+class TrainingConfig(Config):
+    steps: int = 9
+    anomaly: dict[str, str] = {}  # noqa: RUF012 - pydantic copies it
+
+
+class RunConfig(Config):
+    training: TrainingConfig = TrainingConfig()
+
+
+def test_only_what_is_done_about_anomalies_may_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def recipe(steps: int, policy: str) -> RunConfig:
+        return RunConfig(training=TrainingConfig(steps=steps, anomaly={"policy": policy}))
+
+    enter(tmp_path / "run", recipe(9, "stop"))
+    enter(tmp_path / "run", recipe(9, "skip"), resume=True)
+    assert "config.json: training.anomaly.policy was 'stop', now it is 'skip'" in capsys.readouterr().err
+    assert json.loads((tmp_path / "run" / "config.json").read_text()) == recipe(9, "skip").to_data()
+    with pytest.raises(InputError, match=r"not the config given now \(training.steps was 9, now it is 8\)"):
+        enter(tmp_path / "run", recipe(8, "skip"), resume=True)
+    assert run_digest(recipe(9, "stop")) == run_digest(recipe(9, "skip")) != run_digest(recipe(8, "skip"))
+    assert run_digest(SizesConfig()) != run_digest(SizesConfig(width=4))
+
+
+def test_who_is_refused_changes_nothing(tmp_path: Path) -> None:
+    """The folder is owned before anything is written into it: of two that begin at once, one config stands."""
+    (tmp_path / "run").mkdir()
+    with owned(tmp_path / "run"):
+        with pytest.raises(OutsideError, match="in use by"):
+            enter(tmp_path / "run", SizesConfig(width=8))
+        assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
+    enter(tmp_path / "run", SizesConfig())
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.json"]
 
 
 def test_what_is_no_run_is_left_alone(tmp_path: Path) -> None:
@@ -126,6 +161,21 @@ def test_other_errors_leave_the_run_to_be_taken_up(tmp_path: Path) -> None:
     enter(tmp_path / "run", SizesConfig(), resume=True)
     with pytest.raises(DiskError, match="run: cannot be written: No space left on device"):
         enter(tmp_path / "run", SizesConfig(), resume=True, error=OSError(28, "full"))
+
+
+def test_facts_are_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_facts(tmp_path, plan={"steps": 3}, provenance={"seed": 1})
+    assert json.loads((tmp_path / "plan.json").read_text()) == {"steps": 3}
+
+    def full(path: Path, value: object) -> None:
+        path.write_text("{")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("nuclex.training.run.write_json", full)
+    with pytest.raises(DiskError):
+        write_facts(tmp_path, plan={"steps": 4})
+    assert json.loads((tmp_path / "plan.json").read_text()) == {"steps": 3}
+    assert {path.name for path in tmp_path.iterdir()} == {"plan.json", "provenance.json"}
 
 
 # ---- bundles ----

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -59,6 +61,61 @@ def test_a_last_line_without_its_end_is_not_glued_to_the_next(tmp_path: Path) ->
     path.write_bytes(path.read_bytes()[:-1])
     write(path, 3, resume=2)
     assert steps_of(tmp_path) == [1, 2, 3]
+
+
+def test_only_the_lines_of_the_checkpoint_are_kept(tmp_path: Path) -> None:
+    """An evaluation that belongs to the checkpoint's step was written after it."""
+    write(tmp_path / "metrics.jsonl", 1, 2, 2)
+    tracker = JsonLines(tmp_path / "metrics.jsonl", 2, 2)
+    assert tracker.lines == 2
+    tracker.record({"step": 3})
+    assert tracker.lines == 3
+    tracker.close()
+    assert steps_of(tmp_path) == [1, 2, 3]
+
+
+def test_a_roll_back_takes_lines_away_but_not_what_was_refused(tmp_path: Path) -> None:
+    tracker = JsonLines(tmp_path / "metrics.jsonl")
+    for record in ({"step": 1}, {"step": 2}, {"step": 2, "anomaly": {}}, {"step": 3}):
+        tracker.record(record)
+    tracker.rewind(1)
+    assert tracker.lines == 2
+    tracker.record({"step": 2, "again": True})
+    tracker.close()
+    assert read_metrics(tmp_path) == [{"step": 1}, {"step": 2, "anomaly": {}}, {"step": 2, "again": True}]
+
+
+def test_a_resumed_run_is_one_run_in_weights_and_biases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[dict[str, Any]] = []
+
+    class Run:
+        def log(self, values: dict[str, Any], step: int) -> None:
+            begun[-1].setdefault("logged", []).append(step)
+
+        def finish(self) -> None:
+            begun[-1]["finished"] = True
+
+    def init(**given: Any) -> Run:
+        begun.append(given)
+        return Run()
+
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init))
+    for run, resume_step in (
+        (tmp_path / "a", None),
+        (tmp_path / "a", 4),
+        (tmp_path / "b", None),
+        (tmp_path / "a", None),
+    ):
+        run.mkdir(exist_ok=True)
+        trackers = open_trackers(run, ("wandb",), resume_step)
+        trackers[1].record({"step": 5})
+        for tracker in trackers:
+            tracker.close()
+    first, resumed, other, anew = (given["id"] for given in begun)
+    assert resumed == first
+    assert len({first, other, anew}) == 3, "another run is another run, also in the same folder"
+    assert all(given["resume"] == "allow" and given["finished"] and given["logged"] == [5] for given in begun)
+    assert json.loads((tmp_path / "b" / "wandb.json").read_text()) == {"id": other}
 
 
 def test_resuming_where_there_is_no_file_begins_one(tmp_path: Path) -> None:
