@@ -129,6 +129,17 @@ def test_fast_and_strict_agree_at_the_borders_of_chunks(shapes, crlf):
     assert_same(content[:-3] + b"!" + end)
 
 
+@given(
+    st.lists(
+        st.sampled_from([b">a\nAC\n", b">b c\n\nGT\n", b">d\nA\nC\n", b">e->f\nT\n", b"AC\n", b">g\n", b"\n"]),
+        max_size=40,
+    )
+)
+def test_fast_and_strict_agree_on_one_line_and_wrapped_mixed(parts):
+    assert_same(b"".join(parts))
+    assert_same(b">z\nAC\n" + b"".join(parts))
+
+
 def test_agreement_can_fail():
     with pytest.raises(AssertionError):
         assert outcome(b">a\nAC\n", fast=True) == outcome(b">a\nAG\n", fast=False)

@@ -184,6 +184,7 @@ SYMBOLS = "letters and the symbols * - . ~ ? are allowed"
         (b"@r\nAC\n@s\nAC\n", f"x.fq:3: found '@' in a sequence; {SYMBOLS}"),
         (b"@r\nAC\n+s\nII\n", "x.fq:3: the + line names another read than 'r'; it repeats it or is +"),
         (b"@r\n+\n", "x.fq:1: 'r' has no sequence; every read needs one below it"),
+        (b"@r\n\n+\n\n", "x.fq:1: 'r' has no sequence; every read needs one below it"),
         (b"@\nAC\n+\nII\n", "x.fq:1: the header has no id; '@' is followed by at least one word"),
         (b"@r\nAC\n+\nII\n>s\nAC\n", "x.fq:5: found '>s' where a read should start; FASTQ reads start '@'"),
         (b"@r\xff\nAC\n+\nII\n", "x.fq:1: the header holds bytes that are not text (UTF-8)"),

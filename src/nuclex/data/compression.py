@@ -99,7 +99,7 @@ def pieces(text: Text) -> Iterator[bytes]:
         last = waiting.pop()
         cut = last.rfind(b"\n") + 1
         if cut:
-            yield b"".join([*waiting, last[:cut]])
+            yield b"".join([*waiting, memoryview(last)[:cut]])
             waiting = [last[cut:]]
         elif sum(map(len, waiting)) + len(last) > LONGEST_HEADER + 2:
             keep = len(last) - last.endswith(b"\r")

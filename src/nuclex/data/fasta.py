@@ -108,11 +108,9 @@ def _many(parser: Fasta, piece: bytes) -> Batch | None:
     """What whole lines complete, found by looking at all of them at once; None where anything is out of the plain."""
     if len(piece) > LONGEST_HEADER:
         return None
-    lead, split = _split(piece.replace(b"\r\n", b"\n") if b"\r" in piece else piece)
-    heads = [head.strip() for head, _, _ in split]
-    bodies = [lead, *[body for _, _, body in split]]
-    sequences = [body.replace(b"\n", b"") for body in bodies]
-    ends = list(map(sub, map(len, bodies), map(len, sequences)))
+    if b"\r" in piece:
+        piece = piece.replace(b"\r\n", b"\n")
+    heads, sequences, ends = _unwrapped(piece) or _joined(piece)
     letters = b"".join(sequences)
     left = b"" if only_letters(letters) else letters.translate(None, LETTERS)
     if left.translate(None, BLANKS) or not all(heads) or b"\n".join(heads).translate(None, _PLAIN):
@@ -121,19 +119,41 @@ def _many(parser: Fasta, piece: bytes) -> Batch | None:
         sequences = [sequence.translate(None, BLANKS) for sequence in sequences]
     if (parser.header is None and sequences[0]) or not all(sequences[1:-1]):
         return None
-    if split and parser.header is not None and not parser.length + len(sequences[0]):
-        return None
     return _completed(parser, heads, sequences, ends)
 
 
-def _split(piece: bytes) -> tuple[bytes, list[tuple[bytes, bytes, bytes]]]:
-    """The lines in front of the first header, and each header with the lines below it."""
+_Split = tuple[list[bytes], list[bytes], list[int]]
+"""Headers; the letters in front of the first and below each, one more than headers; the line ends among those."""
+
+
+def _joined(piece: bytes) -> _Split:
+    """Lines of any number below each header."""
     lead, *more = piece.split(b">")
     if (lead and not lead.endswith(b"\n")) or not {part[-1:] for part in more} <= {b"\n"}:
         # slower, and knows the ">" of a line from one inside a header
         lead, *more = [part + b"\n" for part in b"\n".join([b"", piece[:-1]]).split(b"\n>")]
         lead = lead[1:]
-    return lead, [part.partition(b"\n") for part in more]
+    split = [part.partition(b"\n") for part in more]
+    bodies = [lead, *[body for _, _, body in split]]
+    sequences = [body.replace(b"\n", b"") for body in bodies]
+    return [head.strip() for head, _, _ in split], sequences, list(map(sub, map(len, bodies), map(len, sequences)))
+
+
+def _unwrapped(piece: bytes) -> _Split | None:
+    """One line below each header, which is quicker; None where it is not so."""
+    start = piece.find(b">")
+    second = piece.find(b"\n", piece.find(b"\n", start) + 1) + 1
+    if start < 0 or piece[second : second + 1] != b">" or (start and piece[start - 1 : start] != b"\n"):
+        return None
+    lines = piece[start:].split(b"\n")
+    open_ended = len(lines) % 2 == 0  # the last line is a header
+    lines += [b""] * open_ended
+    heads = lines[:-1:2]
+    if {head[:1] for head in heads} != {b">"}:
+        return None
+    lead = piece[:start]
+    ends = [lead.count(b"\n"), *[1] * (len(heads) - 1), int(not open_ended)]
+    return [head[1:].strip() for head in heads], [lead.replace(b"\n", b""), *lines[1::2]], ends
 
 
 def _completed(parser: Fasta, heads: list[bytes], sequences: list[bytes], ends: list[int]) -> Batch:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import lzma
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -17,7 +13,10 @@ from nuclex.bio.alphabet import RNA_IUPAC, to_rna
 from nuclex.bio.secondary_structure import parse_dot_bracket
 from nuclex.core.errors import InputError, at, shown
 from nuclex.core.randomness import key
+from nuclex.data.compression import lines, opened, pieces
+from nuclex.data.record import LONGEST_HEADER
 from nuclex.data.simulate import SimulationConfig, simulate
+from nuclex.data.table import rows
 from nuclex.tasks.base import (
     TASKS,
     Example,
@@ -31,8 +30,7 @@ from nuclex.tasks.base import (
 )
 
 _BLANKS = " \t\r\n"
-_STRANGE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Control characters, and what bytes that are no UTF-8 are read as."""
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 Family = Literal["5s", "16s", "23s", "grp1", "srp", "telomerase", "RNaseP", "tmRNA", "tRNA"]
 
@@ -164,18 +162,18 @@ class SimulatedStructureConfig(TaskConfig):
 
 
 def read_vienna(path: Path) -> Iterator[Example]:
-    """The molecules of a Vienna file (plain, .gz or .xz): ``>id …``, sequence, dot-bracket; an energy may follow.
+    """The molecules of a Vienna file (plain or packed): ``>id …``, sequence, dot-bracket; an energy may follow.
 
     InputError with file and line for anything else, for a structure as long as another sequence, and for brackets
     that do not match.
     """
-    found, lines = False, ((number, line.strip(_BLANKS)) for number, line in _lines(path))
-    for number, line in lines:
+    found, numbered = False, ((number, line.strip(_BLANKS)) for number, line in _lines(path))
+    for number, line in numbered:
         if not line:
             continue
         if not line.startswith(">") or not line[1:].split():
             raise InputError(f"{at(path, number)}: found {shown(line)}; a header '>id' is needed here")
-        sequence, structure = (next(lines, (number, ""))[1] for _ in range(2))
+        sequence, structure = (next(numbered, (number, ""))[1] for _ in range(2))
         found = True
         yield _example(at(path, number), line[1:].strip(), sequence, structure.split()[0] if structure else "")
     if not found:
@@ -224,41 +222,29 @@ def _fold(path: Path, family: str) -> tuple[list[str], list[str]]:
 
 
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    reader = csv.DictReader(line for _, line in _lines(path))
-    if missing := [column for column in columns if column not in (reader.fieldnames or ())]:
-        raise InputError(f"{at(path, 1)}: has no column {missing[0]!r}; found {', '.join(reader.fieldnames or ())}")
-    for row in reader:
-        yield reader.line_num, row
+    with opened(path, str(path)) as text:
+        table = rows(text, ",")
+        names = next(table, (1, list[str]()))[1]
+        if missing := [column for column in columns if column not in names]:
+            raise InputError(f"{at(path, 1)}: has no column {missing[0]!r}; found {shown(', '.join(names), 200)}")
+        for number, fields in table:
+            yield number, dict(zip(names, fields, strict=True))
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines of a text file, unpacked by its suffix; InputError where it is missing, damaged or no text."""
-    number = 0
-    try:
-        with _opened(path) as handle:
-            for number, line in enumerate(handle, start=1):
-                if strange := _STRANGE.search(line):
-                    found = strange.group()
-                    kind = (
-                        f"the control character {found!r}" if ord(found) < 0xD800 else "bytes that are not text (UTF-8)"
-                    )
-                    raise InputError(f"{at(path, number)}: holds {kind}")
-                yield number, line
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: is a folder; a file is needed") from None
-    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
-        raise InputError(f"{at(path, number + 1)}: the compressed file is damaged or ends too early: {error}") from None
-
-
-def _opened(path: Path) -> IO[str]:
-    """Bytes that are no UTF-8 come as lone surrogates, so that the line that holds them can be named."""
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape")
-    if path.suffix == ".xz":
-        return lzma.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape")
-    return open(path, encoding="utf-8-sig", errors="surrogateescape")
+    """Numbered lines of a text file, packed or not; InputError where it is missing, damaged or no text."""
+    with opened(path, str(path)) as text:
+        for raw in (raw for piece in pieces(text) for raw in lines(piece)):
+            if len(raw) > LONGEST_HEADER:
+                raise InputError(f"{at(path, text.line)}: the line is longer than {LONGEST_HEADER} bytes")
+            try:
+                line = raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
+            except UnicodeDecodeError:
+                raise InputError(f"{at(path, text.line)}: holds bytes that are not text (UTF-8)") from None
+            if strange := _CONTROL.search(line):
+                raise InputError(f"{at(path, text.line)}: holds the control character {strange.group()!r}")
+            yield text.line, line
+            text.line += 1
 
 
 def _off(
