@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -157,3 +158,13 @@ def test_what_cannot_be_measured_is_refused(tiny_bundle: Path) -> None:
     tokenizer = BpeConfig(vocab_size=60).train(SEQUENCES)
     with pytest.raises(InputError, match="where every token is one nucleotide"):
         pairing(Bundle(bundle.model, tokenizer, bundle.record, None, Path()), SEQUENCES, PAIRS)
+
+
+def test_a_gain_that_is_sure_but_tiny_is_a_trace() -> None:
+    whole = pairing(bundle_of(Oracle(knows_pairing)), SEQUENCES, PAIRS, FAMILIES)
+    sure = whole.difference.difference
+    tiny = dataclasses.replace(sure, value=0.006, low=0.002, high=0.009)
+    trace = dataclasses.replace(whole, difference=dataclasses.replace(whole.difference, difference=tiny))
+    assert not trace.learned
+    enough = dataclasses.replace(tiny, value=0.03, high=0.04)
+    assert dataclasses.replace(whole, difference=dataclasses.replace(whole.difference, difference=enough)).learned

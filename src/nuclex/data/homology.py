@@ -60,7 +60,9 @@ class ClusterConfig(Config):
         description="for the split, keep clusters together that any alignment found by MMseqs2 links (single linkage)",
     )
     threads: int = Field(
-        default=0, ge=0, description="threads for MMseqs2; 0 is all cores. The clusters do not depend on it"
+        default=1,
+        ge=0,
+        description="threads for MMseqs2; 0 is all cores: faster, but equal builds have once differed in one cluster",
     )
 
 

@@ -31,6 +31,9 @@ from nuclex.training.validation import ask, packed_batches
 FOLDS = 14
 """Turns; with the partners (or the control bases) about a tenth of a molecule is hidden at a time."""
 
+TRACE = 0.02
+"""Gains in masked accuracy below this may be surely above zero, and still are no knowledge of pairs."""
+
 
 @dataclass(frozen=True)
 class Pairing:
@@ -43,8 +46,8 @@ class Pairing:
 
     @property
     def learned(self) -> bool:
-        """Whether the interval of the difference lies above zero."""
-        return self.difference.difference.low > 0
+        """Whether the interval of the difference lies above zero, and the difference is more than a ``TRACE``."""
+        return self.difference.difference.low > 0 and self.difference.difference.value >= TRACE
 
 
 def pairing(

@@ -159,6 +159,11 @@ def _pairing_verdict(story: Story) -> Verdict:
     numbers = f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
     if story.pairing.learned:
         return Verdict(True, f"The model learned base pairing: seeing the partner changes accuracy by {numbers}.")
+    if story.pairing.difference.difference.low > 0:
+        return Verdict(
+            False,
+            f"The model learned a trace of base pairing at most: seeing the partner changes accuracy by {numbers}.",
+        )
     return Verdict(
         False, f"No sign that the model learned base pairing: seeing the partner changes accuracy by {numbers}."
     )
