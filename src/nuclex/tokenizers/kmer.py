@@ -44,6 +44,7 @@ class KmerConfig(TokenizerConfig):
     the four single letters. ``remainder`` says what becomes of nucleotides that are in no whole word (up to k - 1 at
     the end, and with stride 1 only sequences shorter than k): "keep" makes each a token, "drop" leaves them out,
     "error" refuses the sequence. A word with any other letter is ``<unk>``; with stride 1 one N makes k of them.
+    With stride 1 a single masked word can be read off the words around it, so a model learns nothing from it alone.
 
     >>> KmerConfig(k=2).build().encode("AAACG", start=False, end=False).tolist()
     [5, 6, 23]

@@ -32,7 +32,7 @@ class LearnedConfig(TokenizerConfig, ABC):
     IUPAC letters are tokens, but longer tokens hold only A, C, G and T (U): a run of N is a gap in an assembly and no
     word. Training text is cut into pieces of at most ``piece_length`` nucleotides, and no token is longer. ``sample``
     learns from one piece in so many. Where that is still more than ``max_nucleotides``, fewer pieces are taken, evenly,
-    and that is said: memory stays bounded, however long the genome. ``specials`` is the order of the special tokens,
+    and that is said: memory stays bounded (BPE: 14 bytes for each), however long the genome. ``specials`` is the order of the special tokens,
     whose ids are 0 to 4; RoBERTa's default padding id is 1.
     """
 
