@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jobs import make_bundle
 
@@ -179,8 +178,7 @@ def untouched(folder: Path, other: Path, chance: random.Random) -> None:
     """No damage: what must not be taken for one."""
 
 
-def facts_of_nothing(artefacts: Artefacts, work: Path) -> list[Any]:
-    """Whether sound artefacts are taken for damaged ones."""
-    return [
-        recognised(artefacts, sort, untouched, random.Random(0), work) for sort in ("checkpoint", "bundle", "corpus")
-    ]
+def sound_ones_refused(artefacts: Artefacts, work: Path) -> list[bool]:
+    """For each sort, whether an artefact that nothing happened to is taken for a damaged one."""
+    sorts = ("checkpoint", "bundle", "corpus")
+    return [recognised(artefacts, sort, untouched, random.Random(0), work) for sort in sorts]

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from damages import Artefacts, Damage, emptied, facts_of_nothing, make_artefacts, one_bit_flipped, swapped, try_all
+from damages import Artefacts, Damage, emptied, make_artefacts, one_bit_flipped, sound_ones_refused, swapped, try_all
 from jobs import Job
 from killing import Measured, Runner, differences
 from starving import half_way
@@ -23,7 +23,7 @@ def test_every_damage_is_recognised(artefacts: Artefacts, tmp_path: Path) -> Non
     found = try_all(artefacts, 84, 0, tmp_path / "copy")
     assert {kind for kind, counts in found.items() if counts[False]} == set()
     assert all(counts[True] >= 2 for counts in found.values())
-    assert facts_of_nothing(artefacts, tmp_path / "copy") == [False] * 3, "what is sound is not taken for damaged"
+    assert sound_ones_refused(artefacts, tmp_path / "copy") == [False] * 3, "what is sound is not taken for damaged"
 
 
 @pytest.mark.long

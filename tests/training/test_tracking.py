@@ -74,6 +74,16 @@ def test_only_the_lines_of_the_checkpoint_are_kept(tmp_path: Path) -> None:
     assert steps_of(tmp_path) == [1, 2, 3]
 
 
+def test_lost_lines_are_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "metrics.jsonl"
+    write(path, 1, 2, 3)
+    path.write_text(path.read_text().replace('"step": 2', '"st\x00p": 2'))
+    JsonLines(path, 3, 3).close()
+    assert capsys.readouterr().err == f"{path}: holds 2 readable lines up to step 3, the checkpoint knows of 3\n"
+    write(path, 3, resume=1)
+    assert capsys.readouterr().err == ""
+
+
 def test_a_roll_back_takes_lines_away_but_not_what_was_refused(tmp_path: Path) -> None:
     tracker = JsonLines(tmp_path / "metrics.jsonl")
     for record in ({"step": 1}, {"step": 2}, {"step": 2, "anomaly": {}}, {"step": 3}):

@@ -301,6 +301,7 @@ class _Between:
         place = self.place
         if self._saved == (place.step, place.looked):
             return
+        self.trackers[0].sync()
         save_checkpoint(self.checkpoints, self.loop.model, self.loop.optimizer, place, self.identity)
         self._saved = (place.step, place.looked)
         spared = [place.anchor] if self.config.anomaly.policy == "roll-back" and place.anchor is not None else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Literal
 
 from nuclex.core.artifact import atomic_file, write_json
 from nuclex.core.errors import missing_extra
+from nuclex.core.progress import say
 
 TrackerName = Literal["tensorboard", "wandb"]
 WANDB_MARK = "wandb.json"
@@ -37,6 +39,8 @@ class JsonLines(Tracker):
     def __init__(self, path: Path, resume_step: int | None = None, lines: int | None = None) -> None:
         self._path = path
         kept = [line for line in self._read() if _step_of(line) <= resume_step] if resume_step is not None else []
+        if resume_step is not None and len(kept) < (lines or 0):
+            say(f"{path}: holds {len(kept)} readable lines up to step {resume_step}, the checkpoint knows of {lines}")
         self._begin(kept[:lines])
 
     def _read(self) -> list[str]:
@@ -53,6 +57,10 @@ class JsonLines(Tracker):
         self._handle.write(json.dumps(values) + "\n")
         self._handle.flush()
         self.lines += 1
+
+    def sync(self) -> None:
+        """Bring all lines to the disk, so that no checkpoint knows of more than there are after a power failure."""
+        os.fsync(self._handle.fileno())
 
     def rewind(self, lines: int) -> None:
         """Keep the first ``lines`` lines, and of the rest what was written down about anomalies."""
