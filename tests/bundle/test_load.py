@@ -330,6 +330,13 @@ def test_a_bundle_of_a_loaded_bundle_is_the_same_file_by_file(making, tmp_path):
     ("name", "before", "after", "sentence"),
     [
         ("config.json", '"vocab_size": 22', '"vocab_size": 1e400', "config.json: is not readable JSON"),
+        ("config.json", '"vocab_size": 22', f'"vocab_size": {10**30}', "config.json: lacks a key or holds a wrong one"),
+        (
+            "config.json",
+            '"vocab_size": 22',
+            '"vocab_size": 22.0',
+            "config.json: lacks a key or holds a wrong one: 22.0",
+        ),
         ("config.json", '"width": 16', f'"width": 16, "{"x" * 5000}": 1', "config.json: nuclex.backbone.xxx"),
         ("config.json", '"vocab_size": 22', f'"vocab_size": {"[" * 5000}', "config.json: is not readable JSON"),
         ("nuclex.json", '"notes": [', f'"notes": [{"[" * 5000}', "nuclex.json: is not a readable record"),

@@ -247,6 +247,7 @@ def test_a_checkpoint_is_replaced_by_the_same_step(run: Path) -> None:
         ('"step": 6', '"step": "six"'),
         ('"batch": 0', '"batch": -1'),
         ('"tokens": 0', '"tokens": 0.5'),
+        ('"loss": 6.1', '"loss": "low"'),
         ('"place": {', '"place": [{'),
         ('"loss"', '"lo\x00ss"'),
     ],

@@ -19,6 +19,7 @@ from nuclex.models.backbone import BackboneConfig, LanguageModel
 from nuclex.tokenizers.base import Tokenizer
 
 CONFIG_FILE = "config.json"
+_MOST_TOKENS = 1 << 31
 NETWORK_PREFIX = "nuclex."
 """In front of every weight's name where ``transformers`` has no such network, as in the wrapper of ``nuclex.hub``."""
 
@@ -47,7 +48,9 @@ def bare_network(path: Path) -> LanguageModel:
         raise InputError(f"{path}: has no key 'nuclex'; only a bundle that nuclex wrote can be loaded")
     try:
         config = BackboneConfig.from_data(keys["nuclex"]["backbone"])
-        sizes = (int(keys["vocab_size"]), int(keys["pad_token_id"]), int(keys["nuclex"]["mask_token_id"]))
+        sizes = (keys["vocab_size"], keys["pad_token_id"], keys["nuclex"]["mask_token_id"])
+        if wrong := [size for size in sizes if type(size) is not int or abs(size) >= _MOST_TOKENS]:
+            raise ValueError(f"{shown(wrong[0])} where a token or their number is needed")
     except ValidationError as error:
         first = error.errors()[0]
         key = dotted(("nuclex", "backbone", *map(str, first["loc"])))

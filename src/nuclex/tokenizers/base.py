@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError
 
 from nuclex.core.artifact import atomic_file, write_json
 from nuclex.core.config import Config
-from nuclex.core.errors import CorruptError, InputError, shown
+from nuclex.core.errors import CorruptError, InputError, one_line, shown
 from nuclex.core.plain import from_json
 from nuclex.core.recipe import dotted
 from nuclex.core.registry import Registry
@@ -216,7 +216,7 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     except UnicodeDecodeError:
         raise CorruptError(f"{text_path}: is not UTF-8 text") from None
     except CorruptError as error:
-        raise CorruptError(f"{text_path}: {error}") from None
+        raise CorruptError(f"{text_path}: {one_line(str(error))}") from None
 
 
 def checked_ids(tokenizer: Tokenizer, ids: Sequence[int] | NDArray[np.integer]) -> Ids:

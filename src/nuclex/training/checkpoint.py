@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from nuclex.bundle.weights import read_weights, restore, unshared
@@ -103,7 +104,8 @@ def _facts(path: Path) -> dict[str, Any]:
     try:
         facts = dict(json.loads((path / FACTS).read_bytes()))
         whole = [facts["place"][name] for name in ("step", "epoch", "batch", "tokens")]
-        if not isinstance(facts["identity"], dict) or any(type(number) is not int or number < 0 for number in whole):
+        TypeAdapter(Place).validate_json(json.dumps(facts["place"]), strict=True)
+        if not isinstance(facts["identity"], dict) or min(whole) < 0:
             raise ValueError
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise CorruptError(f"{path / FACTS}: is not a readable record of a checkpoint") from None
