@@ -274,6 +274,31 @@ def test_a_bomb_of_letters_takes_no_memory_before_it_is_asked_for(tmp_path):
     assert peak < 3 * 60_000_000
 
 
+def test_a_corpus_of_four_formats(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from nuclex.core.progress import quiet
+    from nuclex.data.corpus import CorpusConfig, build_corpus
+
+    made = iter(bytes([65 + 2 * (number >> shift & 1) for shift in range(20)]).decode() for number in range(9999))
+    letters = [[next(made) for _ in range(12)] for _ in range(4)]
+    paths = [tmp_path / name for name in ("a.fastq.gz", "b.gb", "c.csv", "d.parquet")]
+    paths[0].write_bytes(gzip.compress("".join(f"@r{text}\n{text}\n+\n{'I' * 20}\n" for text in letters[0]).encode()))
+    entry = "LOCUS {0} 20 bp DNA\nORIGIN\n        1 {0}\n//\n"
+    paths[1].write_text("".join(entry.format(text) for text in letters[1]))
+    paths[2].write_text("cds,utr,family\n" + "".join(f"{text},{text},f{text[0]}\n" for text in letters[2]))
+    pq.write_table(pa.table({"cds": letters[3], "utr": letters[3], "family": ["z"] * 12}), paths[3])
+    settings = {"cluster": {"method": "none"}, "split": {"by": "random"}, "read": {"sequence_column": "cds"}}
+    with quiet():
+        manifest = build_corpus(paths, tmp_path / "corpus", CorpusConfig.from_data(settings))
+        with pytest.raises(InputError, match=r"c\.csv:1: several columns hold sequences: 'cds', 'utr'"):
+            build_corpus(paths[2:], tmp_path / "other", CorpusConfig.from_data({**settings, "read": {}}))
+    assert [(entry["name"], entry["sequences_in"]) for entry in manifest["sources"]] == [(name, 12) for name in "abcd"]
+    assert manifest["families"] == 3
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.real
 def test_equals_biopython_on_all_real_files(mirror):
     files = sorted((mirror / "ncrna_pretrain").glob("*.fa.gz"))

@@ -112,7 +112,7 @@ def corpus_build(
     Parameters
     ----------
     inputs:
-        FASTA files, plain or compressed; - is standard input.
+        FASTA, FASTQ, GenBank, EMBL, CSV, TSV, AIRR, Parquet or Arrow, plain or packed; - is standard input.
     out:
         A new folder.
     config:
@@ -292,14 +292,14 @@ def finetune(
 
 
 def predict(bundle: Path, inputs: Path, *, out: Path, device: Device = "auto") -> dict[str, Any]:
-    """Answer a fine-tuned model's question for every sequence of a FASTA file.
+    """Answer a fine-tuned model's question for every sequence of a file.
 
     Parameters
     ----------
     bundle:
         A model made by `nuclex finetune`.
     inputs:
-        A FASTA file.
+        FASTA, FASTQ, GenBank, EMBL, CSV, TSV, AIRR, Parquet or Arrow; - is standard input.
     out:
         The ending says how to write: .csv .tsv .parquet for classes, .dbn for structures.
     """
@@ -318,14 +318,14 @@ def embed(
     layer: Whole | None = None,
     device: Device = "auto",
 ) -> dict[str, Any]:
-    """Vectors for every sequence of a FASTA file. Example: nuclex embed bundle rna.fa --out vectors.parquet
+    """Vectors for every sequence of a file. Example: nuclex embed bundle rna.fa --out vectors.parquet
 
     Parameters
     ----------
     bundle:
         A model made by nuclex.
     inputs:
-        A FASTA file; - is standard input.
+        FASTA, FASTQ, GenBank, EMBL, CSV, TSV, AIRR, Parquet or Arrow; - is standard input.
     out:
         A .parquet or .npz file.
     pool:

@@ -32,6 +32,7 @@ from nuclex.data.duplicates import divided_duplicates, first_occurrences
 from nuclex.data.gather import Gathered, gather, name_inputs
 from nuclex.data.homology import ClusterConfig, Clustering, cluster, find_mmseqs, numbered
 from nuclex.data.partition import sorted_batches
+from nuclex.data.read import ReadConfig
 from nuclex.data.segment import SegmentConfig
 from nuclex.data.split import SPLITS, SplitConfig, assign_splits, divided_groups, one_group, split_order
 from nuclex.data.stage import kept_batches
@@ -56,6 +57,7 @@ class CorpusConfig(Config):
     shuffle: bool = Field(
         default=False, description="store the sequences in a random order instead of the order of the inputs"
     )
+    read: ReadConfig = ReadConfig()
     segment: SegmentConfig = SegmentConfig()
     filter: FilterConfig = FilterConfig()
     decontaminate: DecontaminateConfig = DecontaminateConfig()

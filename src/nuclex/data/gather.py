@@ -132,7 +132,7 @@ class _Reader:
         """The records of a source; counts them, and the ids that came before in it."""
         ids = _IdCounter(self.work / "ids")
         masked = self.config.filter.soft_mask == "n"
-        for record in read_sequences(readable, source=source.name, label=label):
+        for record in read_sequences(readable, source=source.name, label=label, config=self.config.read):
             source.sequences_in += 1
             source.nucleotides_in += len(record.sequence)
             lower = count_lower(record.sequence)

@@ -1,1 +1,1 @@
-"""Using a model: embeddings and predictions for any FASTA file."""
+"""Using a model: embeddings and predictions for any file of sequences."""

@@ -1,4 +1,4 @@
-"""Vectors for sequences: one a molecule (pooled) or one a token, for any FASTA, as Parquet or NPZ."""
+"""Vectors for sequences: one a molecule (pooled) or one a token, for any file of sequences, as Parquet or NPZ."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def embed(
     layer: int | None = None,
     device: str = "cpu",
 ) -> dict[str, Any]:
-    """Embed every sequence of a FASTA file into ``out`` (.parquet: id, length, embedding; .npz: one array each).
+    """Embed every sequence of a file into ``out`` (.parquet: id, length, embedding; .npz: one array each).
 
     Without pooling, Parquet holds the (L, D) vectors row-major in ``embedding`` with ``tokens`` and ``width`` beside
     them; NPZ holds ``embeddings`` (all tokens, T x D) and ``offsets`` (N + 1).

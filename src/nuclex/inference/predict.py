@@ -1,4 +1,4 @@
-"""The answers of a fine-tuned model for any FASTA: a table of class probabilities, or structures in Vienna format."""
+"""The answers of a fine-tuned model for any sequences: a table of class probabilities, or structures as dot-bracket."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ENDINGS = {Shape.CLASS: (".tsv", ".csv", ".parquet"), Shape.PAIR_MAP: (".dbn",)}
 
 
 def predict(bundle: Bundle | str | Path, inputs: str | Path, out: str | Path, *, device: str = "cpu") -> dict[str, Any]:
-    """Answer a fine-tuned model's question for every sequence of a FASTA file, in its order.
+    """Answer a fine-tuned model's question for every sequence of a file (any format that is read), in its order.
 
     Classes go to .tsv, .csv or .parquet (id, class, and the probability of each class in a column of its own),
     structures to .dbn (header, sequence, dot-bracket). The file is whole or not there. InputError for another ending,
