@@ -92,6 +92,7 @@ sys.stdout.write(UnigramConfig(vocab_size=300).train(text).to_json())
 """
 
 
+@pytest.mark.slow
 def test_training_gives_the_same_bytes_in_every_process_and_with_any_number_of_threads():
     outputs = set()
     for threads, seed in (("1", "0"), ("2", "1")):

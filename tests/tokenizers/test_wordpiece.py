@@ -1,3 +1,4 @@
+import json
 import random
 import time
 
@@ -101,3 +102,11 @@ def test_a_stored_model_of_another_kind_is_refused():
     bpe = BpeConfig(vocab_size=30).train(sequences(5))
     with pytest.raises(CorruptError, match="its model is a 'BPE', not a 'WordPiece'"):
         WordPieceConfig(vocab_size=30).restore(bpe.to_json())
+
+
+@pytest.mark.parametrize("token", ["A(", "", "acg", "[UNK]", "AC GT", "\\p{L}"])
+def test_a_token_that_is_no_word_of_letters_is_refused(token):
+    stored = json.loads(TOKENIZER.to_json())
+    stored["model"]["vocab"][token] = len(stored["model"]["vocab"])
+    with pytest.raises(CorruptError, match=r"its token .* is not made of the letters ACGTRYKMSWBDHVN"):
+        TOKENIZER.config.restore(json.dumps(stored))

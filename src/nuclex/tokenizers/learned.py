@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from nuclex.bio.alphabet import DNA, DNA_IUPAC, to_rna
-from nuclex.core.errors import CorruptError, InputError
+from nuclex.core.errors import CorruptError, InputError, shown
 from nuclex.tokenizers.base import SpecialTokens, Tokenizer, TokenizerConfig, stored_model
 from nuclex.tokenizers.exported import Part, added_token, letter_rules, tokenizer_json, vocabulary_of
 from nuclex.tokenizers.reading import Ids, ascii_bytes, folding, look_up_table, refuse_unknown
@@ -32,8 +32,8 @@ class LearnedConfig(TokenizerConfig, ABC):
     IUPAC letters are tokens, but longer tokens hold only A, C, G and T (U): a run of N is a gap in an assembly and no
     word. Training text is cut into pieces of at most ``piece_length`` nucleotides, and no token is longer. ``sample``
     learns from one piece in so many. Where that is still more than ``max_nucleotides``, fewer pieces are taken, evenly,
-    and that is said: memory stays bounded (BPE: 14 bytes for each), however long the genome. ``specials`` is the order of the special tokens,
-    whose ids are 0 to 4; RoBERTa's default padding id is 1.
+    and that is said: memory stays bounded (for BPE, 14 bytes for each nucleotide), however long the genome.
+    ``specials`` is the order of the special tokens, whose ids are 0 to 4; RoBERTa's default padding id is 1.
     """
 
     vocab_size: int = Field(default=1024, ge=len(SPECIAL_ORDER) + len(LETTERS), le=1 << 20)
@@ -142,7 +142,8 @@ class LearnedTokenizer(Tokenizer):
 def stored_learned_model(text: str, kind: str, config: LearnedConfig) -> Mapping[str, Any]:
     """The ``model`` part of the ``tokenizer.json`` of a learned tokenizer.
 
-    CorruptError unless it is of this kind, the special tokens come first and all single letters are there.
+    CorruptError unless it is of this kind, the special tokens come first, all single letters are there, and the other
+    tokens are made of these letters.
     """
     model = stored_model(text)
     if model.get("type") != kind:
@@ -154,4 +155,8 @@ def stored_learned_model(text: str, kind: str, config: LearnedConfig) -> Mapping
     missing = set(config.letters) - set(vocabulary)
     if missing:
         raise CorruptError(f"the letter {min(missing)!r} is missing from its vocabulary")
+    letters = set(config.letters)
+    strange = [token for token in vocabulary[len(first) :] if not token or not set(token) <= letters]
+    if strange:
+        raise CorruptError(f"its token {shown(strange[0])} is not made of the letters {config.letters}")
     return model
