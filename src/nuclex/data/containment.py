@@ -138,5 +138,5 @@ def _codes(text: bytes) -> NDArray[np.uint32]:
     """The 16-letter word at each place of a text as a number, two bits a letter."""
     codes = _BASE[np.frombuffer(text, dtype=np.uint8)]
     for width in (1, 2, 4, 8):
-        codes = (codes[: len(codes) - width] << np.uint32(2 * width)) | codes[width:]
+        codes = (codes[:-width] << np.uint32(2 * width)) | codes[width:]
     return codes

@@ -1,0 +1,139 @@
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nuclex.core.errors import InputError
+from nuclex.core.progress import quiet
+from nuclex.data import partition
+from nuclex.data.corpus import CorpusConfig, build_corpus
+from nuclex.data.store import Corpus
+
+
+@pytest.fixture(autouse=True)
+def _silent():
+    with quiet():
+        yield
+
+
+def _fasta(path, records):
+    path.write_text("".join(f">{name}\n{text}\n" for name, text in records))
+    return path
+
+
+def _random(seed, length):
+    return "".join(np.random.default_rng(seed).choice(list("ACGT"), length))
+
+
+def _config(split, **others):
+    return CorpusConfig.from_data({"cluster": {"method": "none"}, "split": split, **others})
+
+
+def _splits_of_contigs(folder):
+    """Which splits the pieces of each contig of each source are in."""
+    corpus, found = Corpus.open(folder), defaultdict(set)
+    sources, names = corpus.sources
+    for row in range(len(corpus)):
+        contig = corpus.ids(row).rpartition(":")[0] or corpus.ids(row)
+        found[names[sources[row]], contig].add(int(corpus.split_codes[row]))
+    return found
+
+
+CUT = {"method": "random", "shortest": 20, "longest": 60}
+
+
+def test_pieces_of_a_contig_stay_together_and_contigs_of_two_genomes_are_two(tmp_path):
+    inputs = [
+        _fasta(tmp_path / f"{name}.fa", [(f"chr{n}", _random(100 * start + n, 1000)) for n in range(10)])
+        for start, name in enumerate(("yeast", "worm"))
+    ]
+    manifest = build_corpus(
+        inputs, tmp_path / "corpus", _config({"by": "contig", "validation": 0.15, "test": 0.25}, segment=CUT)
+    )
+    found = _splits_of_contigs(tmp_path / "corpus")
+    assert len(found) == 20
+    assert all(len(codes) == 1 for codes in found.values())
+    shares = [manifest["split"][name]["sequences"] / manifest["sequences_out"] for name in ("validation", "test")]
+    np.testing.assert_allclose(shares, [0.15, 0.25], atol=0.05)
+    assert any(found["yeast", f"chr{n}"] != found["worm", f"chr{n}"] for n in range(10))
+
+
+def test_named_contigs_fill_their_splits(tmp_path):
+    source = _fasta(tmp_path / "x.fa", [(f"chr{n}", _random(n, 600)) for n in range(8)])
+    split = {"by": "contig", "test_contigs": ["chr3", "chr5"], "validation_contigs": ["chr0"]}
+    manifest = build_corpus([source], tmp_path / "both", _config(split, segment=CUT))
+    found = {contig: codes for (_, contig), codes in _splits_of_contigs(tmp_path / "both").items()}
+    assert found == {f"chr{n}": {{3: 2, 5: 2, 0: 1}.get(n, 0)} for n in range(8)}
+    assert manifest["config"]["split"]["test_contigs"] == ["chr3", "chr5"]
+    build_corpus([source], tmp_path / "one", _config({"by": "contig", "test_contigs": ["chr3"]}, segment=CUT))
+    found = {contig: codes for (_, contig), codes in _splits_of_contigs(tmp_path / "one").items()}
+    assert found.pop("chr3") == {2}
+    assert sorted(map(tuple, found.values())) == [(0,)] * 6 + [(1,)]  # validation is filled up to its share
+    nothing = {"by": "contig", "test_contigs": [f"chr{n}" for n in range(8)]}
+    for wrong, message in (
+        (
+            {"by": "contig", "test_contigs": ["III"]},
+            r"split\.test_contigs: no sequence of contig 'III' .*found chr0, chr1",
+        ),
+        (nothing, "leaves nothing to train on"),
+    ):
+        with pytest.raises(InputError, match=message):
+            build_corpus([source], tmp_path / "wrong", _config(wrong, segment=CUT))
+        assert not (tmp_path / "wrong").exists()
+
+
+def test_whole_sequences_are_their_own_contigs(tmp_path):
+    source = _fasta(tmp_path / "x.fa", [(f"chr{n}:1-2", _random(n, 60)) for n in range(8)])
+    build_corpus([source], tmp_path / "corpus", _config({"by": "contig", "test_contigs": ["chr3:1-2"]}))
+    corpus = Corpus.open(tmp_path / "corpus")
+    assert [corpus.ids(int(row)) for row in corpus.indices("test")] == ["chr3:1-2"]
+
+
+def test_each_source_is_divided_on_its_own(tmp_path):
+    sizes = {"large": 300, "middle": 50, "small": 10, "tiny": 1}
+    inputs = [
+        _fasta(tmp_path / f"{name}.fa", [(f"s{n}", _random(1000 * place + n, 40)) for n in range(size)])
+        for place, (name, size) in enumerate(sizes.items())
+    ]
+    split = {"by": "random-per-source", "validation": 0.1, "test": 0}
+    build_corpus(inputs, tmp_path / "corpus", _config(split))
+    corpus = Corpus.open(tmp_path / "corpus")
+    sources, names = corpus.sources
+    held = {name: int((corpus.split_codes[sources == place] == 1).sum()) for place, name in enumerate(names)}
+    assert held == {"large": 30, "middle": 5, "small": 1, "tiny": 0}
+    build_corpus(inputs[1:2], tmp_path / "alone", _config(split))
+    alone = Corpus.open(tmp_path / "alone")
+    np.testing.assert_array_equal(alone.split_codes, corpus.split_codes[sources == 1])  # the others do not matter
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 99), st.sampled_from(["cluster", "random", "family", "contig", "random-per-source"]))
+def test_on_disk_as_in_memory(tmp_path_factory, seed, by):
+    home = tmp_path_factory.mktemp("divide")
+    random = np.random.default_rng(seed)
+    texts = [_random(int(number), 20) for number in random.integers(0, 60, 150)]
+    inputs = [
+        _fasta(home / f"{name}.fa", [(f"c{random.integers(9)} family=f{random.integers(9)}", text) for text in part])
+        for name, part in (("one", texts[:100]), ("two", texts[100:]))
+    ]
+    config = _config({"by": by, "validation": 0.2, "test": 0.1}, filter={"duplicates": "keep"}, seed=seed)
+    whole = build_corpus(inputs, home / "whole", config)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(partition, "_ROWS_AT_ONCE", int(random.integers(1, 40)))
+        parts = build_corpus(inputs, home / "parts", config)
+    assert whole["fingerprint"] == parts["fingerprint"]
+    assert whole["split"] == parts["split"]
+    if by in ("random", "random-per-source", "family", "contig"):
+        corpus, together = Corpus.open(home / "whole"), defaultdict(set)
+        sources, _ = corpus.sources
+        for row in range(len(corpus)):
+            group = {
+                "random": corpus.sequence(row),
+                "random-per-source": (corpus.sequence(row), int(sources[row])),
+                "family": corpus.families[row],
+                "contig": (corpus.ids(row), int(sources[row])),
+            }[by]
+            together[group].add(int(corpus.split_codes[row]))
+        assert all(len(codes) == 1 for codes in together.values())
