@@ -66,7 +66,8 @@ def _refuse_other_folders(path: Path) -> None:
     if not path.is_dir():
         raise InputError(f"{path}: no such folder; a bundle is a folder that holds {', '.join(NEEDED)}")
     missing = [name for name in NEEDED if not (path / name).is_file()]
-    _refuse_odd_files(path)
+    if len(missing) < len(NEEDED):  # else it is something else altogether
+        _refuse_odd_files(path)
     if (path / MANIFEST).is_file() or not missing:
         verify_folder(path)
     if missing:
