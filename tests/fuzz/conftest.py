@@ -1,0 +1,8 @@
+"""Puts the fuzzing engine, which tests/fuzz and benchmarks/fuzz.py share, on the path."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
