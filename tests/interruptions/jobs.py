@@ -25,8 +25,8 @@ PRETRAIN: dict[str, Any] = {
         "evaluate_every": 4,
         "checkpoint_every": 5,
         "log_every": 1,
-        "schedule": {"rate": 5e-3, "warmup": 3},
-        "anomaly": {"policy": "skip", "deviations": 8.0, "window": 8},
+        "schedule": {"kind": "constant", "rate": 0.1, "warmup": 3},  # so high that the last is not the best
+        "anomaly": {"policy": "skip", "deviations": 2.5, "window": 12},
     },
     "validation_sequences": 12,
 }
