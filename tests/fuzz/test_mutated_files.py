@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from nuclex_fuzz.command_line import CASES, called, fuzz_commands, make_workplace
+from nuclex_fuzz.command_line import CASES, WORD, called, fuzz_commands, make_workplace
 from nuclex_fuzz.formats import BINARY, COMMANDS, COUNTS, TEXT, format_named
 from nuclex_fuzz.judging import Format, Totals, fuzz, fuzz_mutants
 
@@ -73,11 +73,12 @@ def test_every_verb_of_the_fuzzing_works_on_whole_files(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     (tmp_path / "out").mkdir()
     for number, case in enumerate(CASES):
-        if case.seeds:
+        if case.seeds and case.file:
             (tmp_path / case.file).write_bytes(case.seeds[0])
         elif case.file == "broken.fa":
             (tmp_path / case.file).write_bytes((tmp_path / "good.fa").read_bytes())
-        renamed = [word.replace("out/new", f"out/{number}") for word in case.arguments]
+        words = [case.seeds[0].decode() if word == WORD else word for word in case.arguments]
+        renamed = [word.replace("out/new", f"out/{number}") for word in words]
         assert called([*renamed, "--quiet"])[0::2] == (0, ""), case.name
 
 

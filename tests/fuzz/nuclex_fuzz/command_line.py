@@ -8,6 +8,7 @@ import shutil
 import signal
 import tempfile
 import time
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from nuclex_fuzz.artefacts import make_bundle, make_corpus, resum
 from nuclex_fuzz.judging import Finding, Stuck, Totals, guarded, scratch
 from nuclex_fuzz.mutation import mutants
 from nuclex_fuzz.recipes import PRETRAIN, PRETRAIN_YAML
+from nuclex_fuzz.sequences import CSV, GENBANK
 
 from nuclex.cli.main import main
 from nuclex.core.config import load_config
@@ -37,6 +39,11 @@ by = "random"
 validation = 0.2
 test = 0.2
 """
+FINETUNE = """controls = false
+model = {kind = "rinalmo", depth = 1, width = 8, heads = 2}
+tokenizer = {kind = "nucleotide"}
+training = {steps = 1, evaluate_every = 1}
+"""
 CLUSTERED = ["--cluster.method", "none", "--split.by", "random", "--filter.min-length", "4"]
 
 
@@ -51,6 +58,15 @@ class Case:
     resummed: bool = False
 
 
+WORD = "<the input itself>"
+SETTING = (b"model.depth=2", b'corpus="a b"', b"training.schedule={kind='cosine', rate=1e-3}", b"seed=0")
+VALUE = (b"2", b'"2"', b"[2, 3]", b"true")
+CHANCE = np.random.default_rng(1)
+MANY = "".join(f">s{n} {'xyz'[n % 3]}\n{''.join(CHANCE.choice(list('ACGU'), 20))}\n" for n in range(30)).encode()
+READS = b"".join(b"@r%d\nGATTACAC%s\n+\nIIIIIIII%s\n" % (n, b"ACGT" * n, b"!~5I" * n) for n in range(12))
+PAIRS = b"".join(
+    b">m%d family=%c\nGGGAAACCC%s\n(((...)))%s\n" % (n, b"xyz"[n % 3], b"A" * n, b"." * n) for n in range(12)
+)
 NPZ, TABLE = ("--out", "out/new.npz"), ("--out", "out/new.tsv")
 BUILD = ("corpus", "build", "--out", "out/new")
 CASES = (
@@ -68,6 +84,20 @@ CASES = (
         *("predict BUNDLE, new sums", "classes/bundle/nuclex.json", ("predict", "classes/bundle", "good.fa", *TABLE)),
         resummed=True,
     ),
+    Case("predict CSV", "broken.csv", ("predict", "classes/bundle", "broken.csv", *TABLE), CSV),
+    Case("embed GenBank", "broken.gb", ("embed", "bundle", "broken.gb", *NPZ), GENBANK),
+    Case("corpus build FASTQ", "broken.fq", (*BUILD, "broken.fq", *CLUSTERED), (READS,)),
+    Case("finetune classes", "broken.fa", ("finetune", "classes.toml", "--out", "out/new"), (MANY,)),
+    Case("finetune structures", "broken.dbn", ("finetune", "pairs.toml", "--out", "out/new"), (PAIRS,)),
+    Case(
+        "pretrain --dry-run", "broken.toml", ("pretrain", "broken.toml", "--out", "out/new", "--dry-run"), (PRETRAIN,)
+    ),
+    Case("a setting", "", ("plan", "good.toml", "--set", WORD), SETTING),
+    Case("a flag's value", "", ("plan", "good.toml", "--model.depth", WORD), VALUE),
+    Case("a flag", "", ("plan", "good.toml", WORD, "3"), (b"--model.depth", b"--seed", b"--model.inner-norm")),
+    Case("a path to read", "", ("embed", "bundle", WORD, *NPZ), (b"good.fa", b"./good.fa")),
+    Case("a path of a recipe", "", ("plan", WORD), (b"good.toml", b"pretrain/quickstart")),
+    Case("a path of a corpus", "", ("corpus", "info", WORD), (b"corpus", b"./corpus/")),
     Case("evaluate CORPUS, new sums", "corpus/sequences-00000.arrow", ("evaluate", "bundle", "corpus"), resummed=True),
     Case("evaluate BUNDLE", "bundle/model.safetensors", ("evaluate", "bundle", "corpus")),
 )
@@ -76,16 +106,11 @@ CASES = (
 def make_workplace(folder: Path) -> None:
     """A good FASTA, a corpus, a bundle, a fine-tuned bundle."""
     (folder / "good.fa").write_text(FASTA)
-    keys = {
-        "model": {"kind": "rinalmo", "depth": 1, "width": 8, "heads": 2},
-        "tokenizer": {"kind": "nucleotide"},
-        "training": {"steps": 2, "evaluate_every": 2},
-        "controls": False,
-        "task": {"kind": "fasta-class", "train": str(folder / "many.fa")},
-    }
-    chance = np.random.default_rng(1)
-    rows = (f">s{n} {'xyz'[n % 3]}\n{''.join(chance.choice(list('ACGU'), 20))}\n" for n in range(45))
-    (folder / "many.fa").write_text("".join(rows))
+    (folder / "many.fa").write_bytes(MANY)
+    (folder / "good.toml").write_bytes(PRETRAIN)
+    (folder / "classes.toml").write_text(f'{FINETUNE}[task]\nkind = "fasta-class"\ntrain = "broken.fa"\n')
+    (folder / "pairs.toml").write_text(f'{FINETUNE}[task]\nkind = "dot-bracket"\ntrain = "broken.dbn"\n')
+    keys = tomllib.loads(FINETUNE) | {"task": {"kind": "fasta-class", "train": str(folder / "many.fa")}}
     with quiet():
         make_corpus(folder / "corpus")
         make_bundle(folder / "bundle")
@@ -114,14 +139,17 @@ def fuzz_commands(count: int, stream: str = "0") -> Totals:
 
 
 def _judge_into(totals: Totals, case: Case, data: bytes, quiet: bool) -> None:
-    Path(case.file).write_bytes(data)
+    word = data.decode("utf-8", "surrogateescape").replace("\0", "")  # the system passes on no NUL
+    arguments = tuple(word if argument == WORD else argument for argument in case.arguments)
+    if case.file:
+        Path(case.file).write_bytes(data)
     if case.resummed:
         resum(Path(case.file))
     Path("out").mkdir()
     began = time.process_time()
     try:
         with guarded():
-            accepted = run_one(case.arguments, quiet)
+            accepted = run_one(arguments, quiet)
         totals.accepted, totals.refused = totals.accepted + accepted, totals.refused + (not accepted)
     except Exception as error:
         what = f"{case.name}: {type(error).__name__}: {error}"
