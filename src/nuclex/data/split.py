@@ -136,9 +136,11 @@ def fill_splits(sizes_K: NDArray[np.integer], config: SplitConfig) -> NDArray[np
         )
     codes_K = np.zeros(len(sizes_K), dtype=np.int8)
     for place, (code, share) in enumerate(wanted):
-        free = np.flatnonzero(codes_K == 0)
         spared = len(wanted) - place  # one group for train, and one for each split that is still to be filled
-        codes_K[free[_chosen(sizes_K[free], max(1, round(share * total)), len(free) - spared)]] = code
+        most = int(np.count_nonzero(codes_K == 0)) - spared
+        if not _fill(sizes_K, codes_K, code, max(1, round(share * total)), most):
+            free = np.flatnonzero(codes_K == 0)
+            codes_K[free[np.argmin(sizes_K[free])]] = code
     return codes_K
 
 
@@ -148,17 +150,18 @@ def divided_groups(groups_N: NDArray[np.int64], codes_N: NDArray[np.int8]) -> in
     return int((np.unique(pairs_2[0], return_counts=True)[1] > 1).sum())
 
 
-def _chosen(sizes_K: NDArray[np.integer], left: int, most: int) -> NDArray[np.int64]:
-    """The groups for one split: in order, as long as they fit into what is ``left``; the smallest where none fits."""
-    taken: list[NDArray[np.int64]] = []
-    start = 0
-    while left > 0 and most > 0 and start < len(sizes_K):
+def _fill(sizes_K: NDArray[np.integer], codes_K: NDArray[np.int8], code: int, left: int, most: int) -> int:
+    """Give ``code`` to free groups in order, as long as they fit into what is ``left``; returns how many.
+
+    Groups are looked at some at a time, so that memory does not grow with them.
+    """
+    start = taken = 0
+    while left > 0 and taken < most and start < len(sizes_K):
         block = sizes_K[start : start + _GROUPS_AT_ONCE].astype(np.int64)
-        fitting = np.flatnonzero(block <= left)
-        count = min(int(np.searchsorted(np.cumsum(block[fitting]), left, side="right")), most)
-        taken.append(start + fitting[:count])
-        left, most = left - int(block[fitting[:count]].sum()), most - count
+        fitting = np.flatnonzero((block <= left) & (codes_K[start : start + len(block)] == 0))
+        count = min(int(np.searchsorted(np.cumsum(block[fitting]), left, side="right")), most - taken)
+        codes_K[start + fitting[:count]] = code
+        left, taken = left - int(block[fitting[:count]].sum()), taken + count
         # the first that no longer fits is passed over, and what comes after it is looked at again
         start += int(fitting[count]) + 1 if count < len(fitting) else len(block)
-    chosen = np.concatenate(taken) if taken else np.zeros(0, dtype=np.int64)
-    return chosen if len(chosen) else np.array([np.argmin(sizes_K)])
+    return taken
