@@ -31,7 +31,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests" / "interruptions"))
 
 from jobs import Job, make_jobs  # noqa: E402
-from killing import Kill, Measured, Runner, chain, differences, measure, start_server, table  # noqa: E402
+from killing import Chain, Kill, Measured, Runner, differences, measure, start_server, table  # noqa: E402
 from signalling import STALE, Stop, race, stop_often  # noqa: E402
 from starving import on_small_disk  # noqa: E402
 
@@ -57,15 +57,14 @@ def kill_all(
     runs = 0
     for name, share in SHARES.items():
         moments = random.Random(f"{seed} {name}")
-        mine: list[Kill] = []
-        for phases in rounds(jobs[name].phases, moments):
-            if len(mine) >= wanted * share:
-                break
-            found, differing = chain(runner, jobs[name], whole[name], phases, moments)
-            mine += found
-            wrong.update(f"{name}: {what}" for what in differing)
-            runs += 1
-        kills += mine
+        chain = Chain(runner, jobs[name], whole[name], moments)
+        phases = rounds(jobs[name].phases, moments)
+        while len(chain.kills) < wanted * share:
+            for phase in next(phases):
+                chain.kill(phase)
+            chain.end()
+        kills, runs = kills + chain.kills, runs + chain.runs
+        wrong.update(f"{name}: {what}" for what in chain.differing)
     rows = table(kills)
     total = ("all", len(kills), sum(k.resumed for k in kills), sum(k.identical for k in kills))
     print(f"\nSIGKILL, {runs} runs\n{'':44}kills  resumed  identical")

@@ -117,10 +117,12 @@ def label(board: watched.Board) -> str:
     return ("control: " if board.control else "") + board.phase
 
 
-def reach(process: BaseProcess, board: watched.Board, whole: Measured, phase: str, moments: random.Random) -> None:
-    """Wait for a random moment of a phase, or until the process has ended."""
-    wanted = moments.randint(1, max(1, whole.entries[phase] // 2))
-    delay = moments.uniform(0, 0.3 if phase == "starting" else whole.seconds[phase])
+def reach(
+    process: BaseProcess, board: watched.Board, whole: Measured, phase: str, moments: random.Random, haste: float = 1.0
+) -> None:
+    """Wait for a random moment of a phase, or until the process has ended; ``haste`` below 1 shortens the wait."""
+    wanted = moments.randint(1, max(1, int(whole.entries[phase] * haste) // 2))
+    delay = moments.uniform(0, haste * (0.3 if phase == "starting" else whole.seconds[phase]))
     deadline = time.monotonic() + 120
     while process.is_alive() and time.monotonic() < deadline:
         if board.ready and (phase == "starting" or board.entries(phase) >= wanted):
@@ -129,42 +131,51 @@ def reach(process: BaseProcess, board: watched.Board, whole: Measured, phase: st
     time.sleep(delay)
 
 
-def kill_once(runner: Runner, job: Job, whole: Measured, phase: str, moments: random.Random) -> Kill | None:
-    """Start or resume the job and kill it at a random moment of a phase; None if it ended before that moment."""
-    process, board = runner.start(job)
-    reach(process, board, whole, phase, moments)
-    process.kill()
-    process.join()
-    if process.exitcode == -signal.SIGKILL:
-        return Kill(job.name, label(board))
-    runner.checked(job, process)
-    return None
+class Chain:
+    """Kill a run, resume it, kill it again; whenever it comes to its end, compare, and begin another one."""
 
+    def __init__(self, runner: Runner, job: Job, whole: Measured, moments: random.Random) -> None:
+        self.runner, self.job, self.whole, self.moments = runner, job, whole, moments
+        self.kills: list[Kill] = []
+        self.differing: list[str] = []
+        self.runs = 0
+        self._open: list[Kill] = []  # kills of the run that has not ended yet
+        wiped(job)
 
-def chain(
-    runner: Runner, job: Job, whole: Measured, phases: list[str], moments: random.Random
-) -> tuple[list[Kill], list[str]]:
-    """Kill one run once in each of these phases, then let it end; the kills, and what differs from the whole one."""
-    wiped(job)
-    kills: list[Kill] = []
-    for phase in phases:
-        before = len(runner.trouble)
-        kill = kill_once(runner, job, whole, phase, moments)
-        if kills:
-            kills[-1].resumed = len(runner.trouble) == before
-        if kill is not None:
-            kills.append(kill)
-        elif not job.resumed:
-            wiped(job)  # it was faster than the kill: the same command again needs an empty place
-    built = not job.resumed and job.out.is_dir()  # killed when all was done: a corpus that is there is not built again
-    ended = built or runner.finish(job) == 0
-    differing = differences(whole.facts, job.facts()) if ended else ["did not end"]
-    differing += job.leftovers()
-    for kill in kills[-1:]:
-        kill.resumed = ended
-    for kill in kills:
-        kill.identical = not differing
-    return kills, differing
+    def kill(self, phase: str) -> bool:
+        """Kill once at a random moment of a phase; False if the run was too fast for that every time it was tried."""
+        return any(self._try(phase, 0.5**attempt) for attempt in range(5))
+
+    def _try(self, phase: str, haste: float) -> bool:
+        process, board = self.runner.start(self.job)
+        reach(process, board, self.whole, phase, self.moments, haste)
+        process.kill()
+        process.join()
+        killed = process.exitcode == -signal.SIGKILL
+        if self._open:
+            self._open[-1].resumed = killed or process.exitcode == 0
+        if killed:
+            self._open.append(Kill(self.job.name, label(board)))
+        else:
+            self._settle(self.runner.checked(self.job, process) == 0)
+        return killed
+
+    def end(self) -> None:
+        """Let the run end and compare."""
+        built = not self.job.resumed and self.job.out.is_dir()  # killed when all was done: nothing is left to repeat
+        ended = built or self.runner.finish(self.job) == 0
+        if self._open:
+            self._open[-1].resumed = ended
+        self._settle(ended)
+
+    def _settle(self, ended: bool) -> None:
+        found = differences(self.whole.facts, self.job.facts()) if ended else ["did not end"]
+        found += self.job.leftovers()
+        for kill in self._open:
+            kill.identical = not found
+        self.differing += found
+        self.kills, self._open, self.runs = self.kills + self._open, [], self.runs + 1
+        wiped(self.job)
 
 
 def differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
