@@ -93,7 +93,7 @@ def stop_all(
     for kind in [*sorted({f"{stop.job}: {stop.phase}" for stop in stops}), "all"]:
         these = [stop for stop in stops if kind in ("all", f"{stop.job}: {stop.phase}")]
         counts = sum(stop.right for stop in these), sum(stop.lost == 0 for stop in these)
-        rows.append((kind, len(these), *counts, round(max(stop.seconds for stop in these), 2)))
+        rows.append((kind, len(these), *counts, round(max((stop.seconds for stop in these), default=0), 2)))
         print(f"{kind:<44}{rows[-1][1]:>5}{rows[-1][2]:>12}{rows[-1][3]:>14}{rows[-1][4]:>13}")
     print(f"ended bit for bit the same: {'all' if not wrong else dict(wrong)}")
     return {"rows": rows, "differed": dict(wrong), "wrong": [asdict(stop) for stop in stops if not stop.right]}
