@@ -570,7 +570,7 @@ def test_a_rewritten_manifest_holds_again(whole: Path) -> None:
     verify_folder(whole)
 
 
-@pytest.mark.parametrize("name", ["a\u200b.txt", "x" * 5000, "\\ud800", "a\\u0000b", "../" * 2000])
+@pytest.mark.parametrize("name", ["//a.txt", "a\u200b.txt", "x" * 5000, "\\ud800", "a\\u0000b", "../" * 2000])
 def test_a_manifest_that_lists_what_cannot_be_is_damage_and_no_bug(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "thing"
     with atomic_folder(folder) as made:
@@ -580,3 +580,4 @@ def test_a_manifest_that_lists_what_cannot_be_is_damage_and_no_bug(tmp_path: Pat
     with pytest.raises(CorruptError, match=r"is missing|is not as nuclex writes it|is no name of a file") as caught:
         verify_folder(folder)
     assert str(caught.value).isprintable()
+    assert str(folder) in str(caught.value)

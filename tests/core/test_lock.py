@@ -96,7 +96,7 @@ def test_what_is_left_of_dead_holders_is_taken_over(tmp_path: Path) -> None:
         claim(tmp_path, **facts)
         with owned(tmp_path):
             assert json.loads((tmp_path / ".lock").read_text())["pid"] == os.getpid()
-    for content in (b"", b"{", b"\xff", b"[]"):
+    for content in (b"", b"{", b"\xff", b"[]", b"[" * 50_000):
         (tmp_path / ".lock").write_bytes(content)
         with owned(tmp_path):
             pass

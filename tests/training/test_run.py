@@ -46,6 +46,11 @@ def test_a_run_is_taken_up_only_when_asked_and_with_the_same_config(tmp_path: Pa
     ):
         enter(tmp_path / "run", SizesConfig(width=4), resume=True)
     enter(tmp_path / "run", SizesConfig(), resume=True)
+    (tmp_path / "run" / "config.json").write_text(json.dumps({"width": 3, "a\n\x1b": "x" * 9999}))
+    with pytest.raises(InputError) as caught:
+        enter(tmp_path / "run", SizesConfig(), resume=True)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
     (tmp_path / "run" / "config.json").write_text('{"width": 3,')
     with pytest.raises(CorruptError, match=r"config\.json: is not readable JSON"):
         enter(tmp_path / "run", SizesConfig(), resume=True)

@@ -162,3 +162,21 @@ def test_numbers_survive_writing_bit_for_bit(tmp_path: Path) -> None:
     tracker.record({"step": 1, "loss": value})
     tracker.close()
     assert json.loads((tmp_path / "metrics.jsonl").read_text())["loss"] == value
+
+
+def test_lines_that_no_parser_survives_are_left_out(tmp_path: Path) -> None:
+    good = [{"step": 1, "loss": 2.0}, {"step": 2, "loss": float("inf")}]
+    bad = [
+        b"[" * 50_000,
+        b'{"step": ' + b"9" * 5000 + b"}",
+        b'{"step": 1' + b"0" * 400 + b"}",
+        b'{"step": "\xff',
+        b"{}",
+        b"7",
+    ]
+    lines = [json.dumps(good[0]).encode(), *bad, json.dumps(good[1]).encode()]
+    (tmp_path / "metrics.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    assert read_metrics(tmp_path) == good
+    log = JsonLines(tmp_path / "metrics.jsonl", resume_step=1, lines=2)
+    log.close()
+    assert read_metrics(tmp_path) == good[:1]

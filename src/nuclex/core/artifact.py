@@ -249,7 +249,7 @@ def verify_folder(folder: str | Path) -> None:
     if content != _json({"files": listed}).encode(errors="backslashreplace"):
         raise CorruptError(f"{folder / MANIFEST}: is not as nuclex writes it; the manifest was edited or damaged")
     for name, (size, digest) in wanted.items():
-        if len(name) > _LONGEST_NAME or _CONTROL.search(name):
+        if len(name) > _LONGEST_NAME or _CONTROL.search(name) or name.startswith("/"):
             raise CorruptError(f"{folder / MANIFEST}: lists {shown(name)}, which is no name of a file")
         path = folder / name
         if not os.path.isfile(path):  # unlike Path.is_file, it takes a name that is too long for one that is not there

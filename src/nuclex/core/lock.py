@@ -97,7 +97,7 @@ def _holder(path: Path) -> str:
 def _claim(content: bytes) -> dict[str, Any]:
     try:
         claim = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return claim if isinstance(claim, dict) else {}
 

@@ -25,7 +25,7 @@ from nuclex.core.artifact import (
     write_json,
 )
 from nuclex.core.config import Config
-from nuclex.core.errors import CorruptError, DiskError, InputError
+from nuclex.core.errors import CorruptError, DiskError, InputError, one_line, shown
 from nuclex.core.lock import LOCK, owned
 from nuclex.core.progress import say
 from nuclex.models import LanguageModel
@@ -130,7 +130,7 @@ def _difference(found: Any, given: Any, key: str = "") -> str:
         for name in [*given, *(name for name in found if name not in given)]:
             if found.get(name) != given.get(name):
                 return _difference(found.get(name), given.get(name), f"{key}.{name}" if key else name)
-    return f"{key or 'the config'} was {found!r}, now it is {given!r}"
+    return f"{one_line(key, 80) or 'the config'} was {shown(found)}, now it is {shown(given)}"
 
 
 def finish_bundles(run: Path, model: LanguageModel, tokenizer: Tokenizer, record: Record) -> Path:

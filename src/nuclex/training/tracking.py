@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nuclex.core.artifact import atomic_file, write_json
-from nuclex.core.errors import missing_extra
+from nuclex.core.errors import CorruptError, missing_extra
+from nuclex.core.plain import from_json
 from nuclex.core.progress import say
 
 TrackerName = Literal["tensorboard", "wandb"]
@@ -110,7 +111,10 @@ class WeightsAndBiases(Tracker):
         if not (resume and mark.is_file()):
             with atomic_file(mark) as temporary:  # before the run begins: a killed one is found again
                 write_json(temporary, {"id": secrets.token_hex(8)})
-        known = json.loads(mark.read_text())["id"]
+        try:
+            known = str(from_json(mark.read_bytes())["id"])
+        except (ValueError, KeyError, TypeError):
+            raise CorruptError(f"{mark}: is not readable; it was edited or damaged") from None
         self._run = wandb.init(dir=str(folder), project="nuclex", name=name, id=known, resume="allow")
 
     def record(self, values: dict[str, Any]) -> None:
@@ -140,12 +144,12 @@ def open_trackers(
 
 def read_metrics(run: str | Path) -> list[dict[str, Any]]:
     """All records of a run's metrics.jsonl; a line cut off by a kill is left out."""
-    lines = (Path(run) / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (Path(run) / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
     return [json.loads(line) for line in lines if _step_of(line) < float("inf")]
 
 
 def _step_of(line: str) -> float:
     try:
         return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return float("inf")

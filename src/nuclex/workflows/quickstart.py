@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from nuclex.bundle import Bundle, load
 from nuclex.core.artifact import atomic_file, disk_errors, folder_around, write_json
-from nuclex.core.errors import CorruptError, InputError, NuclexError, OutsideError, missing_extra
+from nuclex.core.errors import CorruptError, InputError, NuclexError, OutsideError, missing_extra, shown
+from nuclex.core.plain import from_json
 from nuclex.core.progress import say
 from nuclex.core.randomness import key, permutation
 from nuclex.data.corpus import build_corpus
@@ -147,11 +148,11 @@ def _open(out: Path, options: dict[str, Any], resume: bool) -> None:
         if not resume:
             raise InputError(f"{out}: holds a quickstart already; give another --out, or --resume to go on with it")
         try:
-            begun = json.loads(mark.read_text())
+            begun = from_json(mark.read_bytes())
         except ValueError:
             raise CorruptError(f"{mark}: is not readable JSON; it was edited or damaged") from None
         if begun != options:
-            raise InputError(f"{out}: was begun with {mark.read_text().strip()}; resume it with the same options")
+            raise InputError(f"{out}: was begun with {shown(begun, 200)}; resume it with the same options")
         return
     with atomic_file(mark) as temporary:
         write_json(temporary, options)

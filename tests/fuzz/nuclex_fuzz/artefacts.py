@@ -6,12 +6,12 @@ whoever edits a file and its sum must still get a sentence or a valid object, ne
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,9 @@ from nuclex.data.store import Corpus
 from nuclex.models import LanguageModel, RobertaConfig
 from nuclex.tokenizers import TOKENIZERS, NucleotideConfig
 from nuclex.training.checkpoint import Place, load_checkpoint, save_checkpoint
+from nuclex.training.pretrain import PretrainConfig
+from nuclex.training.run import opened_run
+from nuclex.training.tracking import JsonLines, read_metrics
 
 PROBE = "GATTACAGATTACAGGGCCC"
 READER = NucleotideConfig().build()
@@ -68,6 +71,39 @@ def make_checkpoint(folder: Path) -> None:
     optimizer.step()
     save_checkpoint(folder.parent, model, optimizer, Place(step=1, tokens=7, last={"loss": 1.5}), IDENTITY)
     (folder.parent / "step-00000001").rename(folder)
+
+
+def make_run(folder: Path) -> None:
+    """A run that has begun: its config and four lines of metrics."""
+    with opened_run(folder, run_config(), resume=False):
+        pass
+    records = [{"step": step, "loss": 1 / step, "note": "ok"} for step in (1, 2, 3)]
+    lines = [json.dumps(record) for record in [*records, {"step": 4, "loss": None}]]
+    (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+
+
+@functools.cache
+def run_config() -> PretrainConfig:
+    tokenizer, model = {"kind": "nucleotide"}, {"kind": "rinalmo", "depth": 1, "width": 8, "heads": 2}
+    return PretrainConfig.from_data({"corpus": "corpus", "tokenizer": tokenizer, "model": model})
+
+
+def check_run_config(path: Path) -> None:
+    with quiet(), opened_run(path.parent, run_config(), resume=True):
+        stored = json.loads(path.read_bytes())
+        assert stored == run_config().to_data(), "another config was accepted"
+
+
+def check_metrics(path: Path) -> None:
+    """What can be read up to the step of the checkpoint stays, and nothing else."""
+    with quiet():
+        log = JsonLines(path, resume_step=3, lines=3)
+        log.record({"step": 4})
+        log.close()
+    records = read_metrics(path.parent)
+    assert 1 <= len(records) == log.lines <= 4
+    assert all(record["step"] <= 3 for record in records[:-1])
+    assert records[-1] == {"step": 4}
 
 
 def resum(path: Path) -> None:
@@ -144,12 +180,12 @@ def check_manifest(path: Path, expected: bytes) -> None:
 
 def artefact_formats(home: Path) -> tuple[Format, ...]:
     """Make the artefacts once in ``home``; every format works on a copy."""
-    makers = {"bundle": make_bundle, "corpus": make_corpus, "checkpoint": make_checkpoint}
+    makers = {"bundle": make_bundle, "corpus": make_corpus, "checkpoint": make_checkpoint, "run": make_run}
     with quiet():
         for name, make in makers.items():
             make(home / name)
     expected = vector(load(home / "bundle"))
-    bundle_check = partial(check_bundle, expected=expected)
+    bundle_check = functools.partial(check_bundle, expected=expected)
     manifest = (home / "bundle" / MANIFEST).read_bytes()
     return (
         _format(home / "bundle" / "config.json", bundle_check),
@@ -157,17 +193,19 @@ def artefact_formats(home: Path) -> tuple[Format, ...]:
         _format(home / "bundle" / "tokenizer.json", bundle_check),
         _format(home / "bundle" / "tokenizer_config.json", bundle_check),
         _format(home / "bundle" / "model.safetensors", bundle_check),
-        _format(home / "bundle" / MANIFEST, partial(check_manifest, expected=manifest)),
+        _format(home / "bundle" / MANIFEST, functools.partial(check_manifest, expected=manifest)),
         _format(home / "corpus" / "corpus.json", check_corpus),
         _format(home / "corpus" / "sequences-00000.arrow", check_corpus),
         _format(home / "checkpoint" / "checkpoint.json", check_checkpoint),
         _format(home / "checkpoint" / "state.safetensors", check_checkpoint),
+        _format(home / "run" / "config.json", check_run_config),
+        _format(home / "run" / "metrics.jsonl", check_metrics, mended=True),
     )
 
 
-def _format(file: Path, check: Callable[[Path], None]) -> Format:
+def _format(file: Path, check: Callable[[Path], None], mended: bool = False) -> Format:
     def prepare(folder: Path) -> Path:
         shutil.copytree(file.parent, folder / "artefact")
         return folder / "artefact" / file.name
 
-    return Format(f"{file.parent.name}/{file.name}", (file.read_bytes(),), check, prepare, place="HOME")
+    return Format(f"{file.parent.name}/{file.name}", (file.read_bytes(),), check, prepare, place="HOME", mended=mended)

@@ -40,6 +40,8 @@ COUNTS = {
     "corpus/sequences-00000.arrow": 500,
     "checkpoint/checkpoint.json": 300,
     "checkpoint/state.safetensors": 300,
+    "run/config.json": 200,
+    "run/metrics.jsonl": 200,
 }
 """Inputs in the long run; the command line's are ``COMMANDS`` more."""
 COMMANDS = 200

@@ -38,6 +38,7 @@ class Format:
     ``check`` reads the file at a path with nuclex: it raises what nuclex raises, and AssertionError where something is
     accepted that is not valid. ``prepare`` makes what stands around the file and gives its path; ``place`` is what a
     refusal must hold: a pattern in which PATH stands for the path. ``whole`` lists what is said of a file as a whole.
+    ``compressed``: the reader unpacks; ``mended``: it leaves out what is broken, says so, and refuses nothing.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Format:
     place: str = r"PATH:\d+: "
     whole: tuple[str, ...] = ()
     compressed: bool = False
+    mended: bool = False
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,11 @@ def text_lines(path: Path) -> list[str]:
     return [line for line in lines if line.strip()]
 
 
+def words(line: str) -> list[str]:
+    """What stands between blanks and tabs."""
+    return [word for word in re.split("[ \t]", line) if word]
+
+
 def matched(marks: str) -> list[list[int]]:
     """The pairs of a dot-bracket text, found by a second way: the innermost bracket of its kind is taken away."""
     pairs, rest = [], {place: mark for place, mark in enumerate(marks) if mark not in ".,:-_~"}
@@ -92,7 +97,7 @@ def assert_table(structure: Structure, rows: list[list[str]], partner_column: in
 
 def check_ct(path: Path) -> None:
     structures = read_ct_all(path)
-    lines = [line.split() for line in text_lines(path) if not line.startswith("#")]
+    lines = [words(line) for line in text_lines(path) if not line.startswith("#")]
     for structure in structures:
         length = int(lines[0][0])
         assert_table(structure, lines[1 : 1 + length], 4)
@@ -123,8 +128,8 @@ def check_bpseq(path: Path) -> None:
     lines = [line for line in text_lines(path) if not line.startswith("#")]
     while re.match(r"(?i)(?:Filename|Organism|Accession Number|Citation)[^:]*:", lines[0]):
         del lines[0]
-    assert all(len(line.split()) == 3 for line in lines)
-    assert_table(structure, [line.split() for line in lines], 2)
+    assert all(len(words(line)) == 3 for line in lines)
+    assert_table(structure, [words(line) for line in lines], 2)
     assert_name(structure)
     write_bpseq(path.with_name("again.bpseq"), structure)
     assert read_bpseq(path.with_name("again.bpseq")) == structure
