@@ -121,7 +121,7 @@ def reach(
     process: BaseProcess, board: watched.Board, whole: Measured, phase: str, moments: random.Random, haste: float = 1.0
 ) -> None:
     """Wait for a random moment of a phase, or until the process has ended; ``haste`` below 1 shortens the wait."""
-    wanted = moments.randint(1, max(1, int(whole.entries[phase] * haste) // 2))
+    wanted = moments.randint(1, max(1, int(0.9 * haste * whole.entries[phase])))
     delay = moments.uniform(0, haste * (0.3 if phase == "starting" else whole.seconds[phase]))
     deadline = time.monotonic() + 120
     while process.is_alive() and time.monotonic() < deadline:
@@ -147,6 +147,8 @@ class Chain:
         return any(self._try(phase, 0.5**attempt) for attempt in range(5))
 
     def _try(self, phase: str, haste: float) -> bool:
+        if self._is_built():
+            self.end()
         process, board = self.runner.start(self.job)
         reach(process, board, self.whole, phase, self.moments, haste)
         process.kill()
@@ -162,11 +164,14 @@ class Chain:
 
     def end(self) -> None:
         """Let the run end and compare."""
-        built = not self.job.resumed and self.job.out.is_dir()  # killed when all was done: nothing is left to repeat
-        ended = built or self.runner.finish(self.job) == 0
+        ended = self._is_built() or self.runner.finish(self.job) == 0
         if self._open:
             self._open[-1].resumed = ended
         self._settle(ended)
+
+    def _is_built(self) -> bool:
+        """Whether the last kill came when a corpus was there already: it is whole, and nothing is left to repeat."""
+        return not self.job.resumed and self.job.out.is_dir()
 
     def _settle(self, ended: bool) -> None:
         found = differences(self.whole.facts, self.job.facts()) if ended else ["did not end"]
