@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Sequence
@@ -15,8 +16,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from nuclex.core.artifact import verify_folder
-from nuclex.core.errors import CorruptError, NonFiniteError, StoppedError
+from nuclex.core.artifact import sha256_file, verify_folder
+from nuclex.core.errors import NonFiniteError, StoppedError
 from nuclex.training.checkpoint import latest_checkpoint
 from nuclex.training.loop import TrainingConfig, Work, best_weights, train
 from nuclex.training.tracking import read_metrics
@@ -324,15 +325,43 @@ def test_an_evaluation_is_cut_short_and_done_again(tmp_path: Path) -> None:
     assert outcome.place.best_step == 8
 
 
-def test_damaged_best_weights_are_noticed_before_the_work_goes_on(tmp_path: Path) -> None:
-    work = Points([-2.0])
+@pytest.mark.parametrize("damage", ["lost file", "lost folder", "flipped"])
+@pytest.mark.parametrize("keep", [1, 9])
+def test_damaged_best_weights_are_made_again_or_given_up_aloud(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str, keep: int
+) -> None:
+    settings = config(evaluate_every=3, checkpoint_every=2, keep_checkpoints=keep)
+    scores = [-2.0, -3.0, -4.0]
+    train(whole := Line(), Points(scores), settings, tmp_path / "whole", IDENTITY)
+    work = Points(scores)
     work.on_loss = lambda call: os.kill(os.getpid(), signal.SIGTERM) if call == 9 else None
     with pytest.raises(StoppedError):
-        train(Line(), work, config(evaluate_every=3), tmp_path, IDENTITY)
-    (best_weights(tmp_path) / "numbers.json").unlink()
-    with pytest.raises(CorruptError, match=r"best/numbers\.json: is missing"):
-        train(Line(), work := Points(), config(evaluate_every=3), tmp_path, IDENTITY)
-    assert work.calls == 0
+        train(Line(), work, settings, tmp_path / "cut", IDENTITY)
+    best = best_weights(tmp_path / "cut")
+    if damage == "lost file":
+        (best / "numbers.json").unlink()
+    elif damage == "lost folder":
+        shutil.rmtree(best)
+    else:
+        content = bytearray((best / "model.safetensors").read_bytes())
+        content[-1] ^= 1
+        (best / "model.safetensors").write_bytes(content)
+    capsys.readouterr()
+    outcome = train(again := Line(), Points(scores if keep == 9 else scores[1:]), settings, tmp_path / "cut", IDENTITY)
+    said = [line for line in capsys.readouterr().err.splitlines() if "damaged best weights" in line]
+    assert len(said) == 1
+    assert weights(again) == weights(whole)
+    if keep == 9:  # step 2 is still there, and the best came at step 3
+        assert "step-00000002" in said[0]
+        assert outcome.place.best_step == 3
+        assert timeless(tmp_path / "cut") == timeless(tmp_path / "whole")
+        assert sha256_file(best / "model.safetensors") == sha256_file(
+            best_weights(tmp_path / "whole") / "model.safetensors"
+        )
+    else:
+        assert "lost" in said[0]
+        assert outcome.place.best_step == 6
+    verify_folder(best)
 
 
 def test_in_a_thread_the_caller_keeps_its_signals(tmp_path: Path) -> None:

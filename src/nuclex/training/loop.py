@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import shutil
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -111,10 +112,7 @@ def train(model: nn.Module, work: Work[Any], config: TrainingConfig, run: Path, 
     optimizer = build_optimizer(model.named_parameters(), config.optimizer)
     clear_leftovers(run)
     clear_leftovers(run / "checkpoints")
-    found = latest_checkpoint(run / "checkpoints")
-    place = load_checkpoint(found, model, optimizer, identity) if found is not None else Place()
-    if place.best_step is not None:
-        verify_folder(best_weights(run))  # now, and not when the run has ended
+    found, place = _taken_up(model, optimizer, run, identity)
     trackers = open_trackers(run, config.track, place.step if found is not None else None, place.lines)
     loop = _Loop(model, work, config, optimizer, place, int(identity["seed"]))
     between = _Between(loop, run, identity, trackers, resumed=found is not None)
@@ -133,6 +131,35 @@ def train(model: nn.Module, work: Work[Any], config: TrainingConfig, run: Path, 
         for tracker in trackers:
             tracker.close()
     return Outcome(place, place.last)
+
+
+def _taken_up(
+    model: nn.Module, optimizer: torch.optim.Optimizer, run: Path, identity: dict[str, Any]
+) -> tuple[Path | None, Place]:
+    """The newest sound checkpoint, taken up; one from before the best weights were made where those are damaged.
+
+    Where there is none from before, the run goes on without them, and says so.
+    """
+    folder, best = run / "checkpoints", best_weights(run)
+    found = latest_checkpoint(folder)
+    if found is None:
+        return None, Place()
+    place = load_checkpoint(found, model, optimizer, identity)
+    if place.best_step is None:
+        return found, place
+    try:
+        verify_folder(best)  # now, and not when the run has ended
+    except CorruptError as error:
+        earlier = latest_checkpoint(folder, place.best_step - 1)
+        if earlier is not None:
+            say(f"refused damaged best weights: {error}; they are made again, going on from {earlier.name}")
+            place = load_checkpoint(earlier, model, optimizer, identity)
+        else:
+            place.best_score, place.best_step, place.looked = None, None, 0
+            say(f"refused damaged best weights: {error}; from here on the best that comes is kept, theirs are lost")
+        shutil.rmtree(best, ignore_errors=True)
+        return earlier or found, place
+    return found, place
 
 
 def best_weights(run: Path) -> Path:
