@@ -53,7 +53,9 @@ class KmerConfig(TokenizerConfig):
     """
 
     kind: Literal["kmer"] = "kmer"
-    k: int = Field(ge=1, le=8)
+    k: int = Field(
+        ge=1, le=10, description="letters of a word; 4**10 are a million words, which is what still opens in a second"
+    )
     stride: int
     remainder: Literal["keep", "drop", "error"] = "keep"
 
