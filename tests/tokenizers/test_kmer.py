@@ -38,7 +38,7 @@ def test_stride_is_k_unless_it_is_one():
     for wrong in (2, 6, 0):
         with pytest.raises(ValidationError, match=rf"stride: found {wrong}; allowed: 1 \(overlapping\) or 5"):
             KmerConfig(k=5, stride=wrong)
-    for k in (0, 9):
+    for k in (0, 11):
         with pytest.raises(ValidationError, match="k\n"):
             KmerConfig(k=k)
 
