@@ -143,4 +143,4 @@ def test_the_judge_can_find(check, verdict: str) -> None:
 
 @pytest.mark.slow
 def test_the_judge_stops_what_does_not_end() -> None:
-    assert "over 2.0 s of processor" in judged(spend)
+    assert "s of processor" in judged(spend)

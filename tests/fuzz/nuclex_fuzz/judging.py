@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import signal
+import sys
 import tempfile
 import time
 import warnings
@@ -24,7 +25,9 @@ from nuclex.core.errors import CorruptError, InputError, OutsideError
 REFUSALS = (InputError, CorruptError, OutsideError)
 SECONDS = 2.0
 """Processor time that one input may take; that of the machine's other users does not count."""
-STUCK_SECONDS = 30.0
+TRACED = 5
+"""How many times as long it may take while the lines that run are counted (``make test`` measures coverage)."""
+STUCK_SECONDS = 60.0
 """Time on the clock after which an input that uses no processor is taken for stuck."""
 MOST_MEMORY = 200 << 20
 """Bytes by which one input (of at most some 100 kB) may raise the peak of the process."""
@@ -151,14 +154,13 @@ def guarded() -> Iterator[None]:
     """Warnings are errors; too much time and too much memory are findings."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise Stuck(
-            "no processor used, and no answer" if number == signal.SIGALRM else f"over {SECONDS} s of processor"
-        )
+        raise Stuck("no processor used, and no answer" if number == signal.SIGALRM else f"over {limit} s of processor")
 
+    limit = SECONDS * (TRACED if _traced() else 1)
     before = {number: signal.signal(number, stop) for number in (signal.SIGPROF, signal.SIGALRM)}
     _forget_peak()
     low = _peak()
-    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, limit)
     signal.setitimer(signal.ITIMER_REAL, STUCK_SECONDS)
     try:
         with warnings.catch_warnings():
@@ -171,6 +173,11 @@ def guarded() -> Iterator[None]:
             signal.signal(number, handler)
     grown = _peak() - low
     assert grown <= MOST_MEMORY, f"took {grown >> 20} MiB of memory"
+
+
+def _traced() -> bool:
+    coverage = sys.modules.get("coverage")
+    return coverage is not None and coverage.Coverage.current() is not None
 
 
 def _forget_peak() -> None:
