@@ -3,7 +3,7 @@
 import pytest
 
 from nuclex.core.errors import InputError
-from nuclex.data.columns import ReadConfig, choose_columns
+from nuclex.data.columns import LONGEST_VALUE, ReadConfig, choose_columns
 
 CALL = "; call one 'sequence', or name it (sequence_column)"
 NONE = ", which is no column; found 'a', 'sequence'"
@@ -56,11 +56,37 @@ def test_refusals(names, rows, settings, message):
 
 def test_a_row_becomes_a_record():
     columns = choose_columns(["", "id", "sequence", "cell type", "note"], [], ReadConfig(), "x.csv")
-    record = columns.record(["0", "a b", " acgU ", "K562 cells", "n" * 101], "x", 7, 3, "x.csv:7")
+    record = columns.record(["0", "a b", " acgU ", "K562 cells", "n" * 1_001], "x", 7, 3, "x.csv:7")
     assert record == ("a_b", "a_b cell_type=K562_cells", b"acgU", "x", 7)
     unnamed = choose_columns(["sequence", "family"], [], ReadConfig(), "x.csv")
     assert unnamed.record([RNA, "tRNA"], "x", 7, 3, "x.csv:7")[:2] == ("row-3", "row-3 family=tRNA")
     assert unnamed.record([RNA, None], "x", 7, 3, "x.csv:7")[:2] == ("row-3", "row-3")
+
+
+def test_long_labels_and_families_are_kept():
+    lineage = ";".join(["Bacteria", "Pseudomonadota"] * 40)
+    assert 900 < len(lineage) <= LONGEST_VALUE == 1_000
+    columns = choose_columns(["id", "sequence", "family", "prose"], [], ReadConfig(), "x.csv")
+    record = columns.record(["a", RNA, lineage, "x" * (LONGEST_VALUE + 1)], "x", 2, 1, "x.csv:2")
+    assert record.description == f"a family={lineage}"
+
+
+@pytest.mark.parametrize(
+    "first", ["ACGU", "acgtacgtac", "TAG", "cat", "NNNN", "GATTACAGATTACAGATTA", "ACGRYKM", "ACGTIACGTT", " ACGUACGU "]
+)
+def test_a_first_row_is_never_taken_for_names(first):
+    rows = [[f"s{number}", RNA[number:]] for number in range(8)]
+    message = "the column of sequences is called .*, which may be a sequence itself; a first line with the names"
+    with pytest.raises(InputError, match=message):
+        chosen(["s", first], *rows)
+    assert chosen(["s", first], *rows, sequence_column=first) == (1, None)  # who says that it is a name is believed
+
+
+@pytest.mark.parametrize(
+    "name", ["dna", "cDNA", "RNA", "mRNA", "tRNA", "cds", "CDS", "utr", "UTR5", "x", "coding", "tag_seq", "Strand"]
+)
+def test_usual_names_are_names(name):
+    assert chosen(["s", name], ["a", RNA], ["b", RNA]) == (1, None)
 
 
 def test_rows_that_are_refused():

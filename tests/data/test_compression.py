@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import random
+import struct
 from functools import partial
 from itertools import pairwise
 
@@ -111,6 +112,20 @@ def test_what_follows_and_is_no_stream_is_refused(tmp_path, kind, rest):
 def test_zeros_behind_a_stream_are_padding(kind):
     packed = PACKERS[kind](b">a\nAC\n")
     assert unpacked(packed + b"\0" * 100_000 + packed + b"\0" * 4) == b">a\nAC\n" * 2
+
+
+@pytest.mark.parametrize("kind", range(16))
+@pytest.mark.parametrize("size", [0, 4, 300_000])
+def test_frames_of_zstd_that_are_to_be_skipped(tmp_path, kind, size):
+    """pzstd begins with one and seekable files end with one (RFC 8878, section 3.1.2)."""
+    skipped = struct.pack("<II", 0x184D2A50 + kind, size) + b">" * size
+    packed = skipped * 2 + zstd(b">a\nAC\n") + skipped + zstd(b">b\nAC\n") + skipped
+    assert unpacked(packed) == b">a\nAC\n>b\nAC\n"
+    path = tmp_path / "x.fa"
+    for cut in (7 + size, 8 + size, len(skipped) + 1, 2 * len(skipped) + 9):  # amid, behind one, amid the next
+        path.write_bytes(packed[:cut])
+        with pytest.raises(InputError, match=r"damaged or ends too early|is empty"):
+            list(read_sequences(path))
 
 
 @pytest.mark.parametrize("kind", ["gzip", "bgzip", "xz", "bzip2"])

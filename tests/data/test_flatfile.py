@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from nuclex.core.errors import InputError
 from nuclex.data.compression import Text
+from nuclex.data.corpus import CorpusConfig, build_corpus
 from nuclex.data.flatfile import read_flatfile
 from nuclex.data.read import read_sequences
 
@@ -59,7 +60,25 @@ def read(content, kind="genbank"):
 
 def letters_of(content):
     lines = content.split(b"ORIGIN\n" if b"ORIGIN" in content else b"other;\n")[1].split(b"//")[0]
-    return lines.translate(None, b" 0123456789\n")
+    return lines.translate(None, b" 0123456789\n").upper()
+
+
+def test_lower_case_marks_no_repeats(tmp_path):
+    """The formats write all letters in lower case; a corpus that masks repeats holds what that of the FASTA holds."""
+    fasta = b"".join(b">%s\n%s\n" % (name, letters_of(text)) for name, text in [(b"a", GENBANK), (b"b", EMBL)])
+    kept = {}
+    for name, content in [("a.gb", GENBANK), ("b.embl", EMBL), ("both.fa", fasta)]:
+        (tmp_path / name).write_bytes(content)
+        kept[name] = [record.sequence for record in read_sequences(tmp_path / name)]
+    assert kept["a.gb"] + kept["b.embl"] == kept["both.fa"]
+    assert all(sequence.isupper() for sequence in kept["both.fa"])
+    for policy in ("n", "drop"):
+        config = CorpusConfig.from_data({
+            "filter": {"soft_mask": policy, "min_length": 1}, "cluster": {"method": "none"},
+            "split": {"validation": 0, "test": 0},
+        })  # fmt: skip
+        manifest = build_corpus([tmp_path / "a.gb", tmp_path / "b.embl"], tmp_path / policy, config)
+        assert (manifest["sequences_out"], manifest["nucleotides_out"]) == (2, 140)
 
 
 def test_entries_by_hand():

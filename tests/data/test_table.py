@@ -74,6 +74,24 @@ def test_airr_needs_its_columns(tmp_path):
         read(tmp_path, b"sequence\tv\nACGT\tx\n", "x.dat", airr)
 
 
+def test_airr_sequences_stay_as_they_were_read(tmp_path):
+    """rev_comp says that the other strand was aligned; the column holds the query, which is not turned."""
+    content = b"sequence_id\tsequence\trev_comp\tproductive\nr1\tAACG\tT\tT\nr2\tAACG\tF\tT\n"
+    for config in (ReadConfig(), ReadConfig(format="airr")):
+        first, second = read(tmp_path, content, "x.tsv", config)
+        assert first.sequence == second.sequence == b"AACG"
+        assert first.description == "r1 rev_comp=T productive=T"
+        assert "rev_comp=F" in second.description
+
+
+@pytest.mark.parametrize("length", [2, 4, 12, 15, 19, 20, 30])
+def test_a_table_without_names_loses_no_row(tmp_path, length):
+    rng = random.Random(length)
+    rows = ["".join(rng.choices("ACGT", k=length)), *("".join(rng.choices("ACGT", k=12)) for _ in range(20))]
+    with pytest.raises(InputError, match=r"x\.csv:1: .*names"):
+        read(tmp_path, "".join(f"a{number},{row}\n" for number, row in enumerate(rows)).encode())
+
+
 def test_descriptions_serve_families_and_classes(tmp_path):
     from nuclex.data.split import SplitConfig, family_of
     from nuclex.tasks.classification import FastaClassConfig

@@ -19,11 +19,18 @@ SEQUENCE_NAMES = ("sequence", "seq")
 ID_NAMES = ("sequence_id", "id", "name", "seq_id", "accession", "transcript_id", "gene_id")
 SAMPLE_ROWS = 100
 """So many rows are looked at to tell which column holds sequences."""
-_LONGEST_VALUE = 100  # of what goes into the description; longer columns are other sequences, structures, prose
+LONGEST_VALUE = 1_000
+"""Letters; longer values (other sequences, structures, prose) are no words of a description."""
 _CODES = (DNA_IUPAC.symbols + "U.~").encode("ascii")
 _USUAL = b"ACGTUN"
 _SHORTEST_MEAN = 8  # letters; columns of single bases (Ref, Alt) and short words of A, C, G and T are no sequences
 _HEADERLESS = 20  # letters; no column is called so
+_WORDS = {
+    *("cdna", "cds", "crrna", "ctdna", "data", "dna", "dsdna", "dsrna", "gdna", "grna", "mrna", "mtdna", "mutant"),
+    *("ncrna", "rna", "rrna", "sgrna", "snrna", "srna", "ssdna", "ssrna", "strand", "tracrrna", "trna", "utr"),
+}
+"""Names whose letters are all nucleotide codes; each holds a rare one, so that nobody takes it for a sequence."""
+_LIKE_A_SEQUENCE = 8  # letters; a name so long, nearly all of it bases, is a sequence with a letter that is none
 
 
 class ReadConfig(Config):
@@ -31,6 +38,10 @@ class ReadConfig(Config):
 
     By default the sequence is in the column ``sequence`` or ``seq``, else in the only one that holds nucleotides; the
     id is in the first of sequence_id, id, name, seq_id, accession, transcript_id, gene_id, else it is the row number.
+    A name that could be a sequence itself (``ACGTACGT``, but not ``dna`` or ``cds``) is refused unless
+    ``sequence_column`` says it, since the first line may be a row. An AIRR table's sequences are taken as they were
+    read: where ``rev_comp`` is true, which says that the other strand was aligned, they are not turned, and
+    ``rev_comp=T`` stands in the description.
     """
 
     format: Format | None = Field(default=None, description="the format; by default told by content, then by suffix")
@@ -67,7 +78,7 @@ class Columns:
         words = [name]
         for place in self.others:
             value = values[place]
-            if value and len(value) <= _LONGEST_VALUE and (text := _joined(value)):
+            if value and len(value) <= LONGEST_VALUE and (text := _joined(value)):
                 words.append(f"{_joined(self.names[place])}={text}")
         description = " ".join(words)
         if strange := CONTROL.search(description):  # Parquet and Arrow take any
@@ -93,6 +104,7 @@ def choose_columns(
         sequence = _named(names, config.sequence_column, "sequence_column", label)
     else:
         sequence = _sequence_column(names, sample, label)
+        _refuse_row(names[sequence], label)
     if config.id_column is not None:
         identity: int | None = _named(names, config.id_column, "id_column", label)
     else:
@@ -100,6 +112,21 @@ def choose_columns(
         identity = None if identity == sequence else identity
     others = [place for place, name in enumerate(names) if name.strip() and place not in (sequence, identity)]
     return Columns(tuple(names), sequence, identity, tuple(others))
+
+
+def _refuse_row(name: str, label: str) -> None:
+    """InputError where the name of the sequences' column may be the sequence of a first row, which would be lost."""
+    word = name.strip()
+    letters = word.upper().encode("utf-8", "surrogatepass")
+    bases = len(letters) - len(letters.translate(None, _USUAL))
+    known = word.lower() in (*_WORDS, *SEQUENCE_NAMES)
+    if not known and (
+        not letters.translate(None, _CODES) or (len(letters) >= _LIKE_A_SEQUENCE and 5 * bases >= 4 * len(letters))
+    ):
+        raise InputError(
+            f"{at(label, 1)}: the column of sequences is called {shown(name, 30)}, which may be a sequence itself; "
+            "a first line with the names of the columns is needed, or say that this is one (sequence_column)"
+        )
 
 
 def _sequence_column(names: Sequence[str], sample: Sequence[Sequence[str | None]], label: str) -> int:

@@ -206,7 +206,8 @@ def _unpacked(raw: _Raw, head: bytes) -> tuple[BinaryIO | _Streams, str | None]:
         return _Streams(buffered, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)), "xz"
     if head.startswith(b"BZh"):
         return _Streams(buffered, bz2.BZ2Decompressor), "bzip2"
-    if head.startswith(b"\x28\xb5\x2f\xfd"):
+    if head.startswith(b"\x28\xb5\x2f\xfd") or (head[1:4] == b"\x2a\x4d\x18" and 0x50 <= head[0] <= 0x5F):
+        # the second is a frame to skip, with which parallel and seekable writers begin (RFC 8878, section 3.1.2)
         import pyarrow as pa
 
         return cast(BinaryIO, pa.CompressedInputStream(pa.PythonFile(buffered, "r"), "zstd")), "zstd"

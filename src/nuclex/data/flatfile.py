@@ -44,10 +44,13 @@ class _Entry:
             self.marks[key] = "_".join(value.split())
 
     def record(self, source: str) -> Record:
-        """The record, its id being accession.version where the entry has one."""
+        """The record, its id being accession.version where the entry has one.
+
+        Letters become upper case: the formats write all in lower case, which marks no repeats there.
+        """
         name = self.version or self.accession or self.name
         words = [f"{key}={value}" for key, value in sorted(self.marks.items())]
-        return Record(name, " ".join([name, *words]), b"".join(self.letters), source, self.start)
+        return Record(name, " ".join([name, *words]), b"".join(self.letters).upper(), source, self.start)
 
 
 def read_flatfile(text: Text, source: str, kind: Kind) -> Iterator[Record]:

@@ -58,8 +58,10 @@ def read_sequences(
     ``path`` is FASTA, FASTQ, GenBank, EMBL, CSV, TSV, AIRR, Parquet or Arrow, told by content, then by suffix; text
     may be gzip, bgzip, xz, bzip2 or zstd (told by content), end its lines in CRLF, be wrapped, or be ``-`` for stdin.
     ``config`` names the format and a table's columns where they are not plain. The other columns of a table are
-    ``name=value`` words of the description. ``source`` names the file in the records and defaults to its name
-    without suffixes; ``label`` names it in messages and defaults to the path.
+    ``name=value`` words of the description, blanks as _; empty values, those of more than ``LONGEST_VALUE`` letters
+    (1,000) and columns of lists are left out. GenBank and EMBL write all letters in lower case, and they become upper
+    case; elsewhere letters stay as written, those of AIRR with a true ``rev_comp`` too. ``source`` names the file in
+    the records and defaults to its name without suffixes; ``label`` names it in messages and defaults to the path.
 
     Raises InputError with file and line (Parquet, Arrow: row): no such file, a folder, an empty file, another format,
     an empty id or sequence, a byte that is no letter, a compressed stream that ends too early.

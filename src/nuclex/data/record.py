@@ -26,7 +26,8 @@ class Record(NamedTuple):
     """One sequence of a file, as written there.
 
     ``id`` is the first word of the header and ``description`` the whole header without ``>``; ``sequence`` keeps its
-    case and symbols; ``line`` is the line of the header or row, counted from 1 (Parquet and Arrow: the row).
+    case and symbols (but GenBank and EMBL, which know only lower case, give upper case); ``line`` is the line of the
+    header or row, counted from 1 (Parquet and Arrow: the row).
     """
 
     id: str
