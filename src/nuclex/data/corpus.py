@@ -100,6 +100,8 @@ def build_corpus(
         find_mmseqs()  # before anything is read
     with atomic_folder(out) as folder, _workplace(folder) as work:
         excluded = read_excluded(exclude, config.decontaminate, work) if exclude else None
+        if excluded is not None:
+            excluded.pieces = config.segment.method != "none"
         gathered = gather(inputs, config, work)
         keep_M, filters = _kept(gathered, excluded, config, work)
         if not keep_M.any():

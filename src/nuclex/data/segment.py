@@ -119,6 +119,16 @@ def contig_of(piece: str) -> str:
     return piece.rpartition(":")[0]
 
 
+def interval_of(piece: str) -> tuple[int, int]:
+    """Where in its contig a piece starts and ends, out of its id.
+
+    >>> interval_of("chrIII:512-1024")
+    (512, 1024)
+    """
+    start, _, end = piece.rpartition(":")[2].partition("-")
+    return int(start), int(end)
+
+
 def cuts(length: int, config: SegmentConfig, stream: int, place: int = 0) -> list[int]:
     """Where the pieces of a stretch of ``length`` letters end; each starts where the one before ended.
 
