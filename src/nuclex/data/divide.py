@@ -119,7 +119,7 @@ def _named_contigs(gathered: Gathered, keep_M: NDArray[np.bool_], config: SplitC
         if missing:
             found = ", ".join([*gathered.contigs, *gathered.other_contigs])
             raise InputError(f"split.{key}: no sequence of contig {missing[0]!r} passed the filters; found {found}")
-        hashes = np.array([number for name in names for number in gathered.contigs[name]], dtype=np.uint64)
+        hashes = np.array([gathered.contigs[name] for name in names], dtype=np.uint64)
         row = 0
         for numbers in gathered.stage.numbers():
             codes_M[row : row + len(numbers)][np.isin(numbers["contig"], hashes)] = code

@@ -71,7 +71,7 @@ class Gathered:
     sources: list[Source] = field(default_factory=list)
     families: Names = field(default_factory=Names)
     kinds: Names = field(default_factory=Names)
-    contigs: dict[str, set[int]] = field(default_factory=dict)
+    contigs: dict[str, int] = field(default_factory=dict)
     """The hashes of those contigs that the split names."""
     other_contigs: list[str] = field(default_factory=list)
     """The first few contigs that it does not name, for messages."""
@@ -107,7 +107,7 @@ class _Reader:
         self._segmenter = Segmenter(config.segment, config.seed)
         self._kind = re.compile(config.type_pattern)
         self._named = {*config.split.validation_contigs, *config.split.test_contigs}
-        self._last = ("", "", 0)
+        self._last = ("", int(name_keys([""])[0]))
 
     def read(self, source: Source, readable: Path, progress: Bar) -> None:
         gathered, number = self.gathered, len(self.gathered.sources)
@@ -151,24 +151,27 @@ class _Reader:
             source,
             family,
             kept.key,
-            self._contig(record, source) if config.split.by == "contig" else 0,
+            self._contig(record) if config.split.by == "contig" else 0,
             "simulated" in record.description and "simulated" in record.description.split(),
             number,
             self.gathered.families.number(family),
             self.gathered.kinds.number(kind.group(1) if kind is not None else None),
         )
 
-    def _contig(self, record: Record, source: str) -> int:
-        """The hash of the contig of a piece (or of a whole sequence), which is another one in another source."""
+    def _contig(self, record: Record) -> int:
+        """The hash of the contig of a piece (or of a whole sequence): of its name alone, whatever the file.
+
+        Two files with a chromosome I may be two builds of one genome, which a split must not divide.
+        """
         name = contig_of(record.id) if self.segmented else record.id
-        if self._last[:2] != (source, name):
-            found = int(name_keys([f"{source}\0{name}"])[0])
-            self._last = (source, name, found)
+        if self._last[0] != name:
+            found = int(name_keys([name])[0])
+            self._last = (name, found)
             if name in self._named:
-                self.gathered.contigs.setdefault(name, set()).add(found)
-            elif len(self.gathered.other_contigs) < _SHOWN:
+                self.gathered.contigs[name] = found
+            elif len(self.gathered.other_contigs) < _SHOWN and name not in self.gathered.other_contigs:
                 self.gathered.other_contigs.append(name)
-        return self._last[2]
+        return self._last[1]
 
 
 class _IdCounter:

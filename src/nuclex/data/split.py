@@ -40,7 +40,8 @@ class SplitConfig(Config):
     by: Literal["cluster", "family", "contig", "random", "random-per-source"] = Field(
         default="cluster",
         description="what stays together: a homology cluster, a family named in the header, the pieces of a contig "
-        "(chromosome), nothing; random-per-source takes the shares from each input file on its own",
+        "(chromosome; of one name in two files is one), nothing; random-per-source takes the shares from each input "
+        "file on its own",
     )
     validation: float = Field(default=0.05, ge=0, lt=1, description="share of sequences to choose models on")
     test: float = Field(default=0.05, ge=0, lt=1, description="share of sequences for the final number only")
