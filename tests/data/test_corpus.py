@@ -140,7 +140,7 @@ def test_split_by_family_keeps_families_whole_and_counts_divided_clusters(tmp_pa
         build_corpus([bare], tmp_path / "other", config)
 
 
-def test_exact_duplicates_are_never_divided_at_random(tmp_path):
+def test_exact_duplicates_are_never_divided_at_random_nor_where_each_is_its_own_cluster(tmp_path):
     records = [(f"{name}{copy}", sequence) for name, sequence in _random_records(20) for copy in range(5)]
     config = SMALL.model_copy(
         update={
@@ -153,7 +153,7 @@ def test_exact_duplicates_are_never_divided_at_random(tmp_path):
     assert manifest["split"]["divided_duplicates"] == 0
     assert manifest["split"]["divided_clusters"] == 0
     by_cluster = config.model_copy(update={"split": SplitConfig(validation=0.17)})  # 17 are not whole fives
-    assert build_corpus([tmp_path / "x.fa"], tmp_path / "none", by_cluster)["split"]["divided_duplicates"] > 0
+    assert build_corpus([tmp_path / "x.fa"], tmp_path / "none", by_cluster)["split"]["divided_duplicates"] == 0
 
 
 def test_clusters_of_mmseqs_are_stored_and_not_divided(tmp_path):

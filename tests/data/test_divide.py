@@ -123,6 +123,44 @@ def test_each_source_is_divided_on_its_own(tmp_path):
     np.testing.assert_array_equal(alone.split_codes, corpus.split_codes[sources == 1])  # the others do not matter
 
 
+def test_equal_sequences_are_not_divided_where_copies_are_kept(tmp_path):
+    texts = [_random(number, 50) for number in range(10)]
+    source = _fasta(tmp_path / "x.fa", [(f"s{n}-{copy}", text) for n, text in enumerate(texts) for copy in range(7)])
+    for seed in range(5):
+        config = _config({"by": "cluster"}, filter={"duplicates": "keep"}, seed=seed)
+        manifest = build_corpus([source], tmp_path / f"{seed}", config)
+        assert manifest["split"]["divided_duplicates"] == 0
+        corpus, together = Corpus.open(tmp_path / f"{seed}"), defaultdict(set)
+        for row in range(len(corpus)):
+            together[corpus.sequence(row)].add(int(corpus.split_codes[row]))
+        assert [len(codes) for codes in together.values()] == [1] * 10
+        assert set.union(*together.values()) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("policy", ["keep", "drop", "drop_both_strands"])
+@pytest.mark.parametrize("alphabet", ["dna", "rna"])
+def test_reverse_complements_on_both_sides_of_a_border_are_counted_and_said(tmp_path, monkeypatch, policy, alphabet):
+    said = []
+    monkeypatch.setattr("nuclex.data.corpus.say", said.append)
+    texts = [_random(number, 50) for number in range(60)]
+    both = [*texts, *(text.translate(str.maketrans("ACGT", "TGCA"))[::-1] for text in texts)]
+    source = _fasta(tmp_path / "x.fa", [(f"s{n}", text) for n, text in enumerate(both)])
+    split = {"by": "random", "validation": 0.3, "test": 0.3}
+    config = _config(split, filter={"duplicates": policy}, alphabet=alphabet)
+    manifest = build_corpus([source], tmp_path / "corpus", config)
+    corpus, codes = Corpus.open(tmp_path / "corpus"), {}
+    for row in range(len(corpus)):
+        codes[corpus.ids(row)] = int(corpus.split_codes[row])
+    divided = 0
+    if alphabet == "dna" and policy != "drop_both_strands":
+        divided = sum(codes[f"s{n}"] != codes[f"s{n + 60}"] for n in range(60))
+        assert divided > 10
+    assert manifest["split"]["divided_duplicates"] == divided
+    lines = [line for line in said if "both sides of a border" in line]
+    assert len(lines) == (divided > 0)
+    assert all(f" {divided} sets" in line and "'drop_both_strands'" in line for line in lines)
+
+
 @settings(max_examples=15)
 @given(st.integers(0, 99), st.sampled_from(["cluster", "random", "family", "contig", "random-per-source"]))
 def test_on_disk_as_in_memory(tmp_path_factory, seed, by):

@@ -261,9 +261,6 @@ def _split_record(rows: _Rows, summary: Summary, config: CorpusConfig, work: Pat
     if rows.clustering is not None:
         divided = divided_groups(rows.clustering.labels_N, codes_N)
         linked = divided_groups(rows.clustering.groups_N, codes_N)
-    duplicates = 0
-    if config.filter.duplicates == "keep":
-        duplicates = divided_duplicates(rows.gathered.stage, rows.keep_M, rows.codes_M, work / "pairs")
     return {
         "by": config.split.by,
         "seed": config.seed,
@@ -271,8 +268,24 @@ def _split_record(rows: _Rows, summary: Summary, config: CorpusConfig, work: Pat
         "divided_clusters": divided,
         "divided_split_groups": linked,
         "divided_families": summary.divided_families(),
-        "divided_duplicates": duplicates,
+        "divided_duplicates": _divided_duplicates(rows, config, work),
     }
+
+
+def _divided_duplicates(rows: _Rows, config: CorpusConfig, work: Path) -> int:
+    """Sets of equal sequences on both sides of a border; those of DNA are equal on either strand. Says so."""
+    policy, both = config.filter.duplicates, config.alphabet == "dna"
+    if policy == "drop_both_strands" or (policy == "drop" and not both):
+        return 0  # no two of them were kept
+    stage = rows.gathered.stage
+    divided = divided_duplicates(stage, rows.keep_M, rows.codes_M, work / "pairs", both_strands=both)
+    if divided:
+        what = "equal sequences or reverse complements" if both else "equal sequences"
+        say(
+            f"split: {divided} sets of {what} lie on both sides of a border; filter.duplicates = "
+            f"{'drop_both_strands' if both else 'drop'!r} or clusters (cluster.method, split.by = 'cluster') avoid that"
+        )
+    return divided
 
 
 def _nothing_left(filters: list[dict[str, Any]]) -> str:

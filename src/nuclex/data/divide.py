@@ -26,7 +26,8 @@ def divide(
 ) -> NDArray[np.int8]:
     """The split of each staged row (M,); 0 for those that are not kept. ``work`` is a folder for temporary files.
 
-    With ``by = "cluster"`` each sequence is its own cluster. Raises InputError where there is too little to divide.
+    With ``by = "cluster"`` each sequence is its own cluster, with those that equal it. Raises InputError where there is
+    too little to divide.
     """
     codes_M, offered_M = np.zeros(len(keep_M), dtype=np.int8), keep_M
     order = _order(gathered, config, seed)
@@ -42,7 +43,7 @@ def divide(
             _fill_source(gathered, offered_M, codes_M, (order, config, number), work / f"split-{number}")
         return codes_M
     parts = Partitions(_ordered(gathered, offered_M, order), int(offered_M.sum()), work / "split")
-    _fill(parts, codes_M, config, alone=config.by == "cluster")
+    _fill(parts, codes_M, config)
     return codes_M
 
 
@@ -65,22 +66,19 @@ def _ordered(gathered: Gathered, offered_M: NDArray[np.bool_], order: Order) -> 
         yield block
 
 
-def _fill(parts: Partitions, codes_M: NDArray[np.int8], config: SplitConfig, *, alone: bool) -> None:
-    """Fill the splits with groups in their order: rows of equal order are a group, or each row where ``alone``."""
-    sizes_K = np.concatenate([_compact(sizes) for _, sizes in _groups(parts, alone)])
+def _fill(parts: Partitions, codes_M: NDArray[np.int8], config: SplitConfig) -> None:
+    """Fill the splits with groups in their order: rows of equal order are a group."""
+    sizes_K = np.concatenate([_compact(sizes) for _, sizes in _groups(parts)])
     codes_K, first = fill_splits(sizes_K, config), 0
-    for rows, sizes in _groups(parts, alone):
+    for rows, sizes in _groups(parts):
         codes_M[rows] = np.repeat(codes_K[first : first + len(sizes)], sizes)
         first += len(sizes)
 
 
-def _groups(parts: Partitions, alone: bool) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def _groups(parts: Partitions) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Rows in the order of their groups, and how many each group has."""
     for part in parts:
         part = part[np.argsort(part["order"], kind="stable")]
-        if alone:
-            yield part["row"], np.ones(len(part), dtype=np.int64)
-            continue
         borders = np.flatnonzero(part["order"][1:] != part["order"][:-1]) + 1
         yield part["row"], np.diff(np.concatenate([[0], borders, [len(part)]])) if len(part) else borders
 
@@ -103,9 +101,9 @@ def _fill_source(
         offered_M[row : row + len(numbers)] &= numbers["source"] == number
         row += len(numbers)
     parts = Partitions(_ordered(gathered, offered_M, order), int(offered_M.sum()), work)
-    groups = sum(len(sizes) for _, sizes in _groups(parts, alone=False))
+    groups = sum(len(sizes) for _, sizes in _groups(parts))
     if groups > len(config.shares()):
-        _fill(parts, codes_M, config, alone=False)
+        _fill(parts, codes_M, config)
     elif groups:
         say(f"split: {gathered.sources[number].name} has {groups} different sequences, too few to divide: all train")
 

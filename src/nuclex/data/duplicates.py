@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nuclex.data.curate import sequence_key
 from nuclex.data.partition import Partitions
-from nuclex.data.stage import Stage
+from nuclex.data.stage import Stage, kept_batches
+from nuclex.data.store import sequences_of
 
 _KEYED = np.dtype([("key", "<u8"), ("key_end", "<u8"), ("row", "<i8")])
 
@@ -26,10 +28,15 @@ def first_occurrences(stage: Stage, work: Path) -> NDArray[np.bool_]:
     return first_M
 
 
-def divided_duplicates(stage: Stage, keep_M: NDArray[np.bool_], codes_M: NDArray[np.int8], work: Path) -> int:
-    """How many sets of equal kept sequences have members in more than one split."""
+def divided_duplicates(
+    stage: Stage, keep_M: NDArray[np.bool_], codes_M: NDArray[np.int8], work: Path, *, both_strands: bool = False
+) -> int:
+    """How many sets of equal kept sequences (or of each other's reverse complements) are in more than one split."""
     divided = 0
-    for part in Partitions(_keyed(stage), stage.rows, work):
+    if len(np.unique(codes_M[keep_M])) < 2:
+        return divided
+    keyed = _keyed_on_both_strands(stage, keep_M) if both_strands else _keyed(stage)
+    for part in Partitions(keyed, int(keep_M.sum()) if both_strands else stage.rows, work):
         part = part[keep_M[part["row"]]]
         part = part[np.lexsort((part["key_end"], part["key"]))]
         if not len(part):
@@ -39,6 +46,16 @@ def divided_duplicates(stage: Stage, keep_M: NDArray[np.bool_], codes_M: NDArray
         starts, codes = np.flatnonzero(new), codes_M[part["row"]]
         divided += int((np.minimum.reduceat(codes, starts) < np.maximum.reduceat(codes, starts)).sum())
     return divided
+
+
+def _keyed_on_both_strands(stage: Stage, keep_M: NDArray[np.bool_]) -> Iterator[NDArray[np.void]]:
+    """The kept rows, with keys that a sequence and its reverse complement share."""
+    for batch, _, places_N in kept_batches(stage, keep_M):
+        keys = b"".join(sequence_key(text, both_strands=True) for text in sequences_of(batch.column("sequence")))
+        block = np.empty(len(places_N), dtype=_KEYED)
+        block["key"], block["key_end"] = np.frombuffer(keys, dtype="<u8").reshape(-1, 2).T
+        block["row"] = places_N
+        yield block
 
 
 def _keyed(stage: Stage) -> Iterator[NDArray[np.void]]:
