@@ -127,6 +127,7 @@ def watch(board: Board) -> None:
 
     def arm_shown(self: Any, arm: str, folder: Path, device: str) -> Any:
         board.control = arm == "scratch" and self.start.bundle is not None
+        board.step = 0  # of this arm
         return go(self, arm, folder, device)
 
     finetune._Run.go = arm_shown  # type: ignore[method-assign]

@@ -42,3 +42,26 @@ def test_what_may_be_cut_is_cut_once() -> None:
         send(signal.SIGTERM)  # while the checkpoint is written
         with pytest.raises(Cut), stopping.cutting():
             pytest.fail("the block began though a signal was there")
+
+
+def hiding(turned: type[Exception] | None) -> None:
+    """What library code may do with an exception that comes out of nowhere."""
+    try:
+        send(signal.SIGTERM) or pytest.fail("the work went on")
+    except Cut:
+        if turned is not None:
+            raise turned("cannot compare") from None
+
+
+@pytest.mark.parametrize("turned", [TypeError, None], ids=["an error of its own", "swallowed"])
+def test_code_that_hides_the_cut_is_cut_all_the_same(turned: type[Exception] | None) -> None:
+    stopping = Stopping()
+    with stopping.listening(), pytest.raises(Cut), stopping.cutting():
+        hiding(turned)
+    assert stopping.number == signal.SIGTERM
+
+
+def test_an_error_without_a_signal_is_an_error() -> None:
+    stopping = Stopping()
+    with stopping.listening(), pytest.raises(TypeError, match="mine"), stopping.cutting():
+        raise TypeError("mine")

@@ -41,14 +41,24 @@ class Stopping:
 
     @contextlib.contextmanager
     def cutting(self) -> Iterator[None]:
-        """A signal inside the block does not wait for its end: it raises ``Cut``."""
+        """A signal inside the block does not wait for its end: it raises ``Cut``.
+
+        Code inside may swallow that or make an error of its own of it (numpy does, while it compares); then the block
+        ends with ``Cut`` all the same.
+        """
+        if self.number is not None:
+            raise Cut
         self._may_cut = True
         try:
-            if self.number is not None:
-                raise Cut
             yield
+        except Exception as error:
+            if self.number is None:
+                raise
+            raise Cut from error
         finally:
             self._may_cut = False
+        if self.number is not None:
+            raise Cut
 
     def _received(self, number: int, frame: FrameType | None) -> None:
         if self.number is None:
