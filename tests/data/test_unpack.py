@@ -245,6 +245,17 @@ def test_a_map_of_holes_without_end_is_refused(tmp_path):
     assert refused(tmp_path / "x.tar", tmp_path / "out")
 
 
+@pytest.mark.parametrize("mode", ["w:gz", "w:xz", "w:bz2"])
+def test_what_follows_the_packed_stream_is_read_or_refused(tmp_path, mode):
+    """Python's own readers of xz and bzip2 leave out a damaged stream behind a whole one without a word."""
+    archive = tar(tmp_path / "x.tar", [("good", b"1")], mode)
+    whole = archive.read_bytes()
+    archive.write_bytes(whole + b"what is no stream")
+    assert "it is damaged" in refused(archive, tmp_path / "out")
+    archive.write_bytes(whole + b"\0" * 512)
+    assert (unpack_archive(archive, tmp_path / "out") / "good").read_bytes() == b"1"
+
+
 @pytest.mark.parametrize("kind", ["w:gz", "w:xz", "w:bz2", "zip"])
 def test_a_damaged_archive_is_refused(tmp_path, kind):
     random = [(f"{number}", bytes((number * 7 + place * 13) % 251 for place in range(3000))) for number in range(5)]

@@ -21,14 +21,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nuclex.core.errors import CorruptError, DiskError, InputError, one_line, shown
+from nuclex.core.errors import CONTROL, CorruptError, DiskError, InputError, one_line, shown
 
 MANIFEST = "manifest.json"
 TEMPORARY = ".tmp-"
 """How the name of everything begins that is not yet, or no longer, a whole artefact."""
 _ASIDE = f"{TEMPORARY}old-"
 """How the name of an artefact begins that was set aside while its replacement arrives."""
-_MOST_MANIFEST, _LONGEST_NAME, _CONTROL = 64 << 20, 1000, re.compile(r"[\x00-\x1f\x7f]")
+_MOST_MANIFEST, _LONGEST_NAME = 64 << 20, 1000
 _OPENING = b'{\n  "files": {'
 """How every manifest of nuclex begins; other programs have files of this name too."""
 _DISK = {
@@ -249,7 +249,7 @@ def verify_folder(folder: str | Path) -> None:
     if content != _json({"files": listed}).encode(errors="backslashreplace"):
         raise CorruptError(f"{folder / MANIFEST}: is not as nuclex writes it; the manifest was edited or damaged")
     for name, (size, digest) in wanted.items():
-        if len(name) > _LONGEST_NAME or _CONTROL.search(name) or name.startswith("/"):
+        if len(name) > _LONGEST_NAME or CONTROL.search(name) or name.startswith("/"):
             raise CorruptError(f"{folder / MANIFEST}: lists {shown(name)}, which is no name of a file")
         path = folder / name
         if not os.path.isfile(path):  # unlike Path.is_file, it takes a name that is too long for one that is not there

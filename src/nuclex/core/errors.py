@@ -6,7 +6,11 @@ The command line turns these into that sentence and the code; nothing else in nu
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+"""What no name of a file may hold: it would break the line of a message and of a list."""
 
 
 class NuclexError(Exception):

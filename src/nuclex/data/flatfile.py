@@ -13,14 +13,13 @@ from typing import Literal
 
 from nuclex.core.errors import InputError, at, shown
 from nuclex.data.compression import Text, lines, pieces
-from nuclex.data.record import LETTERS, LONGEST_HEADER, LONGEST_SEQUENCE, Record, strange_letter, too_long
+from nuclex.data.record import CONTROLS, LETTERS, LONGEST_HEADER, LONGEST_SEQUENCE, Record, strange_letter, too_long
 
 Kind = Literal["genbank", "embl"]
 
 _STARTS = {"genbank": b"LOCUS ", "embl": b"ID "}
 _QUALIFIERS = {b"/organism=": "organism", b"/mol_type=": "mol_type"}
 _UNITS = ("bp", "rc", "aa")
-_CONTROLS = bytes([*range(9), 11, 12, *range(14, 32), 127])
 
 
 @dataclass
@@ -81,8 +80,8 @@ class _FlatFile:
         where, entry = at(self.label, self.line), self._entry
         if len(raw) > LONGEST_HEADER:
             raise InputError(f"{where}: the line is longer than {LONGEST_HEADER} bytes; lines of this format have 80")
-        if raw.translate(None, _CONTROLS) != raw:
-            byte = next(byte for byte in raw if byte in _CONTROLS)
+        if raw.translate(None, CONTROLS) != raw:
+            byte = next(byte for byte in raw if byte in CONTROLS)
             raise InputError(f"{where}: found byte 0x{byte:02x}; this is not a text file")
         line = raw.rstrip()
         if entry is None:

@@ -20,6 +20,9 @@ LONGEST_HEADER = 1 << 20
 LONGEST_SEQUENCE = 1 << 32
 """Letters; the longest chromosomes known are a few thousand million."""
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""What no header holds: control characters but tab."""
+CONTROLS = bytes([*range(9), 11, 12, *range(14, 32), 127])
+"""The bytes that no row or line holds: the same, but with their line ends."""
 
 
 class Record(NamedTuple):

@@ -8,11 +8,10 @@ from itertools import chain, islice
 from nuclex.core.errors import InputError, at, shown
 from nuclex.data.columns import SAMPLE_ROWS, ReadConfig, choose_columns
 from nuclex.data.compression import Text, lines, pieces
-from nuclex.data.record import Record
+from nuclex.data.record import CONTROLS, Record
 
 LONGEST_ROW = 1 << 26
 """Bytes; a longer row (a quote that is never closed, a file without lines) is refused."""
-_CONTROLS = bytes([*range(9), 11, 12, *range(14, 32), 127])
 _DELIMITERS = {"csv": ",\t;", "tsv": "\t,;"}
 
 Row = tuple[int, list[str]]
@@ -101,8 +100,8 @@ class _Row:
         if self._open and self._quotes % 2:  # so many quotes cannot close it; spares parsing it at every line
             return None
         raw = b"".join(self.parts).removesuffix(b"\n").removesuffix(b"\r")
-        if raw.translate(None, _CONTROLS) != raw:
-            byte = next(byte for byte in raw if byte in _CONTROLS)
+        if raw.translate(None, CONTROLS) != raw:
+            byte = next(byte for byte in raw if byte in CONTROLS)
             raise InputError(
                 f"{at(self.label, self.start)}: found byte 0x{byte:02x} in a table; this is not a text file"
             )

@@ -6,9 +6,7 @@ None of these has a place in a data set: an archive that holds one is refused as
 
 from __future__ import annotations
 
-import bz2
 import contextlib
-import gzip
 import io
 import lzma
 import os
@@ -18,13 +16,14 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple, cast
+from typing import IO, NamedTuple
 
 from nuclex.core.artifact import MANIFEST, atomic_folder, scratch_folder, verify_folder
-from nuclex.core.errors import InputError
+from nuclex.core.errors import CONTROL, InputError
+from nuclex.data.compression import Streams, streams
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,9 @@ _ALWAYS = 1 << 20
 """So many bytes are no bomb, however small the archive."""
 _LONGEST_HEADER = 1 << 20
 _LONGEST_NAME = 1024
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DAMAGE = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError),
-    *(gzip.BadGzipFile, struct.error, ValueError, LookupError, NotImplementedError, OverflowError, RecursionError),
+    *(struct.error, ValueError, LookupError, NotImplementedError, OverflowError, RecursionError),
 )
 
 
@@ -160,11 +158,11 @@ def _zip_members(archive: Path) -> Generator[_Found]:
 def _tar_members(archive: Path, folder: Path, most: int) -> Generator[_Found]:
     """Members of a tar file, which is decompressed beside ``folder`` first: jumping about in a stream is slow."""
     with contextlib.ExitStack() as stack:
-        packed = stack.enter_context(_decompressed(archive))
-        plain = archive
+        raw = stack.enter_context(open(archive, "rb"))
+        packed, plain = streams(raw, raw.peek(6)), archive
         if packed is not None:
             plain = stack.enter_context(scratch_folder(folder)) / "plain.tar"
-            _copy(packed, plain, most)
+            _copy(packed[0], plain, most)
         watched = stack.enter_context(_Watched(plain))
         opened = stack.enter_context(tarfile.open(fileobj=watched, mode="r:"))
         for info in opened:
@@ -204,25 +202,7 @@ class _Watched(io.FileIO):
         return piece
 
 
-@contextlib.contextmanager
-def _decompressed(archive: Path) -> Iterator[IO[bytes] | None]:
-    """The bytes inside a compressed archive, told by how it begins; None where it is not compressed."""
-    with open(archive, "rb") as raw:
-        magic = raw.peek(6)[:6]
-        if magic.startswith(b"\x1f\x8b"):
-            with gzip.open(raw) as content:
-                yield cast(IO[bytes], content)
-        elif magic.startswith(b"\xfd7zXZ\x00"):
-            with lzma.open(raw) as content:
-                yield content
-        elif magic.startswith(b"BZh"):
-            with bz2.open(raw) as content:
-                yield content
-        else:
-            yield None
-
-
-def _copy(content: IO[bytes], target: Path, most: int) -> int:
+def _copy(content: IO[bytes] | Streams, target: Path, most: int) -> int:
     """Write what ``content`` gives to a new file, and return how many bytes that are; stops where it is too much."""
     written = 0
     with open(target, "xb") as file:
@@ -234,7 +214,7 @@ def _copy(content: IO[bytes], target: Path, most: int) -> int:
     return written
 
 
-def _read(content: IO[bytes]) -> bytes:
+def _read(content: IO[bytes] | Streams) -> bytes:
     """The next piece; bzip2 says of damaged data that it cannot be read, which is no trouble of the disk."""
     try:
         return content.read(_PIECE)
@@ -248,7 +228,7 @@ def _inside(archive: Path, name: str) -> PurePosixPath:
     """The member's path below the folder; InputError where it would be anywhere else."""
     shown = repr(name[:100])
     path = PurePosixPath(name)
-    if _CONTROL.search(name) or "\\" in name or len(os.fsencode(name)) > _LONGEST_NAME:
+    if CONTROL.search(name) or "\\" in name or len(os.fsencode(name)) > _LONGEST_NAME:
         raise _refusal(archive, f"the name {shown} is none for a file")
     if path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:", name):
         raise _refusal(archive, f"the name {shown} lies outside the folder")
