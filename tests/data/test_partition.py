@@ -16,9 +16,10 @@ def _blocks(values, size):
     return [records[start : start + size] for start in range(0, len(records), size)]
 
 
-@given(hashes, st.integers(1, 50), st.integers(1, 9))
-def test_partitions_hold_everything_in_order_of_the_hash(tmp_path_factory, values, at_once, size):
+@given(hashes, st.integers(1, 50), st.integers(1, 9), st.sampled_from([1, 2, 8]))
+def test_partitions_hold_everything_in_order_of_the_hash(tmp_path_factory, values, at_once, size, bits):
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(partition, "_MOST_BITS", bits)
         patch.setattr(partition, "_ROWS_AT_ONCE", at_once)
         parts = Partitions(iter(_blocks(values, size)), len(values), tmp_path_factory.mktemp("p") / "dealt")
     for _ in range(2):  # as often as one likes
@@ -39,12 +40,13 @@ def test_distinct_numbers_are_counted(tmp_path_factory, values, at_once):
         assert distinct(blocks, len(values), tmp_path_factory.mktemp("p") / "dealt") == len(set(values))
 
 
-@given(hashes, st.integers(1, 3000), st.integers(1, 9), st.integers(1, 9))
-def test_batches_are_sorted_and_equals_keep_their_order(tmp_path_factory, values, at_once, size, block):
+@given(hashes, st.integers(1, 3000), st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 2, 8]))
+def test_batches_are_sorted_and_equals_keep_their_order(tmp_path_factory, values, at_once, size, block, bits):
     table = pa.table({"key": pa.array(values, pa.uint64()), "text": [str(place) for place in range(len(values))]})
     folder = tmp_path_factory.mktemp("p") / "dealt"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(partition, "_BYTES_AT_ONCE", at_once)
+        patch.setattr(partition, "_MOST_BITS", bits)
         patch.setattr(partition, "BLOCK_ROWS", block)
         found = list(sorted_batches(iter(table.to_batches(max_chunksize=size)), "key", 20 * len(values), folder))
     expected = sorted(range(len(values)), key=lambda place: values[place])
@@ -53,15 +55,14 @@ def test_batches_are_sorted_and_equals_keep_their_order(tmp_path_factory, values
     assert not folder.exists() or list(folder.iterdir()) == []
 
 
-def test_there_are_never_too_many_files(tmp_path):
-    assert [partition._bits_for(size, 10) for size in (0, 1, 10, 11, 20, 21, 40, 41, 10**9)] == [
-        0,
-        0,
-        0,
-        1,
-        1,
-        2,
-        2,
-        3,
-        8,
-    ]
+def test_there_are_never_too_many_files_and_what_is_too_large_is_dealt_again(tmp_path, monkeypatch):
+    sizes = {0: 0, 1: 0, 10: 0, 11: 1, 20: 1, 21: 2, 40: 2, 41: 3, 2560: 8, 2561: 9, 10**9: 16}
+    assert {size: partition._bits_for(size, 10) for size in sizes} == sizes
+    monkeypatch.setattr(partition, "_ROWS_AT_ONCE", 100)
+    monkeypatch.setattr(partition, "_MOST_BITS", 3)
+    values = np.random.default_rng(0).integers(1 << 63, size=5000, dtype=np.uint64) * np.uint64(2)
+    parts = [part["hash"] for part in Partitions(_blocks(values.tolist(), 700), 5000, tmp_path / "dealt")]
+    assert len(parts) == 64
+    assert max(map(len, parts)) < 200
+    np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.sort(values))
+    assert len(list((tmp_path / "dealt").iterdir())) <= 8  # files in it; the eight it was dealt into first are gone

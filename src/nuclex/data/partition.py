@@ -1,13 +1,16 @@
 """Sorting and grouping more rows than memory holds: rows are dealt into files by a hash, and each file fits.
 
 The hash is a 64-bit number that is evenly spread. Rows are dealt by its highest bits, so that the files follow one
-another in the order of the hash, and rows of equal hash are in one file. Few rows never leave memory.
+another in the order of the hash, and rows of equal hash are in one file. Few rows never leave memory; where 256 files
+would be too large each is dealt again by the next bits, so that up to 7 · 10^10 rows and 2 TB of text are sorted in the
+memory that one file takes: 2^20 rows, or 32 MB of text.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -27,38 +30,50 @@ class Partitions:
     """
 
     def __init__(self, blocks: Iterable[NDArray[np.void]], total: int, folder: Path) -> None:
-        self._folder = folder
-        self._bits = _bits_for(total, _ROWS_AT_ONCE)
+        bits = _bits_for(total, _ROWS_AT_ONCE)
         self._held: NDArray[np.void] | None = None
-        if self._bits == 0:
+        if bits == 0:
             held = list(blocks)
             self._held = np.concatenate(held) if held else np.zeros(0, dtype=np.void)
             return
-        folder.mkdir()
-        self._dtype = self._deal(blocks)
+        blocks = iter(blocks)
+        first = next(blocks)
+        self._dtype = first.dtype
+        self._paths = list(self._deal(chain([first], blocks), bits, 0, folder))
 
     def __iter__(self) -> Iterator[NDArray[np.void]]:
         if self._held is not None:
             if len(self._held):
                 yield self._held
             return
-        for number in range(1 << self._bits):
-            yield np.fromfile(self._path(number), dtype=self._dtype)
+        for path in self._paths:
+            yield np.fromfile(path, dtype=self._dtype)
 
-    def _deal(self, blocks: Iterable[NDArray[np.void]]) -> np.dtype[np.void]:
+    def _deal(self, blocks: Iterable[NDArray[np.void]], bits: int, skip: int, folder: Path) -> Iterator[Path]:
+        """The files with the rows, told apart by ``bits`` of their hashes after the first ``skip``."""
+        now = min(bits, _MOST_BITS)
+        folder.mkdir()
+        paths = [folder / f"{number:03d}" for number in range(1 << now)]
         with contextlib.ExitStack() as stack:
-            files = [stack.enter_context(open(self._path(number), "wb")) for number in range(1 << self._bits)]
+            files = [stack.enter_context(open(path, "wb")) for path in paths]
             for block in blocks:
-                numbers = block[block.dtype.names[0]] >> np.uint64(64 - self._bits)  # type: ignore[index]
+                numbers = _digits(block[block.dtype.names[0]], skip, now)  # type: ignore[index]
                 dealt = block[np.argsort(numbers, kind="stable")]
-                ends = np.cumsum(np.bincount(numbers.astype(np.int64), minlength=len(files))).tolist()
+                ends = np.cumsum(np.bincount(numbers, minlength=len(files))).tolist()
                 for file, start, end in zip(files, [0, *ends], ends, strict=False):
                     if end > start:
                         file.write(dealt[start:end].tobytes())
-        return block.dtype
+        for path in paths:
+            if bits == now:
+                yield path
+                continue
+            yield from self._deal(self._blocks(path), bits - now, skip + now, path.with_suffix(".again"))
+            path.unlink()
 
-    def _path(self, number: int) -> Path:
-        return self._folder / f"{number:03d}"
+    def _blocks(self, path: Path) -> Iterator[NDArray[np.void]]:
+        with open(path, "rb") as file:
+            while len(block := np.fromfile(file, dtype=self._dtype, count=BLOCK_ROWS)):
+                yield block
 
 
 def distinct(hashes: Iterable[NDArray[np.uint64]], total: int, folder: Path) -> int:
@@ -67,31 +82,39 @@ def distinct(hashes: Iterable[NDArray[np.uint64]], total: int, folder: Path) -> 
     return sum(len(np.unique(part["hash"])) for part in Partitions(blocks, total, folder))
 
 
-def sorted_batches(batches: Iterable[pa.RecordBatch], column: str, size: int, folder: Path) -> Iterator[pa.RecordBatch]:
+def sorted_batches(
+    batches: Iterable[pa.RecordBatch], column: str, size: int, folder: Path, skip: int = 0
+) -> Iterator[pa.RecordBatch]:
     """The rows of Arrow batches in the order of a column of hashes; equal hashes stay in the order they came in.
 
-    ``size`` is about how many bytes there are in all; ``folder`` is made for the files where they do not fit.
+    ``size`` is about how many bytes there are in all; ``folder`` is made for the files where they do not fit. The first
+    ``skip`` bits of the hashes are known to be equal.
     """
     bits = _bits_for(size, _BYTES_AT_ONCE)
     if bits == 0:
         yield from _sorted(list(batches), column)
         return
+    now = min(bits, _MOST_BITS)
     folder.mkdir()
-    paths = [folder / f"{number:03d}.arrow" for number in range(1 << bits)]
-    _deal_batches(batches, column, bits, paths)
-    for path in paths:
-        if path.exists():
-            with pa.OSFile(str(path), "rb") as file, pa.ipc.open_stream(file) as reader:
-                held = list(reader)
-            yield from _sorted(held, column)
-            path.unlink()
+    paths = [folder / f"{number:03d}.arrow" for number in range(1 << now)]
+    _deal_batches(batches, column, (skip, now), paths)
+    for path in filter(Path.exists, paths):
+        with pa.OSFile(str(path), "rb") as file, pa.ipc.open_stream(file) as reader:
+            if bits > now:
+                again = path.with_suffix(".again")
+                yield from sorted_batches(reader, column, size >> now, again, skip + now)
+                if again.exists():
+                    again.rmdir()
+            held = list(reader) if bits == now else []
+        yield from _sorted(held, column)
+        path.unlink()
 
 
-def _deal_batches(batches: Iterable[pa.RecordBatch], column: str, bits: int, paths: list[Path]) -> None:
+def _deal_batches(batches: Iterable[pa.RecordBatch], column: str, bits: tuple[int, int], paths: list[Path]) -> None:
     with contextlib.ExitStack() as stack:
         writers: dict[int, pa.RecordBatchStreamWriter] = {}
         for batch in batches:
-            numbers = (batch.column(column).to_numpy() >> np.uint64(64 - bits)).astype(np.int64)
+            numbers = _digits(batch.column(column).to_numpy(), *bits)
             dealt = batch.take(pa.array(np.argsort(numbers, kind="stable")))
             start = 0
             for number, count in enumerate(np.bincount(numbers, minlength=len(paths)).tolist()):
@@ -113,6 +136,11 @@ def _sorted(batches: list[pa.RecordBatch], column: str) -> Iterator[pa.RecordBat
         yield from held.take(pa.array(order[start : start + BLOCK_ROWS])).combine_chunks().to_batches()
 
 
+def _digits(hashes: NDArray[np.uint64], skip: int, bits: int) -> NDArray[np.int64]:
+    """The number that ``bits`` bits of each hash make, after its first ``skip`` bits."""
+    return ((hashes << np.uint64(skip)) >> np.uint64(64 - bits)).astype(np.int64)
+
+
 def _bits_for(size: int, at_once: int) -> int:
-    """How many bits tell enough partitions apart for each to be of at most about ``at_once``."""
-    return min(max(0, (max(size, 1) - 1) // at_once).bit_length(), _MOST_BITS)
+    """How many bits tell enough partitions apart for each to be of at most about ``at_once``; two deals' at most."""
+    return min(max(0, (max(size, 1) - 1) // at_once).bit_length(), 2 * _MOST_BITS)
