@@ -119,7 +119,8 @@ def corpus_build(
         A TOML file with the settings; flags such as --cluster.method none lie over it.
     exclude:
         Files of sequences for evaluation or fine-tuning: what equals, holds or lies in one of them, on either strand,
-        is left out; what is alike too, with --decontaminate.min_identity 0.9 or the like. Give the inputs first.
+        is left out; what is alike too, with --decontaminate.min_identity 0.9 or the like (found by 12 equal letters in
+        a row, which a few short relatives lack). Of a genome cut into pieces, what overlaps one goes. Inputs first.
     """
     import nuclex
     from nuclex.core.config import load_config, parse_settings
