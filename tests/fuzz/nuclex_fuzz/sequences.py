@@ -151,7 +151,7 @@ def reference_flatfile(data: bytes, start: bytes, origin: bytes) -> list[bytes]:
         stated = re.findall(r"(?<!\w)(\d+)\s+(?:bp|rc|BP)\b", lines[0].decode("utf-8"))
         assert len(letters) in map(int, stated), f"accepted {len(letters)} letters where {stated} were stated"
         assert LETTERS.fullmatch(letters), f"accepted {letters[:60]!r} as a sequence"
-        found.append(letters)
+        found.append(letters.upper())  # lower case is how the formats are written, and says nothing
     return found
 
 
