@@ -209,7 +209,7 @@ def _deep(data: bytes, chance: random.Random) -> bytes:
 
 
 def _packed(data: bytes, chance: random.Random) -> bytes:
-    packed = chance.choice((gzip.compress, lzma.compress, bz2.compress))(data)
+    packed = chance.choice((gzip.compress, lzma.compress, bz2.compress, _zstd))(data)
     match chance.randrange(6):
         case 0:
             return packed
@@ -223,6 +223,12 @@ def _packed(data: bytes, chance: random.Random) -> bytes:
             return _deleted(packed, chance)
         case _:
             return packed[: chance.randrange(len(packed))]
+
+
+def _zstd(data: bytes) -> bytes:
+    import pyarrow as pa
+
+    return bytes(pa.compress(data, codec="zstd", asbytes=True))
 
 
 MUTATIONS: tuple[Mutation, ...] = (
