@@ -32,11 +32,12 @@ from nuclex.data.containment import REASONS, SHORTEST, Containment
 from nuclex.data.curate import Curator, FilterConfig
 from nuclex.data.gather import name_inputs, regular_file
 from nuclex.data.homology import find_mmseqs, run_mmseqs
-from nuclex.data.read import read_sequences
+from nuclex.data.read import ReadConfig, read_sequences
 from nuclex.data.segment import contig_of, interval_of
 from nuclex.data.stage import Stage, kept_batches
 from nuclex.data.store import sequences_of
 from nuclex.data.stretches import Stretches
+from nuclex.data.structures import holds_structures, read_structure_sequences
 
 OVERLAPS, SIMILAR = "overlaps", "similar"
 _ANY = FilterConfig(min_length=1, max_length=1 << 62, max_ambiguous=1)
@@ -59,6 +60,7 @@ class DecontaminateConfig(Config):
         description="shortest sequence that counts as contained in another; shorter ones only count where equal; "
         "of pieces of a genome, the shortest shared stretch that is too much",
     )
+    read: ReadConfig = ReadConfig()
 
 
 @dataclass
@@ -110,13 +112,19 @@ class Excluded:
 def read_excluded(paths: Sequence[str | Path], config: DecontaminateConfig, work: Path) -> Excluded:
     """Read the files of sequences to be excluded, in any format that is read; they are held in memory.
 
+    Files of secondary structures (.ct, .bpseq, .st, .dbn) are read too.
+
     Raises InputError where a file holds no nucleotides.
     """
     excluded, known = Excluded(config, work), dict[bytes, None]()
     for path, name in name_inputs(paths):
         with regular_file(path, work) as readable:
             curator, count = Curator(_ANY), 0
-            for kept in curator.curate(read_sequences(readable, source=name, label=path), path):
+            if config.read.format is None and holds_structures(path):
+                records = read_structure_sequences(readable, name, path)
+            else:
+                records = read_sequences(readable, source=name, label=path, config=config.read)
+            for kept in curator.curate(records, path):
                 known[kept.sequence] = None
                 count += 1
             entry = {"path": path, "sha256": sha256_file(readable), "bytes": readable.stat().st_size}
