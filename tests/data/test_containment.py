@@ -50,12 +50,13 @@ def relatives(draw):
     return given_texts, sequences
 
 
-@given(relatives(), st.integers(SHORTEST, 60), st.integers(1, 400))
-def test_the_same_as_looking_for_every_text_in_every_other(data, shortest, at_once):
+@given(relatives(), st.integers(SHORTEST, 60), st.integers(1, 400), st.sampled_from([0, 4, 64]))
+def test_the_same_as_looking_for_every_text_in_every_other(data, shortest, at_once, many):
     given_texts, sequences = data
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "LETTERS_AT_ONCE", at_once)
         patch.setattr(containment, "_PAIRS_AT_ONCE", at_once)
+        patch.setattr(containment, "_MANY", many)
         found = _found(sequences, given_texts, shortest)
     assert found == [_reason(sequence, given_texts, shortest) for sequence in sequences]
 
@@ -74,3 +75,26 @@ def test_what_is_not_wanted_is_not_looked_at():
     column = pa.array(["ACGT" * 10] * 2, pa.large_string())
     codes = Containment([b"ACGT" * 10], 32).reasons(column, np.array([False, True]))
     assert codes.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("letter", ["A", "N", "T"])
+def test_low_complexity_that_all_share_is_not_compared_pair_by_pair(monkeypatch, letter):
+    pairs, find = [], containment._Words.find
+
+    def counted(self, words):
+        for asked, known in find(self, words):
+            pairs.append(len(asked))
+            yield asked, known
+
+    monkeypatch.setattr(containment._Words, "find", counted)
+    random = np.random.default_rng(1)
+    word = lambda length: "".join(random.choice(list("ACGT"), length))  # noqa: E731
+    asked = [letter * 60 + word(200) for _ in range(100)] + [letter * 40]
+    rows = [word(200) + letter * 150 + word(200) for _ in range(50)] + [letter * 100 + word(40) for _ in range(50)]
+    rows += [word(90) + asked[7] + word(9), asked[9][20:], asked[11][:-5], letter * 60 + asked[13][60:100]]
+    expected = ["contains"] * 100 + ["contains"] * 2 + ["contains", "contains"]
+    assert _found(rows, asked, 32) == expected  # those without another contain the last, nothing but the letter
+    assert sum(pairs) < 100_000  # pair by pair: 100 · 104 · 100 and more
+    pairs.clear()
+    assert _found(rows, asked[:-1], 32) == ["kept"] * 100 + ["contains"] + ["contained"] * 3
+    assert sum(pairs) < 10_000

@@ -1,8 +1,9 @@
 """Which sequences equal, contain or are contained in one of some given sequences, on either strand, letter by letter.
 
 A stretch of at least 31 letters holds, whatever its place, a stretch of 16 that starts at a multiple of 16. So it is
-enough to look up the 16-letter words at multiples of 16 of one sequence among the first 16 words of the other; what
-is found is then compared letter by letter.
+enough to look up the 16-letter words at multiples of 16 of one sequence among 16 words in a row of the other; what
+is found is then compared letter by letter. Which 16 in a row is free: they are taken where their words are rare, so
+that a poly-A tail, which very many sequences share, is looked up only for sequences that are nothing else.
 """
 
 from __future__ import annotations
@@ -24,18 +25,31 @@ _BASE = np.zeros(256, dtype=np.uint32)  # other letters look like A here, and ar
 for _code, _letters in enumerate((b"Aa", b"Cc", b"Gg", b"TtUu")):
     _BASE[list(_letters)] = _code
 _TABLE_BITS, _PAIRS_AT_ONCE = 22, 1 << 20
+_MANY = 64  # pairs that a sequence may give before other words of it are looked for
 
 
 class _Words:
     """Where words of 16 letters stand in the given texts: a sorted list, and a table that says at once what is not."""
 
-    def __init__(self, codes: NDArray[np.uint32], starts_T: NDArray[np.int64], counts_T: NDArray[np.int64], step: int):
+    def __init__(
+        self, codes: NDArray[np.uint32], starts_T: NDArray[np.int64], which: tuple[NDArray[np.int64], ...], step: int
+    ) -> None:
+        firsts_T, counts_T = which
         text_W, place_W = _places(counts_T, step)
+        place_W += firsts_T[text_W]
         words = codes[starts_T[text_W] + place_W]
         order = np.argsort(words, kind="stable")
         self.words, self.text_W, self.place_W = words[order], text_W[order], place_W[order]
         self._present = np.zeros(1 << _TABLE_BITS, dtype=bool)
         self._present[words >> np.uint32(32 - _TABLE_BITS)] = True
+
+    def counts(self, words: NDArray[np.uint32]) -> NDArray[np.int64]:
+        """How many of those known equal each of the words asked for."""
+        counts = np.zeros(len(words), dtype=np.int64)
+        asked = np.flatnonzero(self._present[words >> np.uint32(32 - _TABLE_BITS)])
+        counts[asked] = np.searchsorted(self.words, words[asked], side="right")
+        counts[asked] -= np.searchsorted(self.words, words[asked], side="left")
+        return counts
 
     def find(self, words: NDArray[np.uint32]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """Pairs (which of the words asked for, which of those known) that are equal, not too many at once."""
@@ -63,8 +77,9 @@ class Containment:
         self._starts_T = np.cumsum(self._lengths_T) - self._lengths_T
         if self._texts:
             self._codes = _codes(b"".join(self._texts))
-            self._heads = _Words(self._codes, self._starts_T, np.full(len(self._texts), WORD), 1)
-            self._grid = _Words(self._codes, self._starts_T, (self._lengths_T - WORD) // WORD + 1, WORD)
+            none_T, many_T = np.zeros(len(self._texts), dtype=np.int64), np.full(len(self._texts), WORD)
+            self._heads = _Words(self._codes, self._starts_T, (self._rare_words(), many_T), 1)
+            self._grid = _Words(self._codes, self._starts_T, (none_T, (self._lengths_T - WORD) // WORD + 1), WORD)
 
     def reasons(self, column: pa.Array, wanted_N: NDArray[np.bool_]) -> NDArray[np.int8]:
         """For each of N sequences (upper case) the index into ``REASONS`` of why it is to go, 0 for those to be kept.
@@ -87,6 +102,23 @@ class Containment:
                 reasons_N[first:last][list(set(search(part, rows)))] = code
         return reasons_N
 
+    def _rare_words(self) -> NDArray[np.int64]:
+        """Where in each text those 16 words in a row begin that are the rarest in all texts."""
+        _, word_P, counts = np.unique(self._codes, return_inverse=True, return_counts=True)
+        often_P = counts[word_P]
+        places = zip(self._starts_T.tolist(), self._lengths_T.tolist(), strict=True)
+        return np.array([_rarest(often_P[start : start + length - WORD + 1]) for start, length in places])
+
+    def _rare_places(self, part: _Part, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where in each row 16 words in a row begin that are not too often among those of the grid: 0, if there."""
+        row_P, place_P = _places(np.full(len(rows), WORD), 1)
+        counts = self._grid.counts(part.codes[part.starts_N[rows[row_P]] + place_P]).reshape(-1, WORD).sum(axis=1)
+        firsts = np.zeros(len(rows), dtype=np.int64)
+        for place in np.flatnonzero(counts > _MANY).tolist():
+            start, length = int(part.starts_N[rows[place]]), int(part.lengths_N[rows[place]])
+            firsts[place] = _rarest(self._grid.counts(part.codes[start : start + length - WORD + 1]))
+        return firsts
+
     def _contained_in(self, part: _Part, rows: NDArray[np.int64]) -> Iterator[int]:
         """The rows that hold a given text."""
         row_P, place_P = _places((part.lengths_N[rows] - WORD) // WORD + 1, WORD)
@@ -105,6 +137,7 @@ class Containment:
     def _containing(self, part: _Part, rows: NDArray[np.int64]) -> Iterator[int]:
         """The rows that a given text holds."""
         row_P, place_P = _places(np.full(len(rows), WORD), 1)
+        place_P += self._rare_places(part, rows)[row_P]
         row_P = rows[row_P]
         for asked, known in self._grid.find(part.codes[part.starts_N[row_P] + place_P]):
             row, text = row_P[asked], self._grid.text_W[known]
@@ -132,6 +165,12 @@ def _places(counts: NDArray[np.int64], step: int) -> tuple[NDArray[np.int64], ND
     """For each of some items its number ``counts`` times, and with it the places 0, step, 2 step, …"""
     item_P = np.repeat(np.arange(len(counts)), counts)
     return item_P, step * (np.arange(len(item_P)) - np.repeat(np.cumsum(counts) - counts, counts))
+
+
+def _rarest(often_P: NDArray[np.int64]) -> int:
+    """Where 16 numbers in a row begin whose sum is the smallest; the first of those."""
+    sums = np.concatenate([[0], np.cumsum(often_P)])
+    return int(np.argmin(sums[WORD:] - sums[:-WORD]))
 
 
 def _codes(text: bytes) -> NDArray[np.uint32]:
