@@ -8,7 +8,8 @@ in a row are missed: at 60 letters and 90 % identity 2 of 96 were.
 
 Where a genome was cut into pieces, an excluded sequence may lie across a cut, whole in no piece. So then a piece goes
 that shares any stretch of ``shortest`` letters with one ("overlaps"); and MMseqs2 is also given each two neighbours
-as one sequence, and an alignment that runs up to an end of what was searched counts as if it went on beyond it.
+as one sequence, and an alignment that runs up to an end of what was searched counts as if it went on beyond it. The
+search gives one alignment a pair, so of two copies in the same two neighbours it can judge only the better.
 """
 
 from __future__ import annotations
