@@ -24,11 +24,12 @@ SETTINGS = {
 ALONE = {**SETTINGS, "cluster": {"method": "none"}}
 # Small partitions, so that all temporary files are there; then the signal, at the first call of what is named.
 CHILD = """
-import importlib, json, os, sys, threading
+import importlib, json, os, signal, sys, threading
 from nuclex.data import partition
 from nuclex.cli import main
 from nuclex.data.corpus import CorpusConfig
 partition._ROWS_AT_ONCE, partition._BYTES_AT_ONCE = 50, 10_000
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
 place, number, later = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "later"
 module, _, name = place.rpartition(":")
 owner = importlib.import_module(module)
