@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,15 @@ def _one_thread_a_worker() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and "PYTEST_XDIST_WORKER" in os.environ and torch.get_num_threads() != 1:
         torch.set_num_threads(1)
+
+
+@pytest.fixture
+def silent() -> Iterator[None]:
+    """No progress on the terminal."""
+    from nuclex.core.progress import quiet
+
+    with quiet():
+        yield
 
 
 @pytest.fixture(scope="session")

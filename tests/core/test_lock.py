@@ -154,8 +154,10 @@ RACER = """
 """
 
 
-def race(folder: Path, rounds: int) -> None:
+@pytest.mark.parametrize("rounds", [5, pytest.param(40, marks=pytest.mark.slow)])
+def test_eight_processes_race_for_a_stale_lock(tmp_path: Path, rounds: int) -> None:
     """Eight processes that want the same lock; each must get it ``rounds`` times, never two at once."""
+    folder = tmp_path / "run"
     claim(folder, pid=dead_pid(), boot=lock._boot_id())
     command = [sys.executable, "-c", textwrap.dedent(RACER), str(folder), str(rounds)]
     pipe = subprocess.PIPE
@@ -165,15 +167,6 @@ def race(folder: Path, rounds: int) -> None:
     assert ready == ["ready\n"] * 8
     assert [(racer.returncode, err) for racer, (_, err) in zip(racers, results, strict=True)] == [(0, "")] * 8
     assert not (folder / "inside").exists()
-
-
-def test_eight_processes_race_for_a_stale_lock(tmp_path: Path) -> None:
-    race(tmp_path / "run", rounds=5)
-
-
-@pytest.mark.slow
-def test_eight_processes_race_often(tmp_path: Path) -> None:
-    race(tmp_path / "run", rounds=40)
 
 
 @pytest.mark.parametrize("another_came", [False, True])

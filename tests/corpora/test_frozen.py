@@ -127,17 +127,14 @@ def _built(inputs, folder, setting):
     return manifest
 
 
-@pytest.mark.parametrize("setting", [s for s in SETTINGS if s[0] != "mmseqs"], ids=" ".join)
+@pytest.mark.parametrize(
+    "setting",
+    [pytest.param(s, marks=pytest.mark.slow if s[0] == "mmseqs" else [], id=" ".join(s)) for s in SETTINGS],
+)
 def test_the_same_corpus_as_before(inputs, tmp_path, setting):
     fingerprint = _built(inputs, tmp_path / "corpus", setting)["fingerprint"]
     found = [fingerprint[:16], sha256_file(tmp_path / "corpus" / "sequences-00000.arrow")[:16]]
     assert found == TABLE[setting]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("setting", [s for s in SETTINGS if s[0] == "mmseqs"], ids=" ".join)
-def test_the_same_clusters_as_before(inputs, tmp_path, setting):
-    test_the_same_corpus_as_before(inputs, tmp_path, setting)
 
 
 @pytest.mark.parametrize("setting", [s for s in SETTINGS if s[3] == "rna"][::2], ids=" ".join)

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from nuclex.core.progress import quiet
+from made import fasta, letters
 from nuclex.data import partition
 from nuclex.data.corpus import CorpusConfig, build_corpus, corpus_info
 from nuclex.data.store import Corpus
@@ -15,19 +15,7 @@ ALONE = {"cluster": {"method": "none"}}
 ALL_TRAIN = {**ALONE, "split": {"validation": 0, "test": 0}}
 
 
-@pytest.fixture(autouse=True)
-def _silent():
-    with quiet():
-        yield
-
-
-def _fasta(path, records):
-    path.write_text("".join(f">{name}\n{text}\n" for name, text in records))
-    return path
-
-
-def _random(seed, length):
-    return "".join(np.random.default_rng(seed).choice(list("ACGT"), length))
+pytestmark = pytest.mark.usefixtures("silent")
 
 
 def _rows(folder):
@@ -36,7 +24,7 @@ def _rows(folder):
 
 
 def test_shuffling_changes_the_order_and_nothing_else(tmp_path, monkeypatch):
-    source = _fasta(tmp_path / "x.fa", [(f"s{n}", _random(n, 40)) for n in range(200)])
+    source = fasta(tmp_path / "x.fa", [(f"s{n}", letters(n, 40)) for n in range(200)])
     made = {
         name: build_corpus([source], tmp_path / name, CorpusConfig.from_data({**ALONE, **settings}))
         for name, settings in (
@@ -58,8 +46,8 @@ def test_shuffling_changes_the_order_and_nothing_else(tmp_path, monkeypatch):
 
 
 def test_soft_masked_repeats_by_policy(tmp_path):
-    contig = _random(0, 300) + _random(1, 200).lower() + "N" * 30 + _random(2, 100)
-    source = _fasta(tmp_path / "x.fa", [("chr1 repeats in lower case", contig), ("chr2", _random(3, 60))])
+    contig = letters(0, 300) + letters(1, 200).lower() + "N" * 30 + letters(2, 100)
+    source = fasta(tmp_path / "x.fa", [("chr1 repeats in lower case", contig), ("chr2", letters(3, 60))])
     cut = {"method": "random", "shortest": 40, "longest": 80}
 
     def built(name, **settings):
@@ -73,7 +61,7 @@ def test_soft_masked_repeats_by_policy(tmp_path):
     for name, text, _ in _rows(tmp_path / "upper"):
         place, _, span = name.partition(":")
         start, end = map(int, span.split("-"))
-        assert text.decode() == {"chr1": contig, "chr2": _random(3, 60)}[place][start:end].upper()
+        assert text.decode() == {"chr1": contig, "chr2": letters(3, 60)}[place][start:end].upper()
     masked = built("masked", filter={"soft_mask": "n"})
     assert masked["filters"][0]["gap_letters"] == 230
     assert all(b"N" not in text for _, text, _ in _rows(tmp_path / "masked"))
@@ -94,13 +82,13 @@ def _written(contig, name):
 
 
 def test_tables_by_source_family_and_type(tmp_path):
-    one = _fasta(tmp_path / "one.fa", [
+    one = fasta(tmp_path / "one.fa", [
         ("URS00008314B2 rRNA from 13 species", "GGGGCCCCGGGGCCCC"),
         ("URS0000EEA3B1 tRNA from 12 species", "AAAATTTTAAAATTTTGGGG"),
         ("URS000075B5B7_9606 Homo sapiens (human) tRNA-Ala", "ACGTACGTACGTACGTAC"),
         ("ENST1 ncrna chromosome:1 gene_biotype:miRNA transcript_biotype:miRNA", "AACCGGTTAACCGGTTNN"),
     ])  # fmt: skip
-    two = _fasta(tmp_path / "two.fa", [("x type=tRNA family=RF00005", "ACACACACACACACACACAC")])
+    two = fasta(tmp_path / "two.fa", [("x type=tRNA family=RF00005", "ACACACACACACACACACAC")])
     config = CorpusConfig.from_data({**ALL_TRAIN, "filter": {"max_ambiguous": 0.2}})
     build_corpus([one, two], tmp_path / "corpus", config)
     info = corpus_info(tmp_path / "corpus")

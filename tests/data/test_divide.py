@@ -5,26 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from made import fasta, letters
 from nuclex.core.errors import InputError
-from nuclex.core.progress import quiet
 from nuclex.data import partition
 from nuclex.data.corpus import CorpusConfig, build_corpus
 from nuclex.data.store import Corpus
 
-
-@pytest.fixture(autouse=True)
-def _silent():
-    with quiet():
-        yield
-
-
-def _fasta(path, records):
-    path.write_text("".join(f">{name}\n{text}\n" for name, text in records))
-    return path
-
-
-def _random(seed, length):
-    return "".join(np.random.default_rng(seed).choice(list("ACGT"), length))
+pytestmark = pytest.mark.usefixtures("silent")
 
 
 def _config(split, **others):
@@ -46,7 +33,7 @@ CUT = {"method": "random", "shortest": 20, "longest": 60}
 
 def test_pieces_of_a_contig_stay_together_and_so_do_contigs_of_one_name_in_two_files(tmp_path):
     inputs = [
-        _fasta(tmp_path / f"{name}.fa", [(f"chr{n}", _random(100 * start + n, 1000)) for n in range(10)])
+        fasta(tmp_path / f"{name}.fa", [(f"chr{n}", letters(100 * start + n, 1000)) for n in range(10)])
         for start, name in enumerate(("yeast", "worm"))
     ]
     manifest = build_corpus(
@@ -62,7 +49,7 @@ def test_pieces_of_a_contig_stay_together_and_so_do_contigs_of_one_name_in_two_f
 
 
 def test_named_contigs_fill_their_splits(tmp_path):
-    source = _fasta(tmp_path / "x.fa", [(f"chr{n}", _random(n, 600)) for n in range(8)])
+    source = fasta(tmp_path / "x.fa", [(f"chr{n}", letters(n, 600)) for n in range(8)])
     split = {"by": "contig", "test_contigs": ["chr3", "chr5"], "validation_contigs": ["chr0"]}
     manifest = build_corpus([source], tmp_path / "both", _config(split, segment=CUT))
     found = {contig: codes for (_, contig), codes in _splits_of_contigs(tmp_path / "both").items()}
@@ -86,9 +73,9 @@ def test_named_contigs_fill_their_splits(tmp_path):
 
 
 def test_two_builds_of_a_genome_are_divided_alike(tmp_path):
-    chromosomes = {f"chr{n}": _random(n, 700) for n in range(9)}
-    old = _fasta(tmp_path / "old.fa", list(chromosomes.items()))
-    new = _fasta(tmp_path / "new.fa", [(name, text[:300] + "A" + text[300:]) for name, text in chromosomes.items()])
+    chromosomes = {f"chr{n}": letters(n, 700) for n in range(9)}
+    old = fasta(tmp_path / "old.fa", list(chromosomes.items()))
+    new = fasta(tmp_path / "new.fa", [(name, text[:300] + "A" + text[300:]) for name, text in chromosomes.items()])
     for seed in range(4):
         split = {"by": "contig", "validation": 0.2, "test": 0.2}
         build_corpus([old, new], tmp_path / f"{seed}", _config(split, segment=CUT, seed=seed))
@@ -100,7 +87,7 @@ def test_two_builds_of_a_genome_are_divided_alike(tmp_path):
 
 
 def test_whole_sequences_are_their_own_contigs(tmp_path):
-    source = _fasta(tmp_path / "x.fa", [(f"chr{n}:1-2", _random(n, 60)) for n in range(8)])
+    source = fasta(tmp_path / "x.fa", [(f"chr{n}:1-2", letters(n, 60)) for n in range(8)])
     build_corpus([source], tmp_path / "corpus", _config({"by": "contig", "test_contigs": ["chr3:1-2"]}))
     corpus = Corpus.open(tmp_path / "corpus")
     assert [corpus.ids(int(row)) for row in corpus.indices("test")] == ["chr3:1-2"]
@@ -109,7 +96,7 @@ def test_whole_sequences_are_their_own_contigs(tmp_path):
 def test_each_source_is_divided_on_its_own(tmp_path):
     sizes = {"large": 300, "middle": 50, "small": 10, "tiny": 1}
     inputs = [
-        _fasta(tmp_path / f"{name}.fa", [(f"s{n}", _random(1000 * place + n, 40)) for n in range(size)])
+        fasta(tmp_path / f"{name}.fa", [(f"s{n}", letters(1000 * place + n, 40)) for n in range(size)])
         for place, (name, size) in enumerate(sizes.items())
     ]
     split = {"by": "random-per-source", "validation": 0.1, "test": 0}
@@ -124,8 +111,8 @@ def test_each_source_is_divided_on_its_own(tmp_path):
 
 
 def test_equal_sequences_are_not_divided_where_copies_are_kept(tmp_path):
-    texts = [_random(number, 50) for number in range(10)]
-    source = _fasta(tmp_path / "x.fa", [(f"s{n}-{copy}", text) for n, text in enumerate(texts) for copy in range(7)])
+    texts = [letters(number, 50) for number in range(10)]
+    source = fasta(tmp_path / "x.fa", [(f"s{n}-{copy}", text) for n, text in enumerate(texts) for copy in range(7)])
     for seed in range(5):
         config = _config({"by": "cluster"}, filter={"duplicates": "keep"}, seed=seed)
         manifest = build_corpus([source], tmp_path / f"{seed}", config)
@@ -142,9 +129,9 @@ def test_equal_sequences_are_not_divided_where_copies_are_kept(tmp_path):
 def test_reverse_complements_on_both_sides_of_a_border_are_counted_and_said(tmp_path, monkeypatch, policy, alphabet):
     said = []
     monkeypatch.setattr("nuclex.data.corpus.say", said.append)
-    texts = [_random(number, 50) for number in range(60)]
+    texts = [letters(number, 50) for number in range(60)]
     both = [*texts, *(text.translate(str.maketrans("ACGT", "TGCA"))[::-1] for text in texts)]
-    source = _fasta(tmp_path / "x.fa", [(f"s{n}", text) for n, text in enumerate(both)])
+    source = fasta(tmp_path / "x.fa", [(f"s{n}", text) for n, text in enumerate(both)])
     split = {"by": "random", "validation": 0.3, "test": 0.3}
     config = _config(split, filter={"duplicates": policy}, alphabet=alphabet)
     manifest = build_corpus([source], tmp_path / "corpus", config)
@@ -166,9 +153,9 @@ def test_reverse_complements_on_both_sides_of_a_border_are_counted_and_said(tmp_
 def test_on_disk_as_in_memory(tmp_path_factory, seed, by):
     home = tmp_path_factory.mktemp("divide")
     random = np.random.default_rng(seed)
-    texts = [_random(int(number), 20) for number in random.integers(0, 60, 150)]
+    texts = [letters(int(number), 20) for number in random.integers(0, 60, 150)]
     inputs = [
-        _fasta(home / f"{name}.fa", [(f"c{random.integers(9)} family=f{random.integers(9)}", text) for text in part])
+        fasta(home / f"{name}.fa", [(f"c{random.integers(9)} family=f{random.integers(9)}", text) for text in part])
         for name, part in (("one", texts[:100]), ("two", texts[100:]))
     ]
     config = _config({"by": by, "validation": 0.2, "test": 0.1}, filter={"duplicates": "keep"}, seed=seed)

@@ -9,6 +9,7 @@ from Bio.SeqIO.FastaIO import SimpleFastaParser
 from hypothesis import given
 from hypothesis import strategies as st
 
+from made import accepted_share, spoilt
 from nuclex.core.errors import InputError
 from nuclex.data.compression import CHUNK, Text
 from nuclex.data.fasta import read_fasta
@@ -68,7 +69,7 @@ CASES += [
 ]
 
 
-def spoilt(rng):
+def spoilt_file(rng):
     """A FASTA file with up to six random changes."""
     newline = rng.choice([b"\n", b"\n", b"\r\n"])
     lines = []
@@ -78,35 +79,14 @@ def spoilt(rng):
         width = rng.choice([7, 60, 1000])
         lines += [letters[start : start + width] for start in range(0, len(letters), width)]
     content = newline.join(lines) + newline * rng.randrange(3)
-    for _ in range(rng.choice([0, 1, 1, 2, 3, 6])):
-        place, kind = rng.randrange(len(content) + 1), rng.random()
-        if kind < 0.6:
-            content = content[:place] + rng.choice(CASES) + content[place:]
-        elif kind < 0.8:
-            content = content[:place] + content[place + rng.randrange(1, 12) :]
-        elif kind < 0.9:
-            content = content[:place] + bytes([rng.randrange(256)]) + content[place + 1 :]
-        else:
-            content = content[:place]
-    return content
+    return spoilt(content, rng, CASES, [0, 1, 1, 2, 3, 6])
 
 
-def check_spoilt(count, seed):
-    rng, accepted = random.Random(seed), 0
-    for _ in range(count):
-        _, sentence = assert_same(spoilt(rng))
-        assert sentence == "" or (sentence.startswith("x.fa:") and "\n" not in sentence)
-        accepted += not sentence
-    return accepted / count
-
-
-def test_fast_and_strict_agree_on_spoilt_files():
-    assert 0.2 < check_spoilt(2_500, 0) < 0.8  # a corpus that is all right or all wrong would show nothing
-
-
-@pytest.mark.long
-def test_fast_and_strict_agree_on_many_spoilt_files():
-    assert 0.2 < check_spoilt(10_000, 1) < 0.8
+@pytest.mark.parametrize(("count", "seed"), [(2_500, 0), pytest.param(10_000, 1, marks=pytest.mark.long)])
+def test_fast_and_strict_agree_on_spoilt_files(count, seed):
+    rng = random.Random(seed)
+    share = accepted_share((assert_same(spoilt_file(rng))[1] for _ in range(count)), "x.fa")
+    assert 0.2 < share < 0.8  # a corpus that is all right or all wrong would show nothing
 
 
 @given(st.lists(st.sampled_from([*CASES, b">a\n", b"ACGT\n", b"ACGT", b">b c\n"]), max_size=30).map(b"".join))

@@ -22,29 +22,19 @@ def base(
     return job.out
 
 
-def fail_at_calls(runner: Runner, job: Job, base: Path, whole: Measured, share: float) -> None:
-    """Fill the disk at evenly spread writing calls; ``share`` of all calls are tried."""
-    untouched, calls = fail_at(runner, job, base, whole, NEVER)
+@pytest.mark.parametrize("every", [pytest.param(77, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.long)])
+def test_a_disk_that_is_full_from_some_call_on(
+    every: int, runner: Runner, jobs: dict[str, Job], whole: dict[str, Measured], base: Path, tmp_path: Path
+) -> None:
+    """Fill the disk at every n-th call that writes."""
+    attempt = partial(fail_at, runner, jobs["pretrain"].fresh(tmp_path), base, whole["pretrain"])
+    untouched, calls = attempt(NEVER)
     assert untouched.code == 0
     assert calls > 50
-    trials = [fail_at(runner, job, base, whole, call)[0] for call in range(0, calls, round(1 / share))]
+    trials = [attempt(call)[0] for call in range(0, calls, every)]
     assert {trial.code for trial in trials} == {5}
     assert [trial for trial in trials if not trial.right] == []
     assert not runner.trouble
-
-
-@pytest.mark.slow
-def test_a_disk_that_is_full_from_some_call_on(
-    runner: Runner, jobs: dict[str, Job], whole: dict[str, Measured], base: Path, tmp_path: Path
-) -> None:
-    fail_at_calls(runner, jobs["pretrain"].fresh(tmp_path), base, whole["pretrain"], 0.013)
-
-
-@pytest.mark.long
-def test_a_disk_that_is_full_from_any_call_on(
-    runner: Runner, jobs: dict[str, Job], whole: dict[str, Measured], base: Path, tmp_path: Path
-) -> None:
-    fail_at_calls(runner, jobs["pretrain"].fresh(tmp_path), base, whole["pretrain"], 0.34)
 
 
 @pytest.mark.slow

@@ -19,9 +19,18 @@ PHASES = {
 """20 kills."""
 
 
-def killed(runner: Runner, job: Job, whole: Measured, phases: list[str], seed: int) -> None:
-    """Kill a job in these phases, again and again, and hold it to what it gives when nobody does."""
-    chain = Chain(runner, job, whole, random.Random(seed))
+SEEDS = [pytest.param(1, marks=pytest.mark.slow), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 6))]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", PHASES)
+def test_kills_do_not_change_a_bit(
+    name: str, seed: int, runner: Runner, jobs: dict[str, Job], whole: dict[str, Measured], tmp_path: Path
+) -> None:
+    """Kill a job again and again, in the phases above or in random ones, and hold it to what it gives unharmed."""
+    moments = random.Random(seed)
+    phases = PHASES[name] if seed == 1 else [moments.choice(jobs[name].phases) for _ in range(6)]
+    chain = Chain(runner, jobs[name].fresh(tmp_path), whole[name], moments)
     hit = [chain.kill(phase) for phase in phases]
     chain.end()
     assert not runner.trouble
@@ -29,25 +38,6 @@ def killed(runner: Runner, job: Job, whole: Measured, phases: list[str], seed: i
     assert all(hit), "a kill that came too late every time shows nothing"
     assert len(chain.kills) == len(phases)
     assert all(kill.resumed and kill.identical for kill in chain.kills), table(chain.kills)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", PHASES)
-def test_kills_do_not_change_a_bit(
-    name: str, runner: Runner, jobs: dict[str, Job], whole: dict[str, Measured], tmp_path: Path
-) -> None:
-    killed(runner, jobs[name].fresh(tmp_path), whole[name], PHASES[name], seed=1)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("seed", range(2, 6))
-@pytest.mark.parametrize("name", PHASES)
-def test_many_kills_do_not_change_a_bit(
-    name: str, seed: int, runner: Runner, jobs: dict[str, Job], whole: dict[str, Measured], tmp_path: Path
-) -> None:
-    moments = random.Random(seed)
-    phases = [moments.choice(jobs[name].phases) for _ in range(6)]
-    killed(runner, jobs[name].fresh(tmp_path), whole[name], phases, seed)
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from learners import Line
 from nuclex.core.config import load_config
 from nuclex.core.errors import InputError, NonFiniteError, StoppedError
 from nuclex.training.anomalies import AnomalyConfig, History
@@ -26,19 +27,6 @@ from nuclex.training.tracking import read_metrics
 
 IDENTITY = {"seed": 5}
 Micro = tuple[int, Tensor]
-
-
-class Line(nn.Module):
-    """A line with dropout, so that what is random matters."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(3, 1, bias=False)
-        self.dropout = nn.Dropout(0.3)
-        nn.init.constant_(self.layer.weight, 0.5)
-
-    def forward(self, points: Tensor) -> Tensor:
-        return self.layer(self.dropout(points))[:, 0]
 
 
 class Points(Work[Micro]):

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from learners import Line
 from nuclex.core.artifact import sha256_file, verify_folder
 from nuclex.core.errors import NonFiniteError, StoppedError
 from nuclex.training.checkpoint import latest_checkpoint
@@ -23,19 +24,6 @@ from nuclex.training.loop import TrainingConfig, Work, best_weights, train
 from nuclex.training.tracking import read_metrics
 
 IDENTITY = {"seed": 5}
-
-
-class Line(nn.Module):
-    """A line through points, with dropout so that what is random matters."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(3, 1, bias=False)
-        self.dropout = nn.Dropout(0.3)
-        nn.init.constant_(self.layer.weight, 0.5)
-
-    def forward(self, points: Tensor) -> Tensor:
-        return self.layer(self.dropout(points))[:, 0]
 
 
 class Points(Work[tuple[Tensor, Tensor]]):

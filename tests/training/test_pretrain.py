@@ -379,8 +379,20 @@ def test_sigterm_gives_143_and_a_run_that_goes_on(killing: Killing, unkilled: di
     assert killing.finish() == unkilled
 
 
-def kill_and_resume(killing: Killing, unkilled: dict[str, Any], kills: int, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("kills", "steps", "seed"),
+    [
+        pytest.param(3, 60, 1, marks=pytest.mark.slow),
+        *(pytest.param(20, 300, seed, marks=pytest.mark.long) for seed in (2, 3)),
+    ],
+)
+def test_kills_do_not_change_a_bit(
+    kills: int, steps: int, seed: int, starter: Any, tmp_path: Path, tiny_corpus: Path
+) -> None:
     """SIGKILL at random moments, from the first moment of the process on; then to the end."""
+    (tmp_path / "whole").mkdir()
+    unkilled = Killing(starter, tmp_path / "whole", tiny_corpus, steps).finish()
+    killing = Killing(starter, tmp_path, tiny_corpus, steps)
     moments, hits = random.Random(seed), 0
     for _ in range(kills):
         process = killing.start()
@@ -395,19 +407,6 @@ def kill_and_resume(killing: Killing, unkilled: dict[str, Any], kills: int, seed
     assert killing.finish() == unkilled
     assert not list(killing.run.rglob(".tmp-*")), "what the kills left is cleared"
     assert hits > 0
-
-
-@pytest.mark.slow
-def test_three_kills_do_not_change_a_bit(killing: Killing, unkilled: dict[str, Any]) -> None:
-    kill_and_resume(killing, unkilled, 3, seed=1)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("seed", [2, 3])
-def test_twenty_kills_do_not_change_a_bit(seed: int, starter: Any, tmp_path: Path, tiny_corpus: Path) -> None:
-    (tmp_path / "whole").mkdir()
-    unkilled = Killing(starter, tmp_path / "whole", tiny_corpus, steps=300).finish()
-    kill_and_resume(Killing(starter, tmp_path, tiny_corpus, steps=300), unkilled, 20, seed)
 
 
 # ---- what does not fit ----

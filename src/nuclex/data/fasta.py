@@ -18,6 +18,7 @@ from nuclex.data.record import (
     LETTERS,
     LONGEST_HEADER,
     LONGEST_SEQUENCE,
+    PLAIN,
     Batch,
     Found,
     batch_of,
@@ -26,9 +27,6 @@ from nuclex.data.record import (
     strange_letter,
     too_long,
 )
-
-_PLAIN = bytes(range(32, 127)) + b"\t\n"
-"""What is in most headers; any other byte is a case for the strict parser."""
 
 
 class Fasta:
@@ -113,7 +111,7 @@ def _many(parser: Fasta, piece: bytes) -> Batch | None:
     heads, sequences, ends = _unwrapped(piece) or _joined(piece)
     letters = b"".join(sequences)
     left = b"" if only_letters(letters) else letters.translate(None, LETTERS)
-    if left.translate(None, BLANKS) or not all(heads) or b"\n".join(heads).translate(None, _PLAIN):
+    if left.translate(None, BLANKS) or not all(heads) or b"\n".join(heads).translate(None, PLAIN):
         return None
     if left:
         sequences = [sequence.translate(None, BLANKS) for sequence in sequences]

@@ -17,6 +17,7 @@ from nuclex.data.record import (
     LETTERS,
     LONGEST_HEADER,
     LONGEST_SEQUENCE,
+    PLAIN,
     Batch,
     Found,
     batch_of,
@@ -28,7 +29,6 @@ from nuclex.data.record import (
 
 QUALITIES = bytes(range(33, 127))
 """The symbols of qualities, from ! (the worst) to ~, in all of the FASTQ variants (doi:10.1093/nar/gkp1137)."""
-_PLAIN = bytes(range(32, 127)) + b"\t\n"
 _MARKED = methodcaller("startswith", b"@")
 
 
@@ -150,7 +150,7 @@ def _many(parser: Fastq, piece: bytes) -> tuple[Batch | None, int]:
         len(piece) <= LONGEST_HEADER
         and all(map(_MARKED, heads))
         and all(headers)
-        and not named.translate(None, _PLAIN)
+        and not named.translate(None, PLAIN)
         and all(sequences)
         and list(map(len, sequences)) == list(map(len, qualities))
         and only_letters(b"".join(sequences))

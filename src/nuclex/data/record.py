@@ -23,6 +23,8 @@ CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """What no header holds: control characters but tab."""
 CONTROLS = bytes([*range(9), 11, 12, *range(14, 32), 127])
 """The bytes that no row or line holds: the same, but with their line ends."""
+PLAIN = bytes(range(32, 127)) + b"\t\n"
+"""What is in most headers; any other byte is a case for a strict parser."""
 
 
 class Record(NamedTuple):
