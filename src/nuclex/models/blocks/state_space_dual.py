@@ -1,0 +1,178 @@
+"""Mamba-2: channels that fade together form heads, and reading becomes matrix products (arXiv:2405.21060)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nuclex.models.blocks.convolution import ShortConvolution
+from nuclex.models.blocks.mixer import CosSin, Mixer, State
+from nuclex.models.blocks.scan import at_least_single, recurrence
+from nuclex.models.blocks.state_space import StateSpaceConfig
+from nuclex.models.layout import Layout
+
+
+def dual_scan(
+    written_THK: Tensor, fade_TH: Tensor, B_TRS: Tensor, C_TRS: Tensor, layout: Layout, chunk: int
+) -> tuple[Tensor, Callable[[], Tensor]]:
+    """h_t = exp(fade_t) h_{t-1} + written_t ⊗ B_t and y_t = h_t C_t in each head, from h = 0 in each sequence.
+
+    ``fade_TH`` is not positive. Each of R groups of neighbouring heads shares its B and C (S numbers). Returns y
+    (T, H, K), and a function that computes each sequence's last memory (N, H, K, S). Computed in float32, or in
+    float64 where the inputs are, under autocast too.
+    """
+    with torch.autocast(written_THK.device.type, enabled=False):
+        parts = [at_least_single(part) for part in (written_THK, fade_TH, B_TRS, C_TRS)]
+        return _chunked(parts, layout, chunk)
+
+
+def _chunked(parts: list[Tensor], layout: Layout, chunk: int) -> tuple[Tensor, Callable[[], Tensor]]:
+    """Chunks of the packed axis (G of them, Q tokens each) as matrix products, their memories one after the other.
+
+    A chunk may hold several sequences: only pairs of tokens of the same one count, and a memory passes into a chunk
+    only as far as the sequence that it came from. R groups of J heads each.
+    """
+    tokens, fill = layout.tokens, -layout.tokens % chunk
+    (heads, head_size), groups = parts[0].shape[1:], parts[2].shape[1]
+    written, fade, B, C = (
+        F.pad(part, (*(0, 0) * (part.ndim - 1), 0, fill)).unflatten(0, (-1, chunk)) for part in parts
+    )
+    written_GRQJK = written.unflatten(2, (groups, -1)).transpose(1, 2)
+    fade_GRJQ = fade.unflatten(2, (groups, -1)).permute(0, 2, 3, 1)
+    B_GRQS, C_GRQS = B.transpose(1, 2), C.transpose(1, 2)
+    sequence_GQ = F.pad(layout.sequence_T, (0, fill), value=len(layout.lengths) - 1).unflatten(0, (-1, chunk))
+
+    within_GRJQQ = _fading(fade_GRJQ, sequence_GQ)
+    seen_GRJQQ = (C_GRQS @ B_GRQS.mT)[:, :, None] * within_GRJQQ
+    outputs_GRJQK = seen_GRJQQ @ written_GRQJK.transpose(2, 3)
+
+    kept_GRQJK = written_GRQJK * within_GRJQQ[..., -1, :].transpose(2, 3)[..., None]
+    own_GRES = kept_GRQJK.flatten(3).mT @ B_GRQS
+    before_G = F.pad(sequence_GQ[:-1, -1], (1, 0), value=-1)
+    inherits_GQ = sequence_GQ == before_G[:, None]
+    through_GRJQ = torch.where(inherits_GQ[:, None, None], fade_GRJQ.cumsum(-1).exp(), 0)
+    after_GRES = recurrence(through_GRJQ[..., -1].repeat_interleave(head_size, -1)[..., None], own_GRES)
+    before_GRES = F.pad(after_GRES[:-1], (0, 0, 0, 0, 0, 0, 1, 0))
+    inherited_GRQE = C_GRQS @ before_GRES.mT
+    inherited_GRJQK = inherited_GRQE.unflatten(-1, (-1, head_size)).transpose(2, 3) * through_GRJQ[..., None]
+
+    outputs_TE = (outputs_GRJQK + inherited_GRJQK).permute(0, 3, 1, 2, 4).flatten(0, 1)[:tokens]
+    places_N = layout.boundaries_N1[1:] - 1
+    pieces = (written_GRQJK, within_GRJQQ, B_GRQS, through_GRJQ, before_GRES)
+    memories = partial(_memories, tuple(piece.detach() for piece in pieces), places_N // chunk, places_N % chunk)
+    return outputs_TE.reshape(tokens, heads, head_size), memories
+
+
+def _fading(fade_GRJQ: Tensor, sequence_GQ: Tensor) -> Tensor:
+    """What is left at token i of a chunk of what was written at token j: exp of the fades after j, up to i.
+
+    Summed directly, since differences of long sums lose what is small. 0 for a later j and for another sequence.
+    """
+    chunk = fade_GRJQ.shape[-1]
+    pairs_QQ = torch.ones(chunk, chunk, dtype=torch.bool, device=fade_GRJQ.device)
+    sums_GRJQQ = torch.where(pairs_QQ.tril(-1), fade_GRJQ[..., None], 0).cumsum(-2)
+    counts_GQQ = (sequence_GQ[:, :, None] == sequence_GQ[:, None]) & pairs_QQ.tril()
+    return sums_GRJQQ.masked_fill(~counts_GQQ[:, None, None], -torch.inf).exp()
+
+
+def _memories(pieces: tuple[Tensor, ...], chunk_N: Tensor, place_N: Tensor) -> Tensor:
+    """The memories (N, H, K, S) at these places of these chunks, from the pieces of ``_chunked``."""
+    written_GRQJK, within_GRJQQ, B_GRQS, through_GRJQ, before_GRES = pieces
+    within_NRQJ = within_GRJQQ[chunk_N, :, :, place_N].transpose(2, 3)
+    own_NRES = (written_GRQJK[chunk_N] * within_NRQJ[..., None]).flatten(3).mT @ B_GRQS[chunk_N]
+    through_NRJ = through_GRJQ[chunk_N, :, :, place_N]
+    head_size = written_GRQJK.shape[-1]
+    inherited_NRES = before_GRES[chunk_N] * through_NRJ.repeat_interleave(head_size, -1)[..., None]
+    return (own_NRES + inherited_NRES).flatten(1, 2).unflatten(1, (-1, head_size))
+
+
+class GatedNorm(nn.Module):
+    """Root-mean-square norm within each group of channels, of values times SiLU(gate), as Mamba-2 has it."""
+
+    def __init__(self, inner: int, groups: int, *, epsilon: float, before_gate: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(inner))
+        self.groups, self.epsilon, self.before_gate = groups, epsilon, before_gate
+
+    def forward(self, values_TE: Tensor, gate_TE: Tensor) -> Tensor:
+        """(T, E) and (T, E) to (T, E) in the dtype of the gate; ``before_gate``: the gate comes after the norm."""
+        gate = F.silu(at_least_single(gate_TE))
+        values = values_TE if self.before_gate else values_TE * gate
+        values_TRE = values.unflatten(-1, (self.groups, -1))
+        normed_TE = F.rms_norm(values_TRE, values_TRE.shape[-1:], eps=self.epsilon).flatten(1) * self.weight
+        return (normed_TE * gate if self.before_gate else normed_TE).to(gate_TE.dtype)
+
+
+class Mamba2(Mixer):
+    """The state space of the second Mamba paper, over packed sequences: (T, D) to (T, D).
+
+    ValueError where the head size does not divide the inner width, or the groups do not divide the heads.
+    """
+
+    def __init__(self, width: int, config: StateSpaceConfig) -> None:
+        super().__init__()
+        inner, heads = config.inner(width), config.heads(width)
+        shared = config.groups * config.state_size
+        self.config, self.sizes = config, (inner, shared, shared)
+        self.into = nn.Linear(width, 2 * inner + 2 * shared + heads, bias=config.bias)
+        self.convolution = ShortConvolution(inner + 2 * shared, config.kernel, bias=config.convolution_bias)
+        self.delta_bias = nn.Parameter(torch.empty(heads))
+        self.A_log = nn.Parameter(torch.empty(heads))
+        self.D = nn.Parameter(torch.empty(heads))
+        self.norm = GatedNorm(inner, config.groups, epsilon=config.norm_epsilon, before_gate=config.norm_before_gate)
+        self.output = nn.Linear(inner, width, bias=config.bias)
+        self.reset_special()
+
+    def forward(self, hidden_TD: Tensor, layout: Layout, cos_sin: CosSin | None = None) -> Tensor:
+        return self._read(hidden_TD, layout)[0]
+
+    def prefill(self, hidden_TD: Tensor, layout: Layout, cos_sin: CosSin | None = None) -> tuple[Tensor, State]:
+        mixed_TD, before_TX, memories = self._read(hidden_TD, layout)
+        return mixed_TD, {"convolution": self.convolution.tail(before_TX, layout), "memory": memories()}
+
+    def step(self, hidden_ND: Tensor, state: State, cos_sin: CosSin | None = None) -> Tensor:
+        gate_NE, before_NX, steps_NH = self._projected(hidden_ND)
+        values_NHK, B_NRS, C_NRS = self._parted(self.convolution.step(before_NX, state["convolution"]))
+        repeats = len(self.D) // self.config.groups
+        B_NHS, C_NHS = (part.repeat_interleave(repeats, 1) for part in (B_NRS, C_NRS))
+        written_NHKS = (steps_NH[..., None] * values_NHK)[..., None] * B_NHS[:, :, None]
+        decay_NH = (steps_NH * self._decay()).exp()
+        memory_NHKS = state["memory"].copy_(state["memory"] * decay_NH[..., None, None] + written_NHKS)
+        mixed_NHK = (memory_NHKS * C_NHS[:, :, None]).sum(-1) + self.D[:, None] * values_NHK
+        return self.output(self.norm(mixed_NHK.flatten(1), gate_NE))
+
+    def reset_special(self) -> None:
+        """As published: A = -1 … -H, D = 1, step sizes log-uniform; the norm's weights are 1."""
+        with torch.no_grad():
+            self.A_log.copy_(torch.arange(1, len(self.A_log) + 1).log())
+            self.D.fill_(1)
+            self.delta_bias.copy_(self.config.drawn_steps(len(self.delta_bias)))
+            self.norm.weight.fill_(1)
+
+    def _decay(self) -> Tensor:
+        return -torch.exp(at_least_single(self.A_log))
+
+    def _projected(self, hidden_TD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The gate (T, E), what goes into the convolution (T, E + 2RS), and the step sizes (T, H)."""
+        sizes = (self.sizes[0], sum(self.sizes), len(self.D))
+        gate_TE, before_TX, steps_TH = self.into(hidden_TD).split(sizes, dim=-1)
+        return gate_TE, before_TX, F.softplus(at_least_single(steps_TH) + self.delta_bias)
+
+    def _parted(self, mixed_TX: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What leaves the convolution as values (T, H, K), what is written (T, R, S) and what is read (T, R, S)."""
+        values_TE, B_TX, C_TX = F.silu(mixed_TX).split(self.sizes, dim=-1)
+        groups = (self.config.groups, -1)
+        return values_TE.unflatten(1, (len(self.D), -1)), B_TX.unflatten(1, groups), C_TX.unflatten(1, groups)
+
+    def _read(self, hidden_TD: Tensor, layout: Layout) -> tuple[Tensor, Tensor, Callable[[], Tensor]]:
+        """The mixed tokens (T, D), what went into the convolution (T, E + 2RS), and a function for last memories."""
+        gate_TE, before_TX, steps_TH = self._projected(hidden_TD)
+        values_THK, B_TRS, C_TRS = self._parted(self.convolution(before_TX, layout))
+        written_THK, fade_TH = steps_TH[..., None] * values_THK, steps_TH * self._decay()
+        mixed_THK, memories = dual_scan(written_THK, fade_TH, B_TRS, C_TRS, layout, self.config.chunk)
+        mixed_THK = mixed_THK + self.D[:, None] * values_THK
+        return self.output(self.norm(mixed_THK.flatten(1), gate_TE)), before_TX, memories
