@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import resource
@@ -303,6 +304,24 @@ def test_what_a_killed_writer_left_goes_with_the_next_writing(tmp_path: Path) ->
     with atomic_file(tmp_path / "x.json") as path:
         path.write_text("{}")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["another", "corpus", "x.json"]
+
+
+def test_what_is_written_into_while_it_is_removed_goes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that the killed process had started makes another file when the folder was just emptied."""
+    left = tmp_path / ".tmp-corpus-x"
+    (left / "work").mkdir(parents=True)
+    rmdir, late = os.rmdir, iter(["first", "work/second", "third"])
+
+    def removed(path: str, **given: int) -> None:
+        for name in itertools.islice(late, 1):
+            (left / name).parent.mkdir(exist_ok=True)
+            (left / name).touch()
+        rmdir(path, **given)
+
+    monkeypatch.setattr(os, "rmdir", removed)
+    make(tmp_path / "corpus")
+    assert next(late, None) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
 
 
 def test_what_a_living_writer_has_stays(tmp_path: Path) -> None:

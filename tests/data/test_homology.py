@@ -1,6 +1,11 @@
 import itertools
+import os
+import signal
 import stat
+import subprocess
+import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -183,3 +188,34 @@ def test_a_failing_tool_is_an_outside_error(tmp_path, monkeypatch, script, messa
     with pytest.raises(OutsideError, match=message):
         cluster([b"ACGT", b"GGGG"], ClusterConfig(), work)
     assert list(work.iterdir()) == []
+
+
+def _interrupted(moment, script, folder, monkeypatch):
+    """Run a shell script in place of MMseqs2 and press Ctrl-C when Popen is at ``moment``; how many processes stay."""
+    original = getattr(subprocess.Popen, moment)
+
+    def struck(*given, **named):
+        done = original(*given, **named)
+        signal.raise_signal(signal.SIGINT)
+        return done
+
+    monkeypatch.setattr(subprocess.Popen, moment, struck)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            homology.run_mmseqs(Path("/bin/sh"), ["-c", script], folder)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return sum(os.path.realpath(link) == str(folder) for link in Path("/proc").glob("[0-9]*/cwd"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize(
+    ("moment", "script"),
+    [
+        pytest.param("_close_pipe_fds", "sleep 60 & sleep 60", id="not yet known"),
+        pytest.param("_communicate", "exit 0", id="done already"),
+    ],
+)
+def test_ctrl_c_ends_all_that_was_started_at_any_moment(moment, script, tmp_path, monkeypatch):
+    assert _interrupted(moment, script, tmp_path, monkeypatch) == 0

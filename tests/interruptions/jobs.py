@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from watched import LEARNING
 
 TIMES = {"seconds", "tokens_per_s", "created", "command"}
 """Keys that say when and how fast, not what."""
@@ -45,6 +48,13 @@ CLASS: dict[str, Any] = {
     "batching": {"examples": 8, "micro_tokens": 120},
     "training": TUNING,
 }
+CLUSTERS: dict[str, Any] = {
+    "seed": 4,
+    "shuffle": True,
+    "filter": {"duplicates": "drop_both_strands"},
+    "segment": {"method": "random", "shortest": 40, "longest": 120},
+    "decontaminate": {"min_identity": 0.9},
+}
 
 
 @dataclass
@@ -75,6 +85,10 @@ class Job:
             if path.is_file() and not earlier:  # a signal leaves another last but one checkpoint
                 found[name] = _content(path)
         return found | {"next batch": self.next_batch()}
+
+    def is_built(self) -> bool:
+        """Whether the corpus is there: then it is whole, and nothing is left to repeat."""
+        return not self.resumed and self.out.is_dir()
 
     def last_checkpoint(self, arm: str = ".") -> Path:
         return max((self.out / arm / "checkpoints").glob("step-*"))
@@ -177,22 +191,47 @@ def make_jobs(folder: Path) -> dict[str, Job]:
     }
     for name, recipe in recipes.items():
         (folder / f"{name}.yaml").write_text(json.dumps(recipe))
+    (folder / "clusters.yaml").write_text(json.dumps(CLUSTERS))
+    _write_genome(folder)
     return _jobs(folder)
 
 
+def _write_genome(folder: Path) -> None:
+    """Two chromosomes, RNAs near enough to cluster, and a test set that is like a part of either, but not equal."""
+    from nuclex.data.simulate import SimulationConfig, simulate
+
+    chance = random.Random(0)
+    near = SimulationConfig(families=12, members=20, shortest=60, longest=100, pair_rate=0.1, loop_rate=0.1)
+    rnas = [rna.sequence.replace("U", "T") for rna in simulate(near)]
+    chromosomes = ["".join(chance.choices("ACGT", k=9000)) for _ in range(2)]
+    stretches = [whole[start : start + 150] for whole in chromosomes for start in range(500, 9000, 2000)]
+    changed = ["".join("A" if chance.random() < 0.06 else letter for letter in one) for one in stretches + rnas[::40]]
+
+    def write(name: str, sequences: Iterable[str]) -> None:
+        lines = (f">{name}{number}\n{sequence}\n" for number, sequence in enumerate(sequences))
+        (folder / f"{name}.fa").write_text("".join(lines))
+
+    write("chromosome", chromosomes)
+    write("near", rnas)
+    write("excluded", changed)
+
+
 def _jobs(folder: Path) -> dict[str, Job]:
-    out, learning = folder / "results", ("starting", "training", "evaluating", "saving", "finishing")
+    out = folder / "results"
     out.mkdir(exist_ok=True)
     tune = {name: ["finetune", str(folder / f"{name}.yaml"), "--device", "cpu"] for name in ("structure", "class")}
     building = ["corpus", "build", str(folder / "many.fa"), "--cluster.method", "none", "--split.by", "random"]
+    clustering = ["corpus", "build", *(str(folder / name) for name in ("chromosome.fa", "near.fa"))]
+    clustering += ["--exclude", str(folder / "excluded.fa"), "--config", str(folder / "clusters.yaml")]
     embedding = ["embed", str(folder / "bundle"), str(folder / "many.fa"), "--device", "cpu"]
     pretraining = ["pretrain", str(folder / "pretrain.yaml"), "--device", "cpu"]
-    both = (".", "scratch")
+    both, under_mmseqs = (".", "scratch"), ("building", "excluding", "clustering", "saving")
     return {
-        "pretrain": Job("pretrain", pretraining, out / "run", True, learning, (".",)),
-        "structure": Job("structure", tune["structure"], out / "structure", True, learning, both),
-        "class": Job("class", tune["class"], out / "class", True, learning, both),
+        "pretrain": Job("pretrain", pretraining, out / "run", True, LEARNING, (".",)),
+        "structure": Job("structure", tune["structure"], out / "structure", True, LEARNING, both),
+        "class": Job("class", tune["class"], out / "class", True, LEARNING, both),
         "build": Job("corpus build", building, out / "corpus", False, ("building", "saving")),
+        "clusters": Job("clusters", clustering, out / "clusters", False, under_mmseqs),
         "embed": Job("embed", embedding, out / "vectors.parquet", False, ("embedding", "saving")),
     }
 

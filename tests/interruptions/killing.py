@@ -19,12 +19,15 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import orphans
 import watched
 from jobs import Job, wiped
 
 PRELOADED = ["watched", "nuclex.cli.main", "nuclex.training.pretrain", "nuclex.training.finetune"]
 PRELOADED += ["nuclex.inference.embed", "nuclex.data.corpus", "nuclex.data.simulate", "pyarrow.parquet"]
 PRELOADED += ["torch._dynamo", "safetensors.torch", "nuclex.evaluation", "jinja2", "scipy.stats"]
+PATIENCE = 20.0
+"""Seconds that MMseqs2 may go on after the build that started it was killed and the next one has ended."""
 
 
 def start_server() -> Any:
@@ -47,10 +50,15 @@ def start_server() -> Any:
 
 @dataclass
 class Kill:
-    """One kill, where it hit, and whether the next process went on from there."""
+    """One kill, where it hit, the programs that it left running, and whether the next process went on from there.
+
+    ``outlived``: one of those programs was still there when a later process had ended and its result was compared.
+    """
 
     job: str
     phase: str
+    orphans: list[int] = field(default_factory=list)
+    outlived: bool = False
     resumed: bool = False
     identical: bool = False
 
@@ -121,7 +129,7 @@ def reach(
     process: BaseProcess, board: watched.Board, whole: Measured, phase: str, moments: random.Random, haste: float = 1.0
 ) -> None:
     """Wait for a random moment of a phase, or until the process has ended; ``haste`` below 1 shortens the wait."""
-    wanted = moments.randint(1, max(1, int(0.9 * haste * whole.entries[phase])))
+    wanted = moments.randint(1, max(1, round(0.9 * haste * whole.entries[phase])))
     delay = moments.uniform(0, haste * (0.3 if phase == "starting" else whole.seconds[phase]))
     deadline = time.monotonic() + 120
     while process.is_alive() and time.monotonic() < deadline:
@@ -147,7 +155,7 @@ class Chain:
         return any(self._try(phase, 0.5**attempt) for attempt in range(5))
 
     def _try(self, phase: str, haste: float) -> bool:
-        if self._is_built():
+        if self.job.is_built():
             self.end()
         process, board = self.runner.start(self.job)
         reach(process, board, self.whole, phase, self.moments, haste)
@@ -157,30 +165,43 @@ class Chain:
         if self._open:
             self._open[-1].resumed = killed or process.exitcode == 0
         if killed:
-            self._open.append(Kill(self.job.name, label(board)))
+            self._open.append(Kill(self.job.name, label(board), self._left_running()))
         else:
             self._settle(self.runner.checked(self.job, process) == 0)
         return killed
 
     def end(self) -> None:
         """Let the run end and compare."""
-        ended = self._is_built() or self.runner.finish(self.job) == 0
+        ended = self.job.is_built() or self.runner.finish(self.job) == 0
         if self._open:
             self._open[-1].resumed = ended
         self._settle(ended)
 
-    def _is_built(self) -> bool:
-        """Whether the last kill came when a corpus was there already: it is whole, and nothing is left to repeat."""
-        return not self.job.resumed and self.job.out.is_dir()
+    def _left_running(self) -> list[int]:
+        """What the process just killed left running; every other time it is held, so that it outlives the next one."""
+        known = {number for kill in self._open for number in kill.orphans}
+        left = [number for number in orphans.running(self.job) if number not in known]
+        if left and self.moments.random() < 0.5:
+            orphans.tell(left, signal.SIGSTOP)
+        return left
 
     def _settle(self, ended: bool) -> None:
-        found = differences(self.whole.facts, self.job.facts()) if ended else ["did not end"]
+        found = self._different() if ended else ["did not end"]
+        left = orphans.running(self.job)
+        for kill in self._open:
+            kill.outlived = not set(left).isdisjoint(kill.orphans)
+        orphans.tell(left, signal.SIGCONT)
+        found += [f"process {number} goes on" for number in orphans.outlasting(self.job, PATIENCE)]
+        found += self._different() if ended else []  # nor does what went on for a while change anything
         found += self.job.leftovers()
         for kill in self._open:
             kill.identical = not found
         self.differing += found
         self.kills, self._open, self.runs = self.kills + self._open, [], self.runs + 1
         wiped(self.job)
+
+    def _different(self) -> list[str]:
+        return differences(self.whole.facts, self.job.facts())
 
 
 def differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:

@@ -10,13 +10,17 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
+import orphans
 from jobs import Job, wiped
 from killing import Measured, Runner, differences, label, reach
 
 
 @dataclass
 class Stop:
-    """One signal: where it came, with what the process left, how many finished steps its checkpoint lacks."""
+    """One signal: where it came, with what the process left, how many finished steps its checkpoint lacks.
+
+    ``tools``: how many processes of MMseqs2 ran just before; ``left``: they, and unfinished files, if any are left.
+    """
 
     job: str
     phase: str
@@ -25,18 +29,24 @@ class Stop:
     lost: int
     seconds: float
     said: str
+    tools: int
+    left: list[str]
 
     @property
     def right(self) -> bool:
         expected = 128 + signal.Signals[self.name]
-        return self.code == expected and self.lost == 0 and self.said.count("\n") == 1 and "Traceback" not in self.said
+        sentence = self.said.count("\n") == 1 and "Traceback" not in self.said
+        return self.code == expected and self.lost == 0 and sentence and not self.left
 
 
 def stop_once(runner: Runner, job: Job, whole: Measured, phase: str, moments: random.Random) -> Stop | None:
     """Send SIGTERM or SIGINT at a random moment of a phase; None if the job was done before."""
+    if job.is_built():
+        return None
     number = moments.choice([signal.SIGTERM, signal.SIGINT])
     process, board = runner.start(job)
     reach(process, board, whole, phase, moments)
+    tools = len(orphans.running(job))
     where, began = label(board), time.monotonic()
     if not process.is_alive():
         return None
@@ -46,7 +56,8 @@ def stop_once(runner: Runner, job: Job, whole: Measured, phase: str, moments: ra
         return None  # it was done before the signal came
     seconds, said = time.monotonic() - began, runner.errors.read_text()
     lost = _lost(job, board.control, board.step)
-    return Stop(job.name, where, number.name, process.exitcode or 0, lost, seconds, said)
+    left = [f"process {one}" for one in orphans.running(job)] + job.leftovers()
+    return Stop(job.name, where, number.name, process.exitcode or 0, lost, seconds, said, tools, left)
 
 
 def _lost(job: Job, control: bool, done: int) -> int:
@@ -64,7 +75,7 @@ def stop_often(
     """Stop one run once in each of these phases, then let it end; the stops, and what differs from the whole one."""
     wiped(job)
     stops = [stop_once(runner, job, whole, phase, moments) for phase in phases]
-    ended = runner.finish(job) == 0
+    ended = job.is_built() or runner.finish(job) == 0
     differing = differences(whole.facts, job.facts()) if ended else ["did not end"]
     return [stop for stop in stops if stop is not None], differing + job.leftovers()
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import random
+import signal
 from pathlib import Path
 
+import orphans
 import pytest
 from jobs import Job
-from killing import Chain, Measured, Runner, differences, measure, table
+from killing import PATIENCE, Chain, Measured, Runner, differences, measure, reach, table
 
 PHASES = {
-    "pretrain": ["training", "evaluating", "saving", "saving", "training", "starting", "finishing"],
+    "pretrain": ["training", "evaluating", "saving", "training", "starting", "finishing"],
     "structure": ["training", "evaluating", "saving", "finishing"],
     "class": ["saving", "training", "evaluating", "finishing"],
-    "build": ["building", "saving", "building"],
+    "build": ["building"],
+    "clusters": ["excluding", "clustering", "saving"],
     "embed": ["embedding", "saving"],
 }
 """20 kills."""
@@ -38,6 +41,31 @@ def test_kills_do_not_change_a_bit(
     assert all(hit), "a kill that came too late every time shows nothing"
     assert len(chain.kills) == len(phases)
     assert all(kill.resumed and kill.identical for kill in chain.kills), table(chain.kills)
+
+
+@pytest.mark.slow
+def test_mmseqs_of_a_killed_build_does_not_harm_the_next(
+    runner: Runner, jobs: dict[str, Job], whole: dict[str, Measured], tmp_path: Path
+) -> None:
+    """It is held when its build is killed, and let go on beside the MMseqs2 of the same command, run again."""
+    job, wanted = jobs["clusters"].fresh(tmp_path), whole["clusters"]
+    process, board = runner.start(job)
+    reach(process, board, wanted, "clustering", random.Random(0), 0.0)
+    left = orphans.awaited(job)
+    orphans.tell(left, signal.SIGSTOP)
+    process.kill()
+    process.join()
+    again, board = runner.start(job)
+    reach(again, board, wanted, "clustering", random.Random(0), 0.0)
+    assert orphans.awaited(job, but=left), "they run side by side"
+    assert set(orphans.running(job)) >= set(left)
+    orphans.tell(left, signal.SIGCONT)
+    again.join(60)
+    assert runner.checked(job, again) == 0, runner.trouble
+    assert differences(wanted.facts, job.facts()) == []
+    assert orphans.outlasting(job, PATIENCE) == []
+    assert differences(wanted.facts, job.facts()) == []
+    assert job.leftovers() == []
 
 
 @pytest.mark.slow

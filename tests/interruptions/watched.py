@@ -15,7 +15,8 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-PHASES = ("starting", "training", "evaluating", "saving", "finishing", "building", "embedding")
+LEARNING = ("starting", "training", "evaluating", "saving", "finishing")
+PHASES = (*LEARNING, "building", "excluding", "clustering", "embedding")  # MMseqs2 runs while excluding and clustering
 SIZE = 4096
 READY, STEP, CALLS = 2, 16, 20  # u8: signals are taken; u32: updates done; u32: calls that write (faults.py)
 ENTRIES, SECONDS = 64, 256  # per phase: u32 how often it began, f64 how long it took in all
@@ -106,7 +107,7 @@ class Board:
 def watch(board: Board) -> None:
     """Wrap the functions of nuclex whose work has a name among the phases."""
     from nuclex.core import artifact
-    from nuclex.data import corpus
+    from nuclex.data import corpus, homology
     from nuclex.inference import embed
     from nuclex.training import finetune, loop, pretrain
 
@@ -122,6 +123,8 @@ def watch(board: Board) -> None:
     pretrain.finish_bundles = board.during("finishing", pretrain.finish_bundles)
     finetune._Run._write_bundle = board.during("finishing", finetune._Run._write_bundle)  # type: ignore[method-assign]
     corpus.build_corpus = board.during("building", corpus.build_corpus)
+    corpus.exclude_similar = board.during("excluding", corpus.exclude_similar)
+    homology._found = board.during("clustering", homology._found)
     embed.embed = board.during("embedding", embed.embed)
     go = finetune._Run.go
 

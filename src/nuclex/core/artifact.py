@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ TEMPORARY = ".tmp-"
 _ASIDE = f"{TEMPORARY}old-"
 """How the name of an artefact begins that was set aside while its replacement arrives."""
 _MOST_MANIFEST, _LONGEST_NAME = 64 << 20, 1000
+_TRIES = 20
+"""How often a folder is removed into which something is still written."""
 _OPENING = b'{\n  "files": {'
 """How every manifest of nuclex begins; other programs have files of this name too."""
 _DISK = {
@@ -189,9 +192,24 @@ def _clear_abandoned(home: Path, stem: str) -> None:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                _remove(path)
             finally:
                 os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, even one that a program which the killed process started still writes into.
+
+    Such a program cannot make files any more once its folder is gone; until then it may be quicker than one try.
+    """
+    if not path.is_dir():
+        path.unlink()
+        return
+    for _ in range(_TRIES):
+        shutil.rmtree(path, ignore_errors=True)
+        if not path.exists():
+            return
+        time.sleep(0.01)
 
 
 @contextlib.contextmanager

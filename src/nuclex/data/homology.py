@@ -17,12 +17,14 @@ So a second run, with single linkage, tells which clusters must not be divided b
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
 from importlib import metadata, util
 from itertools import chain
 from pathlib import Path
@@ -232,16 +234,19 @@ def run_mmseqs(binary: Path, arguments: list[str], folder: Path) -> str:
 
     It starts programs of its own; all of them end where the block is left early, by Ctrl-C for one.
     """
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "errors": "replace"}
+    tool: subprocess.Popen[str] | None = None
     try:
-        tool = subprocess.Popen([binary, *arguments], cwd=folder, start_new_session=True, **pipes)  # type: ignore[call-overload]
-    except OSError as error:
-        raise OutsideError(f"{binary}: cannot be run: {error.strerror}") from None
-    try:
+        with _signals_wait():
+            tool = _started([binary, *arguments], folder)
         printed, complaints = tool.communicate()
     except BaseException:
-        os.killpg(tool.pid, signal.SIGKILL)
-        tool.wait()
+        if tool is None:
+            raise
+        with contextlib.suppress(
+            ProcessLookupError
+        ):  # after Ctrl-C `communicate` waits a little, and it may have ended
+            os.killpg(tool.pid, signal.SIGKILL)
+        tool.communicate()  # until all that it started have let go of the pipes, and write no more
         raise
     if tool.returncode == 0:
         return str(printed)
@@ -253,3 +258,30 @@ def run_mmseqs(binary: Path, arguments: list[str], folder: Path) -> str:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
     words = [line.strip() for line in (complaints or printed).splitlines() if line.strip()] or ["no message"]
     raise OutsideError(f"MMseqs2 {arguments[0]}: failed with code {tool.returncode}: {words[-1]}")
+
+
+def _started(command: list[str | Path], folder: Path) -> subprocess.Popen[str]:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "errors": "replace"}
+    try:
+        return subprocess.Popen(command, cwd=folder, start_new_session=True, **pipes)  # type: ignore[call-overload, no-any-return]
+    except OSError as error:
+        raise OutsideError(f"{command[0]}: cannot be run: {error.strerror}") from None
+
+
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Ctrl-C and SIGTERM come after the block: what is started in it must be known before an exception can lose it."""
+    came: list[int] = []
+    handlers: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():  # no other thread gets their exceptions
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in handlers:
+        signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
