@@ -11,8 +11,9 @@ and the ids of the batch that would come next. CPU, fp32, dropout on, one thread
 MMseqs2: half of the time what it left is held until a later build has ended and is compared, and then goes on.
 
 Then: SIGTERM and Ctrl-C at random moments (exit code 143 or 130, no finished step lost, of a build nothing left, not
-even a process of MMseqs2), races of eight processes for one new run folder, some with a stale lock in it, and runs on a tmpfs with less and less room (``--points`` amounts each
-of pre-training, fine-tuning, `corpus build` and `embed`; exit code 5, the last good checkpoint stands).
+even a process of MMseqs2), races of eight processes for one new run folder, some with a stale lock in it, and runs on a
+tmpfs with less and less room (``--points`` amounts each of pre-training, fine-tuning, `corpus build` and `embed`; exit
+code 5, the last good checkpoint stands).
 """
 
 from __future__ import annotations

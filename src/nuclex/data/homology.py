@@ -242,9 +242,7 @@ def run_mmseqs(binary: Path, arguments: list[str], folder: Path) -> str:
     except BaseException:
         if tool is None:
             raise
-        with contextlib.suppress(
-            ProcessLookupError
-        ):  # after Ctrl-C `communicate` waits a little, and it may have ended
+        with contextlib.suppress(ProcessLookupError):  # it may end in the moment that `communicate` waits after Ctrl-C
             os.killpg(tool.pid, signal.SIGKILL)
         tool.communicate()  # until all that it started have let go of the pipes, and write no more
         raise
