@@ -261,7 +261,7 @@ def run_mmseqs(binary: Path, arguments: list[str], folder: Path) -> str:
 def _started(command: list[str | Path], folder: Path) -> subprocess.Popen[str]:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "errors": "replace"}
     try:
-        return subprocess.Popen(command, cwd=folder, start_new_session=True, **pipes)  # type: ignore[call-overload, no-any-return]
+        return subprocess.Popen(command, cwd=folder, start_new_session=True, **pipes)  # type: ignore[call-overload]
     except OSError as error:
         raise OutsideError(f"{command[0]}: cannot be run: {error.strerror}") from None
 
