@@ -195,7 +195,7 @@ def rewrite(path, change):
 
 QUERY = "roberta.encoder.layer.0.attention.self.query.weight"
 KEY = "roberta.encoder.layer.0.attention.self.key.weight"
-OUTPUT = ("nuclex.blocks.0.attention.output.weight", "nuclex.blocks.1.attention.output.weight")
+OUTPUT = ("nuclex.blocks.0.mixer.output.weight", "nuclex.blocks.1.mixer.output.weight")
 
 
 def swap(tensors, first, second):
@@ -212,7 +212,7 @@ def swap(tensors, first, second):
         ("roberta", lambda tensors: tensors["lm_head.bias"].add_(1e-6), "weights are not those"),
         ("roberta", lambda tensors: tensors.update({QUERY: tensors[QUERY].half()}), "float"),
         ("untied roberta", lambda tensors: tensors["lm_head.bias"].add_(1), "differs from the other copy"),
-        ("rinalmo", lambda tensors: tensors.pop(OUTPUT[0]), "lacks the weight 'blocks.0.attention.output.weight'"),
+        ("rinalmo", lambda tensors: tensors.pop(OUTPUT[0]), "lacks the weight 'blocks.0.mixer.output.weight'"),
         ("rinalmo", lambda tensors: tensors.update(pooler=torch.ones(1)), "holds the weight 'pooler'"),
         ("rinalmo", lambda tensors: tensors.update({"nuclex.x": torch.ones(1)}), "holds the weight 'x'"),
         ("rinalmo", lambda tensors: swap(tensors, *OUTPUT), "weights are not those"),

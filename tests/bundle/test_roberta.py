@@ -33,7 +33,7 @@ def test_names_there_and_back_give_the_same_tensors(making, name):
 def test_query_key_and_value_are_the_thirds_of_the_fused_weight(making):
     model = making.model()
     renamed = to_roberta(unshared(model), model.config)
-    fused = model.blocks[1].attention.query_key_value
+    fused = model.blocks[1].mixer.query_key_value
     for part, name in enumerate(("query", "key", "value")):
         place = f"roberta.encoder.layer.1.attention.self.{name}"
         assert torch.equal(renamed[f"{place}.weight"], fused.weight[16 * part : 16 * (part + 1)])

@@ -71,13 +71,13 @@ def turned(x_BHLK):
 
 def reference_block(x_BLD, real_BL, weights, name, heads):
     batch, length, width = x_BLD.shape
-    x_BLD = norm(x_BLD, weights, f"{name}.attention_norm")
-    q, k, v = (x_BLD @ weights[f"{name}.attention.query_key_value.weight"].T).chunk(3, dim=-1)
+    x_BLD = norm(x_BLD, weights, f"{name}.mixer_norm")
+    q, k, v = (x_BLD @ weights[f"{name}.mixer.query_key_value.weight"].T).chunk(3, dim=-1)
     q, k, v = (part.view(batch, length, heads, width // heads).transpose(1, 2) for part in (q, k, v))
     scores = turned(q) @ turned(k).transpose(2, 3) / math.sqrt(width // heads)
     scores = torch.exp(scores - scores.max()) * real_BL[:, None, None, :]
     mixed = (scores / scores.sum(-1, keepdim=True)) @ v
-    x_BLD = x_BLD + mixed.transpose(1, 2).reshape(batch, length, width) @ weights[f"{name}.attention.output.weight"].T
+    x_BLD = x_BLD + mixed.transpose(1, 2).reshape(batch, length, width) @ weights[f"{name}.mixer.output.weight"].T
 
     z = norm(x_BLD, weights, f"{name}.feedforward_norm")
     w1, b1, w2, b2, w3, b3 = (

@@ -111,8 +111,8 @@ def test_frozen_parts_stay_and_the_control_is_never_frozen(bundle: Path, tmp_pat
     assert moved
     assert all(name.startswith(("blocks.1.", "norm.")) for name in moved)
     control = state(tmp_path / "run" / "scratch")
-    assert "optimizer.model.blocks.0.attention_norm.weight.exp_avg" in control
-    assert "optimizer.model.blocks.0.attention_norm.weight.exp_avg" not in state(tmp_path / "run")
+    assert "optimizer.model.blocks.0.mixer_norm.weight.exp_avg" in control
+    assert "optimizer.model.blocks.0.mixer_norm.weight.exp_avg" not in state(tmp_path / "run")
     assert "optimizer.head.projection.weight.exp_avg" in state(tmp_path / "run")
 
 

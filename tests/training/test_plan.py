@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nuclex.data.sample import SamplingConfig
 from nuclex.models import BackboneConfig, LanguageModel, Layout, RinalmoConfig, RobertaConfig, rinalmo
-from nuclex.models.presets import RINALMO_SIZES
+from nuclex.models.published import RINALMO_SIZES
 from nuclex.training.plan import GPUS, activation_bytes, count_parameters, flops_per_token, make_plan
 
 VOCABULARY, LENGTH, SEQUENCES = 300, 128, 3

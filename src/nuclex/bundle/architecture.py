@@ -29,7 +29,7 @@ def config_keys(model: LanguageModel, tokenizer: Tokenizer) -> dict[str, Any]:
     keys = roberta_keys(model) if is_roberta(model.config, model.pad_id) else _own_keys(model)
     return {
         **keys,
-        "vocab_size": len(tokenizer),
+        "vocab_size": model.vocabulary_size,
         "pad_token_id": tokenizer.pad_id,
         "bos_token_id": tokenizer.cls_id,
         "eos_token_id": tokenizer.eos_id,
@@ -70,6 +70,10 @@ def refuse_contradiction(path: Path, model: LanguageModel, tokenizer: Tokenizer)
     if mask_id != tokenizer.mask_id:
         raise CorruptError(
             f"{path}: nuclex.mask_token_id: found {shown(mask_id)}, the tokenizer's mask is {tokenizer.mask_id}"
+        )
+    if model.vocabulary_size != model.config.rows(len(tokenizer)):
+        raise CorruptError(
+            f"{path}: vocab_size: found {model.vocabulary_size}; the tokenizer beside it has {len(tokenizer)} tokens"
         )
     for key, value in wanted.items():
         if key != "nuclex" and key in found and found[key] != value:

@@ -17,8 +17,8 @@ from nuclex.models.backbone import BackboneConfig, LanguageModel
 from nuclex.models.presets import RobertaConfig
 
 LAYER = (
-    ("attention.output.dense", "attention.output"),
-    ("attention.output.LayerNorm", "attention_norm"),
+    ("attention.output.dense", "mixer.output"),
+    ("attention.output.LayerNorm", "mixer_norm"),
     ("intermediate.dense", "feedforward.into"),
     ("output.dense", "feedforward.output"),
     ("output.LayerNorm", "feedforward_norm"),
@@ -118,7 +118,7 @@ def to_roberta(tensors: Mapping[str, Tensor], config: BackboneConfig) -> dict[st
     renamed = {foreign: tensors[native].detach().clone() for foreign, native in _pairs(config)}
     for layer in range(config.depth):
         for kind in ("weight", "bias"):
-            fused = tensors[f"blocks.{layer}.attention.query_key_value.{kind}"].detach()
+            fused = tensors[f"blocks.{layer}.mixer.query_key_value.{kind}"].detach()
             for name, part in zip(_attention(layer, kind), fused.chunk(3), strict=True):
                 renamed[name] = part.clone()
     return renamed
@@ -138,7 +138,7 @@ def from_roberta(tensors: Mapping[str, Tensor], config: BackboneConfig, origin: 
             parts = [_take(left, name, origin) for name in _attention(layer, kind)]
             if len({part.shape for part in parts}) > 1:
                 raise CorruptError(f"{origin}: query, key and value of layer {layer} differ in shape ({kind})")
-            native[f"blocks.{layer}.attention.query_key_value.{kind}"] = torch.cat(parts)
+            native[f"blocks.{layer}.mixer.query_key_value.{kind}"] = torch.cat(parts)
     if left:
         raise CorruptError(f"{origin}: holds the weight {min(left)!r}, which this architecture does not have")
     return native

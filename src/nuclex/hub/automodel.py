@@ -64,9 +64,9 @@ class _NuclexPreTrained(PreTrainedModel):
         """The embedding of the tokens."""
         return self.nuclex.embedding.tokens
 
-    def get_output_embeddings(self) -> nn.Module:
-        """The last layer of the language head."""
-        return self.nuclex.head.decoder
+    def get_output_embeddings(self) -> nn.Module | None:
+        """The last layer of the language head, if there is one."""
+        return None if self.nuclex.head is None else self.nuclex.head.decoder
 
     def _init_weights(self, module: nn.Module) -> None:
         """Called for what was not read from a file: fine for a new model, which initialised itself, else refused."""
@@ -108,7 +108,7 @@ class NuclexForMaskedLM(_NuclexPreTrained):
         """(B, L) ids to (B, L, V) logits, 0 at padding; the loss is the mean over the labels that are not -100."""
         read_BL = _read(input_ids, attention_mask, self.nuclex.pad_id)
         layers = _layers(self.nuclex, input_ids, read_BL)
-        logits_BLV = _padded(self.nuclex.head(layers[-1][read_BL]), read_BL)
+        logits_BLV = _padded(self.nuclex.scores(layers[-1][read_BL]), read_BL)
         loss = None
         if labels is not None:
             loss = F.cross_entropy(logits_BLV.flatten(0, 1), labels.flatten(), ignore_index=IGNORED_LABEL)

@@ -1,19 +1,35 @@
 """Neural networks that read sequences: one backbone, its blocks, and the heads that answer questions."""
 
-from nuclex.models.backbone import BackboneConfig, LanguageModel
+from nuclex.models.architecture import BackboneConfig
+from nuclex.models.backbone import Cache, LanguageModel
 from nuclex.models.base import MODELS, AnyModelConfig, ModelConfig
 from nuclex.models.layout import Layout
-from nuclex.models.presets import RinalmoConfig, RobertaConfig, rinalmo, roberta
+from nuclex.models.presets import (
+    BertConfig,
+    Gpt2Config,
+    HyenaModelConfig,
+    MambaConfig,
+    RinalmoConfig,
+    RobertaConfig,
+    roberta,
+)
+from nuclex.models.published import helm, rinalmo
 
 __all__ = [
     "MODELS",
     "AnyModelConfig",
     "BackboneConfig",
+    "BertConfig",
+    "Cache",
+    "Gpt2Config",
+    "HyenaModelConfig",
     "LanguageModel",
     "Layout",
+    "MambaConfig",
     "ModelConfig",
     "RinalmoConfig",
     "RobertaConfig",
+    "helm",
     "rinalmo",
     "roberta",
 ]

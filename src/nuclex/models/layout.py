@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 
 import numpy as np
@@ -49,6 +50,16 @@ class Layout:
     def tokens(self) -> int:
         """Number of packed tokens T."""
         return sum(self.lengths)
+
+    @cached_property
+    def reversed_T(self) -> Tensor:
+        """The token that stands where each token would if every sequence were written backwards: (T,) places.
+
+        >>> Layout.of([3, 2]).reversed_T.tolist()
+        [2, 1, 0, 4, 3]
+        """
+        first_T, last_T = (self.boundaries_N1[part][self.sequence_T] for part in (slice(-1), slice(1, None)))
+        return first_T + last_T - 1 - torch.arange(len(first_T), device=first_T.device)
 
     @property
     def longest(self) -> int:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+Activation = Literal["gelu", "gelu-tanh", "swiglu", "swiglu-beta"]
+"""``gelu-tanh`` is GPT-2's approximation of GELU; ``swiglu-beta`` has a learned scalar, as RiNALMo's."""
+
 
 class FeedForward(nn.Module):
-    """Linear, exact GELU, Linear: (T, D) to (T, D) through (T, F)."""
+    """Linear, GELU (exact, or GPT-2's approximation with tanh), Linear: (T, D) to (T, D) through (T, F)."""
 
-    def __init__(self, width: int, inner: int, *, bias: bool = True) -> None:
+    def __init__(self, width: int, inner: int, *, bias: bool = True, approximate: bool = False) -> None:
         super().__init__()
+        self.approximate: Literal["tanh", "none"] = "tanh" if approximate else "none"
         self.into = nn.Linear(width, inner, bias=bias)
         self.output = nn.Linear(inner, width, bias=bias)
 
     def forward(self, hidden_TD: Tensor) -> Tensor:
         """Transform each token by itself."""
-        return self.output(F.gelu(self.into(hidden_TD)))
+        return self.output(F.gelu(self.into(hidden_TD), approximate=self.approximate))
 
 
 class SwiGLU(nn.Module):
@@ -35,3 +41,10 @@ class SwiGLU(nn.Module):
         inner_TF = self.into(hidden_TD)
         swish_TF = F.silu(inner_TF) if self.beta is None else inner_TF * torch.sigmoid(self.beta * inner_TF)
         return self.output(swish_TF * self.gate(hidden_TD))
+
+
+def feed_forward(width: int, inner: int, activation: Activation, *, bias: bool) -> FeedForward | SwiGLU:
+    """The network of this activation."""
+    if activation in ("gelu", "gelu-tanh"):
+        return FeedForward(width, inner, bias=bias, approximate=activation == "gelu-tanh")
+    return SwiGLU(width, inner, bias=bias, learnable=activation == "swiglu-beta")

@@ -1,0 +1,153 @@
+"""Every choice that makes one network different from another, as one value."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from nuclex.models.base import MODELS, Layers, ModelConfig, Size
+from nuclex.models.blocks.attention import AttentionConfig, Scale
+from nuclex.models.blocks.feedforward import Activation
+from nuclex.models.blocks.hyena import HyenaConfig
+from nuclex.models.blocks.state_space import StateSpaceConfig
+
+MixerName = Literal["attention", "mamba", "mamba2", "hyena"]
+
+
+@MODELS.register
+class BackboneConfig(ModelConfig):
+    """The whole description of a network; only the vocabulary is missing, which comes from the tokenizer.
+
+    Attention uses the keys from ``heads`` to ``attention_dropout``, ``mamba`` and ``mamba2`` those of ``state_space``,
+    ``hyena`` those of ``hyena``. Mixers other than attention look back only: where ``causal`` is false, each of their
+    layers is two, one of which reads the sequence backwards, as in HELM's bidirectional Mamba (arXiv:2410.12459).
+    """
+
+    kind: Literal["backbone"] = "backbone"
+    depth: Layers
+    width: Size
+    mixer: MixerName = "attention"
+    attention_every: int = Field(
+        default=0, ge=0, le=1024, description="hybrids: every so many layers attention mixes instead; 0 = never"
+    )
+    state_space: StateSpaceConfig = StateSpaceConfig()
+    hyena: HyenaConfig = HyenaConfig()
+    heads: Size = 1
+    attention_bias: bool = True
+    attention_scale: Scale = "1/sqrt(d)"
+    attention_multiplier: float = Field(default=1.0, gt=0)
+    attention_dropout: float = Field(default=0.0, ge=0, lt=1)
+    inner: int = Field(ge=0, le=1 << 20, description="feed-forward width F; 0 = blocks without feed-forward")
+    activation: Activation = "gelu"
+    feedforward_bias: bool = True
+    norm: Literal["pre", "post", "rinalmo"] = "pre"
+    """``rinalmo``: the attention residual is the normalised stream, the feed-forward is ordinary pre-norm."""
+    norm_kind: Literal["layer", "rms"] = "layer"
+    norm_epsilon: float = 1e-5
+    final_norm: bool = True
+    positions: Literal["rotary", "learned", "relative", "none"] = "rotary"
+    """``relative``: sines and cosines of the distance, scored inside attention (arXiv:1901.02860)."""
+    rotary_base: float = Field(default=10_000.0, gt=1, description="the longest rotary wave is about 6 times this")
+    max_positions: Size = Field(default=1024, ge=1, description="rows of the learned position table")
+    position_offset: int = Field(default=0, ge=0, le=1024, description="row of the first position (RoBERTa: pad + 1)")
+    position_use: Literal["add", "concatenate"] = "add"
+    """How learned positions enter: added to the token's vector, or as the last ``position_width`` numbers of it."""
+    position_width: int = Field(
+        default=0, ge=0, le=1 << 20, description="numbers of a learned position; 0 = as many as ``width``"
+    )
+    token_types: int = Field(
+        default=0, ge=0, le=1024, description="rows of RoBERTa's token-type table, of which only row 0 is used"
+    )
+    embedding_norm: bool = False
+    embedding_gate: bool = False
+    """Multiply each token's vector with the sigmoid of a linear map of it."""
+    causal: bool = False
+    head: Literal["dense", "linear", "none"] = "dense"
+    """``dense``: Linear, GELU, norm, Linear, as in BERT; ``linear``: one matrix without bias, as in GPT-2; ``none``:
+    an encoder, which has hidden vectors and no scores."""
+    tied: bool = True
+    vocabulary_multiple: int = Field(
+        default=1, ge=1, le=4096, description="rows of the token table are rounded up to a multiple of this"
+    )
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    embedding_dropout: float = Field(default=0.0, ge=0, lt=1)
+    token_dropout: float = Field(default=0.0, ge=0, lt=1, description="expected share of <mask> tokens (RiNALMo: 0.12)")
+    initialisation: Literal["normal", "gpt2", "torch"] = "normal"
+    """``normal``: BERT's; ``gpt2``: the same, but what writes into the stream is smaller by sqrt(2 depth)."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.attends:
+            refuse_uneven(self.width, self.heads, even=self.positions == "rotary")
+        if self.norm == "rinalmo" and self.mixer != "attention":
+            raise ValueError(f"norm 'rinalmo' is that of attention blocks, found mixer {self.mixer!r}")
+        if not self.inner and self.norm != "pre":
+            raise ValueError(f"blocks without feed-forward (inner 0) have norm 'pre', found {self.norm!r}")
+        if self.norm_kind == "rms" and self.norm == "post":
+            raise ValueError("norm_kind 'rms' goes with norm 'pre' or 'rinalmo', found 'post'")
+        self._refuse_odd_positions()
+        return self
+
+    def _refuse_odd_positions(self) -> None:
+        size = self.position_width
+        if size and self.positions != "learned":
+            raise ValueError(f"position_width is for positions 'learned', found {self.positions!r}")
+        if self.position_use == "concatenate" and not (0 < size < self.width and not self.tied):
+            raise ValueError(
+                f"position_use 'concatenate' needs tied false and 0 < position_width < width {self.width}, found "
+                f"position_width {size} and tied {str(self.tied).lower()}"
+            )
+
+    def backbone(self) -> BackboneConfig:
+        """This value itself."""
+        return self
+
+    @property
+    def attends(self) -> bool:
+        """Whether some layer is attention."""
+        return "attention" in self.mixers
+
+    @property
+    def mixers(self) -> tuple[MixerName, ...]:
+        """The mixer of each layer.
+
+        >>> BackboneConfig(depth=4, width=8, inner=8, heads=2, mixer="mamba", attention_every=2).mixers
+        ('mamba', 'attention', 'mamba', 'attention')
+        """
+        every = self.attention_every
+        return tuple("attention" if every and (number + 1) % every == 0 else self.mixer for number in range(self.depth))
+
+    @property
+    def attention(self) -> AttentionConfig:
+        """What a layer of attention is made from."""
+        return AttentionConfig(
+            heads=self.heads,
+            bias=self.attention_bias,
+            dropout=self.attention_dropout,
+            causal=self.causal,
+            scale=self.attention_scale,
+            multiplier=self.attention_multiplier,
+            relative=self.positions == "relative",
+        )
+
+    @property
+    def longest(self) -> int | None:
+        """The longest input in tokens, or None where positions have no table."""
+        return self.max_positions - self.position_offset if self.positions == "learned" else None
+
+    def rows(self, tokens: int) -> int:
+        """Rows of the token table for a vocabulary of so many tokens.
+
+        >>> BackboneConfig(depth=1, width=8, inner=8, vocabulary_multiple=8).rows(70)
+        72
+        """
+        return -(-tokens // self.vocabulary_multiple) * self.vocabulary_multiple
+
+
+def refuse_uneven(width: int, heads: int, *, even: bool = False) -> None:
+    """ValueError where ``width`` cannot be divided among ``heads``, or the head size must be even and is not."""
+    if width % heads:
+        raise ValueError(f"width {width} is not a multiple of heads {heads}")
+    if even and (width // heads) % 2:
+        raise ValueError(f"rotary positions need an even head size, found {width // heads}")
