@@ -27,7 +27,7 @@ from nuclex.core.provenance import provenance
 from nuclex.core.randomness import key
 from nuclex.data.curate import AlphabetName, FilterConfig, Tally
 from nuclex.data.decontaminate import DecontaminateConfig, Excluded, exclude_similar, read_excluded
-from nuclex.data.divide import divide
+from nuclex.data.divide import divide, undivided
 from nuclex.data.duplicates import divided_duplicates, first_occurrences
 from nuclex.data.gather import Gathered, gather, name_inputs
 from nuclex.data.homology import ClusterConfig, Clustering, cluster, find_mmseqs, numbered
@@ -35,7 +35,7 @@ from nuclex.data.partition import sorted_batches
 from nuclex.data.read import ReadConfig
 from nuclex.data.segment import SegmentConfig
 from nuclex.data.split import SPLITS, SplitConfig, assign_splits, divided_groups, one_group, split_order
-from nuclex.data.stage import kept_batches
+from nuclex.data.stage import Kept, Stage, kept_batches
 from nuclex.data.store import CORPUS, FORMAT, SCHEMA, Corpus, StoreWriter, sequences_of, store_files
 from nuclex.data.summary import Summary
 
@@ -104,11 +104,12 @@ def build_corpus(
             excluded.pieces = config.segment.method != "none"
         gathered = gather(inputs, config, work)
         keep_M, filters = _kept(gathered, excluded, config, work)
-        if not keep_M.any():
+        kept = int(keep_M.sum())
+        if not kept:
             raise InputError(_nothing_left(filters))
         clustering = _clustered(gathered, keep_M, config, work)
-        codes_M = _split(gathered, keep_M, clustering, config, work)
-        rows = _Rows(gathered, keep_M, codes_M, clustering)
+        rows = _Rows(gathered, undivided(keep_M), clustering)
+        _split(rows, config, work)
         summary, fingerprint = _write(rows, config, folder, work)
         described = summary.record()
         manifest = {
@@ -118,7 +119,7 @@ def build_corpus(
             "filters": filters,
             **described,
             **({"exclude": excluded.record()} if excluded is not None else {}),
-            "cluster": _cluster_record(rows),
+            "cluster": {"method": "none", "clusters": kept} if clustering is None else clustering.record,
             "split": _split_record(rows, summary, config, work),
             "files": store_files(folder),
             "fingerprint": fingerprint,
@@ -135,15 +136,11 @@ def corpus_info(corpus: str | Path) -> dict[str, Any]:
 
 
 class _Rows(NamedTuple):
-    """M staged rows, N of them kept, with their splits and clusters (None: each sequence is its own)."""
+    """M staged rows with their splits (-1: not kept), and the clusters of those kept (None: each is its own)."""
 
     gathered: Gathered
-    keep_M: NDArray[np.bool_]
     codes_M: NDArray[np.int8]
     clustering: Clustering | None
-
-    def __len__(self) -> int:
-        return int(self.keep_M.sum())
 
 
 @contextmanager
@@ -164,26 +161,23 @@ def _kept(
     keep_M = np.ones(gathered.stage.rows, dtype=bool)
     if config.filter.duplicates != "keep":
         keep_M = first_occurrences(gathered.stage, work / "keys")
-    tally = Tally("duplicates", policy=config.filter.duplicates)
-    _count(gathered, tally, np.ones(len(keep_M), dtype=bool), keep_M)
-    filters = [*gathered.filters, tally.record()]
+    first = Tally("duplicates", policy=config.filter.duplicates)
+    _count(gathered.stage, first, keep_M)
+    filters = [*gathered.filters, first.record()]
     if excluded is not None:
-        before_M = keep_M.copy()
         excluded.drop_exact(gathered.stage, keep_M)
         if config.decontaminate.min_identity < 1:
             exclude_similar(excluded, gathered.stage, keep_M, config.cluster.threads)
         tally = Tally("exclude", **excluded.counts())
-        _count(gathered, tally, before_M, keep_M)
+        _count(gathered.stage, tally, keep_M)
+        tally.sequences_in, tally.nucleotides_in = first.sequences_out, first.nucleotides_out
         filters.append(tally.record())
     return keep_M, filters
 
 
-def _count(gathered: Gathered, tally: Tally, before_M: NDArray[np.bool_], after_M: NDArray[np.bool_]) -> None:
-    row = 0
-    for numbers in gathered.stage.numbers():
-        part = slice(row, row + len(numbers))
-        tally.add(numbers["length"][before_M[part]], numbers["length"][after_M[part]])
-        row += len(numbers)
+def _count(stage: Stage, tally: Tally, keep_M: NDArray[np.bool_]) -> None:
+    for rows, numbers in stage.numbered():
+        tally.add(numbers["length"], numbers["length"][keep_M[rows]])
 
 
 def _clustered(gathered: Gathered, keep_M: NDArray[np.bool_], config: CorpusConfig, work: Path) -> Clustering | None:
@@ -208,16 +202,14 @@ def _clustered(gathered: Gathered, keep_M: NDArray[np.bool_], config: CorpusConf
     return Clustering(numbered(labels_N[back_N]), numbered(groups_N[back_N]), record)
 
 
-def _split(
-    gathered: Gathered, keep_M: NDArray[np.bool_], clustering: Clustering | None, config: CorpusConfig, work: Path
-) -> NDArray[np.int8]:
-    """The split of each staged row (M,); 0 for those that are not kept."""
-    if clustering is None or config.split.by != "cluster":
-        return divide(gathered, keep_M, config.split, config.seed, work)
-    keys_N = np.concatenate([numbers["key"] for numbers in gathered.stage.numbers()])[keep_M]
-    codes_M = np.zeros(len(keep_M), dtype=np.int8)
-    codes_M[keep_M] = assign_splits(clustering.groups_N, keys_N, config.split, config.seed)
-    return codes_M
+def _split(rows: _Rows, config: CorpusConfig, work: Path) -> None:
+    """Write the split of each staged row that is kept."""
+    if rows.clustering is None or config.split.by != "cluster":
+        divide(rows.gathered, rows.codes_M, config.split, config.seed, work)
+        return
+    keep_M = rows.codes_M >= 0
+    keys_N = np.concatenate([numbers["key"][keep_M[part]] for part, numbers in rows.gathered.stage.numbered()])
+    rows.codes_M[keep_M] = assign_splits(rows.clustering.groups_N, keys_N, config.split, config.seed)
 
 
 def _write(rows: _Rows, config: CorpusConfig, folder: Path, work: Path) -> tuple[Summary, str]:
@@ -234,7 +226,7 @@ def _write(rows: _Rows, config: CorpusConfig, folder: Path, work: Path) -> tuple
 def _finished_batches(rows: _Rows, summary: Summary, stream: int) -> Iterator[pa.RecordBatch]:
     """The kept rows with all columns of the store, and ``order``, which looks random."""
     names, first = pa.array(SPLITS), 0
-    for batch, numbers, places_N in kept_batches(rows.gathered.stage, rows.keep_M):
+    for batch, numbers, places_N in kept_batches(rows.gathered.stage, Kept(rows.codes_M)):
         clusters_N = np.arange(first, first + len(places_N), dtype=np.int64)
         if rows.clustering is not None:
             clusters_N = rows.clustering.labels_N[clusters_N]
@@ -251,14 +243,11 @@ def _finished_batches(rows: _Rows, summary: Summary, stream: int) -> Iterator[pa
         yield pa.record_batch([columns[name] for name in (*SCHEMA.names, "order")], names=[*SCHEMA.names, "order"])
 
 
-def _cluster_record(rows: _Rows) -> dict[str, Any]:
-    return {"method": "none", "clusters": len(rows)} if rows.clustering is None else rows.clustering.record
-
-
 def _split_record(rows: _Rows, summary: Summary, config: CorpusConfig, work: Path) -> dict[str, Any]:
     """What each split holds, and what is found on both sides of a border."""
-    codes_N, divided, linked = rows.codes_M[rows.keep_M], 0, 0  # sequences that are their own clusters are not divided
+    divided = linked = 0  # sequences that are their own clusters are not divided
     if rows.clustering is not None:
+        codes_N = rows.codes_M[rows.codes_M >= 0]
         divided = divided_groups(rows.clustering.labels_N, codes_N)
         linked = divided_groups(rows.clustering.groups_N, codes_N)
     return {
@@ -268,17 +257,19 @@ def _split_record(rows: _Rows, summary: Summary, config: CorpusConfig, work: Pat
         "divided_clusters": divided,
         "divided_split_groups": linked,
         "divided_families": summary.divided_families(),
-        "divided_duplicates": _divided_duplicates(rows, config, work),
+        "divided_duplicates": _divided_duplicates(rows, summary, config, work),
     }
 
 
-def _divided_duplicates(rows: _Rows, config: CorpusConfig, work: Path) -> int:
+def _divided_duplicates(rows: _Rows, summary: Summary, config: CorpusConfig, work: Path) -> int:
     """Sets of equal sequences on both sides of a border; those of DNA are equal on either strand. Says so."""
     policy, both = config.filter.duplicates, config.alphabet == "dna"
     if policy == "drop_both_strands" or (policy == "drop" and not both):
         return 0  # no two of them were kept
-    stage = rows.gathered.stage
-    divided = divided_duplicates(stage, rows.keep_M, rows.codes_M, work / "pairs", both_strands=both)
+    if sum(split["sequences"] > 0 for split in summary.splits().values()) < 2:
+        return 0
+    stage, keep = rows.gathered.stage, Kept(rows.codes_M)
+    divided = divided_duplicates(stage, keep, rows.codes_M, work / "pairs", both_strands=both)
     if divided:
         what = "equal sequences or reverse complements" if both else "equal sequences"
         say(

@@ -1,4 +1,4 @@
-"""Divide the sequences of a large corpus into splits, with a few bytes of memory for each of them.
+"""Divide the sequences of a large corpus into splits, with one byte of memory for each of them.
 
 The rules are those of ``nuclex.data.split``; here the groups are found by their hashes on disk.
 """
@@ -15,36 +15,54 @@ from nuclex.core.errors import InputError
 from nuclex.core.progress import say
 from nuclex.data.gather import Gathered
 from nuclex.data.partition import Partitions
-from nuclex.data.split import SplitConfig, fill_splits, name_keys, split_order
+from nuclex.data.split import Filling, SplitConfig, name_keys, split_order
 
 _ORDERED = np.dtype([("order", "<u8"), ("row", "<i8")])
 Order = Callable[[NDArray[np.void]], NDArray[np.uint64]]
 
 
-def divide(
-    gathered: Gathered, keep_M: NDArray[np.bool_], config: SplitConfig, seed: int, work: Path
-) -> NDArray[np.int8]:
-    """The split of each staged row (M,); 0 for those that are not kept. ``work`` is a folder for temporary files.
+def undivided(keep_M: NDArray[np.bool_]) -> NDArray[np.int8]:
+    """The splits of M staged rows before anything is divided: 0 (train) for those that are kept, -1 for the others.
 
-    With ``by = "cluster"`` each sequence is its own cluster, with those that equal it. Raises InputError where there is
-    too little to divide.
+    They take the place of ``keep_M`` in memory, which must not be used any more.
     """
-    codes_M, offered_M = np.zeros(len(keep_M), dtype=np.int8), keep_M
+    codes_M = keep_M.view(np.int8)
+    codes_M -= 1
+    return codes_M
+
+
+def divide(gathered: Gathered, codes_M: NDArray[np.int8], config: SplitConfig, seed: int, work: Path) -> None:
+    """Write the split of each staged row into ``codes_M``, which comes as ``undivided`` makes it.
+
+    With ``by = "cluster"`` each sequence is its own cluster, with those that equal it. ``work`` is a folder for
+    temporary files. Raises InputError where there is too little to divide.
+    """
     order = _order(gathered, config, seed)
     if config.validation_contigs or config.test_contigs:
-        codes_M = _named_contigs(gathered, keep_M, config)
-        offered_M = keep_M & (codes_M == 0)
-        if not offered_M.any():
+        _name_contigs(gathered, codes_M, config)
+        if not _free(codes_M):
             raise InputError("split.test_contigs: with split.validation_contigs it leaves nothing to train on")
     if not config.shares():
-        return codes_M
+        return
     if config.by == "random-per-source":
-        for number in range(len(gathered.sources)):
-            _fill_source(gathered, offered_M, codes_M, (order, config, number), work / f"split-{number}")
-        return codes_M
-    parts = Partitions(_ordered(gathered, offered_M, order), int(offered_M.sum()), work / "split")
-    _fill(parts, codes_M, config)
-    return codes_M
+        for number, rows in enumerate(_free_by_source(gathered, codes_M)):
+            parts = Partitions(_ordered(gathered, codes_M, order, number), rows, work / f"split-{number}")
+            if _dividable(parts, config, gathered.sources[number].name):
+                _fill(parts, codes_M, config)
+        return
+    _fill(Partitions(_ordered(gathered, codes_M, order), _free(codes_M), work / "split"), codes_M, config)
+
+
+def _free(codes_M: NDArray[np.int8]) -> int:
+    """How many rows are kept, and not yet in validation or test."""
+    return len(codes_M) - int(np.count_nonzero(codes_M))
+
+
+def _free_by_source(gathered: Gathered, codes_M: NDArray[np.int8]) -> list[int]:
+    rows_S = np.zeros(len(gathered.sources), dtype=np.int64)
+    for rows, numbers in gathered.stage.numbered():
+        rows_S += np.bincount(numbers["source"][codes_M[rows] == 0], minlength=len(rows_S))
+    return [int(rows) for rows in rows_S]
 
 
 def _order(gathered: Gathered, config: SplitConfig, seed: int) -> Order:
@@ -56,23 +74,27 @@ def _order(gathered: Gathered, config: SplitConfig, seed: int) -> Order:
     return lambda numbers: split_order(numbers[column], seed)
 
 
-def _ordered(gathered: Gathered, offered_M: NDArray[np.bool_], order: Order) -> Iterator[NDArray[np.void]]:
-    row = 0
-    for numbers in gathered.stage.numbers():
-        places = np.flatnonzero(offered_M[row : row + len(numbers)])
+def _ordered(
+    gathered: Gathered, codes_M: NDArray[np.int8], order: Order, source: int | None = None
+) -> Iterator[NDArray[np.void]]:
+    """The rows that are free, all or those of one source, with the hashes that say their order."""
+    for rows, numbers in gathered.stage.numbered():
+        free = codes_M[rows] == 0
+        if source is not None:
+            free &= numbers["source"] == source
+        places = np.flatnonzero(free)
         block = np.empty(len(places), dtype=_ORDERED)
-        block["order"], block["row"] = order(numbers[places]), row + places
-        row += len(numbers)
+        block["order"], block["row"] = order(numbers[places]), rows.start + places
         yield block
 
 
 def _fill(parts: Partitions, codes_M: NDArray[np.int8], config: SplitConfig) -> None:
     """Fill the splits with groups in their order: rows of equal order are a group."""
-    sizes_K = np.concatenate([_compact(sizes) for _, sizes in _groups(parts)])
-    codes_K, first = fill_splits(sizes_K, config), 0
+    filling = Filling(lambda: (sizes for _, sizes in _groups(parts)), config)
     for rows, sizes in _groups(parts):
-        codes_M[rows] = np.repeat(codes_K[first : first + len(sizes)], sizes)
-        first += len(sizes)
+        if filling.done:
+            break
+        codes_M[rows] = np.repeat(filling.codes(sizes), sizes)
 
 
 def _groups(parts: Partitions) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -83,34 +105,20 @@ def _groups(parts: Partitions) -> Iterator[tuple[NDArray[np.int64], NDArray[np.i
         yield part["row"], np.diff(np.concatenate([[0], borders, [len(part)]])) if len(part) else borders
 
 
-def _compact(sizes: NDArray[np.int64]) -> NDArray[np.integer]:
-    return sizes.astype(np.min_scalar_type(int(sizes.max(initial=0))))
+def _dividable(parts: Partitions, config: SplitConfig, name: str) -> bool:
+    """Whether there are more groups than parts to fill; says so where not. A source without is for training."""
+    groups = 0
+    for _, sizes in _groups(parts):
+        groups += len(sizes)
+        if groups > len(config.shares()):
+            return True
+    if groups:
+        say(f"split: {name} has {groups} different sequences, too few to divide: all train")
+    return False
 
 
-def _fill_source(
-    gathered: Gathered,
-    offered_M: NDArray[np.bool_],
-    codes_M: NDArray[np.int8],
-    what: tuple[Order, SplitConfig, int],
-    work: Path,
-) -> None:
-    """The shares of one source on its own; one with too few different sequences is for training."""
-    order, config, number = what
-    offered_M, row = offered_M.copy(), 0
-    for numbers in gathered.stage.numbers():
-        offered_M[row : row + len(numbers)] &= numbers["source"] == number
-        row += len(numbers)
-    parts = Partitions(_ordered(gathered, offered_M, order), int(offered_M.sum()), work)
-    groups = sum(len(sizes) for _, sizes in _groups(parts))
-    if groups > len(config.shares()):
-        _fill(parts, codes_M, config)
-    elif groups:
-        say(f"split: {gathered.sources[number].name} has {groups} different sequences, too few to divide: all train")
-
-
-def _named_contigs(gathered: Gathered, keep_M: NDArray[np.bool_], config: SplitConfig) -> NDArray[np.int8]:
-    """The rows of those contigs that validation and test are said to have."""
-    codes_M = np.zeros(len(keep_M), dtype=np.int8)
+def _name_contigs(gathered: Gathered, codes_M: NDArray[np.int8], config: SplitConfig) -> None:
+    """Put the rows of those contigs that validation and test are said to have there."""
     for code, key in ((1, "validation_contigs"), (2, "test_contigs")):
         names = config.validation_contigs if code == 1 else config.test_contigs
         missing = [name for name in names if name not in gathered.contigs]
@@ -118,8 +126,5 @@ def _named_contigs(gathered: Gathered, keep_M: NDArray[np.bool_], config: SplitC
             found = ", ".join([*gathered.contigs, *gathered.other_contigs])
             raise InputError(f"split.{key}: no sequence of contig {missing[0]!r} passed the filters; found {found}")
         hashes = np.array([gathered.contigs[name] for name in names], dtype=np.uint64)
-        row = 0
-        for numbers in gathered.stage.numbers():
-            codes_M[row : row + len(numbers)][np.isin(numbers["contig"], hashes)] = code
-            row += len(numbers)
-    return codes_M * keep_M
+        for rows, numbers in gathered.stage.numbered():
+            codes_M[rows][(codes_M[rows] >= 0) & np.isin(numbers["contig"], hashes)] = code

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nuclex.data.curate import sequence_key
 from nuclex.data.partition import Partitions
-from nuclex.data.stage import Stage, kept_batches
+from nuclex.data.stage import Kept, Stage, kept_batches
 from nuclex.data.store import sequences_of
 
 _KEYED = np.dtype([("key", "<u8"), ("key_end", "<u8"), ("row", "<i8")])
@@ -29,14 +29,12 @@ def first_occurrences(stage: Stage, work: Path) -> NDArray[np.bool_]:
 
 
 def divided_duplicates(
-    stage: Stage, keep_M: NDArray[np.bool_], codes_M: NDArray[np.int8], work: Path, *, both_strands: bool = False
+    stage: Stage, keep_M: NDArray[np.bool_] | Kept, codes_M: NDArray[np.int8], work: Path, *, both_strands: bool = False
 ) -> int:
     """How many sets of equal kept sequences (or of each other's reverse complements) are in more than one split."""
     divided = 0
-    if len(np.unique(codes_M[keep_M])) < 2:
-        return divided
     keyed = _keyed_on_both_strands(stage, keep_M) if both_strands else _keyed(stage)
-    for part in Partitions(keyed, int(keep_M.sum()) if both_strands else stage.rows, work):
+    for part in Partitions(keyed, stage.rows, work):
         part = part[keep_M[part["row"]]]
         part = part[np.lexsort((part["key_end"], part["key"]))]
         if not len(part):
@@ -48,7 +46,7 @@ def divided_duplicates(
     return divided
 
 
-def _keyed_on_both_strands(stage: Stage, keep_M: NDArray[np.bool_]) -> Iterator[NDArray[np.void]]:
+def _keyed_on_both_strands(stage: Stage, keep_M: NDArray[np.bool_] | Kept) -> Iterator[NDArray[np.void]]:
     """The kept rows, with keys that a sequence and its reverse complement share."""
     for batch, _, places_N in kept_batches(stage, keep_M):
         keys = b"".join(sequence_key(text, both_strands=True) for text in sequences_of(batch.column("sequence")))
@@ -59,10 +57,8 @@ def _keyed_on_both_strands(stage: Stage, keep_M: NDArray[np.bool_]) -> Iterator[
 
 
 def _keyed(stage: Stage) -> Iterator[NDArray[np.void]]:
-    row = 0
-    for numbers in stage.numbers():
+    for rows, numbers in stage.numbered():
         block = np.empty(len(numbers), dtype=_KEYED)
         block["key"], block["key_end"] = numbers["key"], numbers["key_end"]
-        block["row"] = np.arange(row, row + len(block))
-        row += len(block)
+        block["row"] = np.arange(rows.start, rows.stop)
         yield block

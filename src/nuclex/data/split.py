@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import numpy as np
@@ -129,40 +129,105 @@ def split_order(keys_K: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
 
 def fill_splits(sizes_K: NDArray[np.integer], config: SplitConfig) -> NDArray[np.int8]:
     """The split of each of K groups that stand in the order in which they fill the splits, given their sizes."""
-    wanted, total = config.shares(), int(sizes_K.sum(dtype=np.int64))
-    if wanted and len(sizes_K) <= len(wanted):
-        raise InputError(
-            f"split: {total} sequences in {len(sizes_K)} groups (by {config.by}) cannot be divided into "
-            f"{len(wanted) + 1} parts; give more sequences, or split.validation = 0 and split.test = 0"
-        )
-    codes_K = np.zeros(len(sizes_K), dtype=np.int8)
-    for place, (code, share) in enumerate(wanted):
-        spared = len(wanted) - place  # one group for train, and one for each split that is still to be filled
-        most = int(np.count_nonzero(codes_K == 0)) - spared
-        if not _fill(sizes_K, codes_K, code, max(1, round(share * total)), most):
-            free = np.flatnonzero(codes_K == 0)
-            codes_K[free[np.argmin(sizes_K[free])]] = code
-    return codes_K
+    return Filling(lambda: [sizes_K], config).codes(sizes_K)
+
+
+class Filling:
+    """Fills the splits with groups that come some at a time, in their order; nothing is held for each group.
+
+    ``sizes`` gives the sizes of all groups whenever it is called: they are gone through once to count them, and then
+    for each split to see whether any group fits. Raises InputError where there are fewer groups than splits.
+    """
+
+    def __init__(self, sizes: Callable[[], Iterable[NDArray[np.integer]]], config: SplitConfig) -> None:
+        wanted, total, free = config.shares(), 0, 0
+        for sizes_B in sizes():
+            total, free = total + int(sizes_B.sum(dtype=np.int64)), free + len(sizes_B)
+        if wanted and free <= len(wanted):
+            raise InputError(
+                f"split: {total} sequences in {free} groups (by {config.by}) cannot be divided into "
+                f"{len(wanted) + 1} parts; give more sequences, or split.validation = 0 and split.test = 0"
+            )
+        self._fills: list[_Fill] = []
+        for place, (code, share) in enumerate(wanted):
+            spared = len(wanted) - place  # one group for train, and one for each split that is still to be filled
+            self._fills.append(_Fill(code, max(1, round(share * total)), free - spared))
+            free -= self._tried(sizes)
+
+    @property
+    def done(self) -> bool:
+        """Whether all groups that are still to come are for training."""
+        return all(fill.done for fill in self._fills)
+
+    def codes(self, sizes_B: NDArray[np.integer]) -> NDArray[np.int8]:
+        """The splits of the next B groups, given their sizes, as indices into ``SPLITS``."""
+        codes_B = np.zeros(len(sizes_B), dtype=np.int8)
+        for fill in self._fills:
+            fill.take(sizes_B, codes_B)
+        return codes_B
+
+    def _tried(self, sizes: Callable[[], Iterable[NDArray[np.integer]]]) -> int:
+        """How many groups the last split takes, the smallest where none fits; then all begin again."""
+        last = self._fills[-1]
+        for sizes_B in sizes():
+            self.codes(sizes_B)
+            if self.done:
+                break
+        taken, last.only = last.taken, None if last.taken else last.smallest[1]
+        for fill in self._fills:
+            fill.begin()
+        return taken or 1
+
+
+class _Fill:
+    """One split that takes groups in order, as long as they fit into what is left of ``room`` and are not too many."""
+
+    def __init__(self, code: int, room: int, most: int) -> None:
+        self.code, self.room, self.most = code, room, most
+        self.only: int | None = None
+        """The place of the group that is taken alone, where none fits."""
+        self.begin()
+
+    def begin(self) -> None:
+        """Nothing was taken yet, and the first group is the next."""
+        self.taken, self._left, self._seen = 0, self.room, 0
+        self.smallest = (np.iinfo(np.int64).max, -1)
+        """Size and place of the first smallest group that is free; kept up to date until one is taken."""
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more is taken."""
+        return self._left == 0 or self.taken == self.most or (self.only is not None and self._seen > self.only)
+
+    def take(self, sizes_B: NDArray[np.integer], codes_B: NDArray[np.int8]) -> None:
+        """Put its code where it takes one of the next groups, of those whose code is 0."""
+        before, self._seen = self._seen, self._seen + len(sizes_B)
+        if self.only is not None:
+            if before <= self.only < self._seen:
+                codes_B[self.only - before] = self.code
+            return
+        for start in range(0, len(sizes_B), _GROUPS_AT_ONCE):
+            self._take_fitting(sizes_B[start : start + _GROUPS_AT_ONCE], codes_B[start : start + _GROUPS_AT_ONCE])
+        free = np.flatnonzero(codes_B == 0)
+        if self.taken == 0 and len(free):
+            place = int(free[np.argmin(sizes_B[free])])
+            self.smallest = min(self.smallest, (int(sizes_B[place]), before + place))
+
+    def _take_fitting(self, sizes_B: NDArray[np.integer], codes_B: NDArray[np.int8]) -> None:
+        start = 0
+        while not self.done and start < len(sizes_B):
+            sizes = sizes_B[start:].astype(np.int64)
+            fitting = np.flatnonzero((sizes <= self._left) & (codes_B[start:] == 0))
+            ends = np.cumsum(sizes[fitting])
+            count = min(int(np.searchsorted(ends, self._left, side="right")), self.most - self.taken)
+            codes_B[start + fitting[:count]] = self.code
+            self.taken += count
+            self._left -= int(ends[count - 1]) if count else 0
+            # the first that no longer fits is passed over, and what comes after it is looked at again
+            start += int(fitting[count]) + 1 if count < len(fitting) else len(sizes)
 
 
 def divided_groups(groups_N: NDArray[np.int64], codes_N: NDArray[np.int8]) -> int:
     """How many groups have members in more than one split; 0 where the split is by these groups."""
     pairs_2 = np.unique(np.stack([groups_N, codes_N.astype(np.int64)]), axis=1)
     return int((np.unique(pairs_2[0], return_counts=True)[1] > 1).sum())
-
-
-def _fill(sizes_K: NDArray[np.integer], codes_K: NDArray[np.int8], code: int, left: int, most: int) -> int:
-    """Give ``code`` to free groups in order, as long as they fit into what is ``left``; returns how many.
-
-    Groups are looked at some at a time, so that memory does not grow with them.
-    """
-    start = taken = 0
-    while left > 0 and taken < most and start < len(sizes_K):
-        block = sizes_K[start : start + _GROUPS_AT_ONCE].astype(np.int64)
-        fitting = np.flatnonzero((block <= left) & (codes_K[start : start + len(block)] == 0))
-        count = min(int(np.searchsorted(np.cumsum(block[fitting]), left, side="right")), most - taken)
-        codes_K[start + fitting[:count]] = code
-        left, taken = left - int(block[fitting[:count]].sum()), taken + count
-        # the first that no longer fits is passed over, and what comes after it is looked at again
-        start += int(fitting[count]) + 1 if count < len(fitting) else len(block)
-    return taken

@@ -76,6 +76,13 @@ class Stage:
             for count in self._blocks:
                 yield np.fromfile(file, dtype=ROW, count=count)
 
+    def numbered(self) -> Iterator[tuple[slice, NDArray[np.void]]]:
+        """The numbers of all rows, in blocks, each with the rows that they are of."""
+        row = 0
+        for numbers in self.numbers():
+            yield slice(row, row + len(numbers)), numbers
+            row += len(numbers)
+
     def batches(self) -> Iterator[tuple[pa.RecordBatch, NDArray[np.void]]]:
         """The text and the numbers of all rows, in blocks."""
         with pa.OSFile(str(self._text_path), "rb") as file, pa.ipc.open_stream(file) as reader:
@@ -103,8 +110,19 @@ class Stage:
         self._held, self._held_bytes = [], 0
 
 
+class Kept:
+    """Which staged rows are kept, looked up in their splits (M,) where it is asked for: those that are not have -1."""
+
+    def __init__(self, codes_M: NDArray[np.int8]) -> None:
+        self._codes_M = codes_M
+
+    def __getitem__(self, rows: slice | NDArray[np.int64]) -> NDArray[np.bool_]:
+        kept: NDArray[np.bool_] = self._codes_M[rows] >= 0
+        return kept
+
+
 def kept_batches(
-    stage: Stage, keep_M: NDArray[np.bool_]
+    stage: Stage, keep_M: NDArray[np.bool_] | Kept
 ) -> Iterator[tuple[pa.RecordBatch, NDArray[np.void], NDArray[np.int64]]]:
     """Those staged rows that are kept, in blocks: their text, their numbers and their places in the stage."""
     row = 0
