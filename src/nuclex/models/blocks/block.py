@@ -14,7 +14,10 @@ from torch import Tensor, nn
 from nuclex.models.architecture import BackboneConfig, MixerName
 from nuclex.models.blocks.attention import Attention
 from nuclex.models.blocks.feedforward import feed_forward
+from nuclex.models.blocks.hyena import Hyena
 from nuclex.models.blocks.mixer import CosSin, Mixer, State
+from nuclex.models.blocks.state_space import Mamba
+from nuclex.models.blocks.state_space_dual import Mamba2
 from nuclex.models.layout import Layout
 
 
@@ -28,10 +31,6 @@ def build_mixer(name: MixerName, config: BackboneConfig) -> Mixer:
     """The mixer of this name with PyTorch's random weights."""
     if name == "attention":
         return Attention(config.width, config.attention)
-    from nuclex.models.blocks.hyena import Hyena
-    from nuclex.models.blocks.state_space import Mamba
-    from nuclex.models.blocks.state_space_dual import Mamba2
-
     if name == "hyena":
         return Hyena(config.width, config.hyena)
     return (Mamba if name == "mamba" else Mamba2)(config.width, config.state_space)
