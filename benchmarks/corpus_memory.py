@@ -148,7 +148,9 @@ def main() -> None:
     for mix in given.mixes:
         first, *_, last = [row for row in rows if row["mix"] == mix] * (1 if len(given.sizes) > 1 else 2)
         growth = f"input × {last['input_mb'] / first['input_mb']:.2f}, peak × {last['peak_mb'] / first['peak_mb']:.2f}"
-        print(f"{mix}: {growth}")
+        more = last["sequences_in"] - first["sequences_in"]
+        each = (last["peak_mb"] - first["peak_mb"]) * 2**20 / more if more else 0.0
+        print(f"{mix}: {growth}, {each:.1f} bytes for each further sequence")
     given.out.parent.mkdir(exist_ok=True)
     given.out.write_text(json.dumps({"rows": rows}, indent=2) + "\n")
 

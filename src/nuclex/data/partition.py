@@ -2,8 +2,8 @@
 
 The hash is a 64-bit number that is evenly spread. Rows are dealt by its highest bits, so that the files follow one
 another in the order of the hash, and rows of equal hash are in one file. Few rows never leave memory; where 256 files
-would be too large each is dealt again by the next bits, so that up to 7 · 10^10 rows and 2 TB of text are sorted in the
-memory that one file takes: 2^20 rows, or 32 MB of text.
+would be too large each is dealt again by the next bits, so that up to 10^10 rows and 2 TB of text are sorted in the
+memory that one file takes: 2^18 rows, or 32 MB of text.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 
 BLOCK_ROWS = 1 << 16
 """Rows that are read or dealt at once."""
-_ROWS_AT_ONCE, _BYTES_AT_ONCE = 1 << 20, 1 << 25
+_ROWS_AT_ONCE, _BYTES_AT_ONCE = 1 << 18, 1 << 25
 _MOST_BITS = 8
 
 
 class Partitions:
     """Records whose first field is a hash, as a row of arrays that ascend in it; may be gone through many times.
 
-    Within an array the records are in the order in which they came. ``total`` is how many there are.
+    Within an array the records are in the order in which they came. ``total`` is how many there are at most.
     """
 
     def __init__(self, blocks: Iterable[NDArray[np.void]], total: int, folder: Path) -> None:
