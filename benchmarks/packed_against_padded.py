@@ -22,7 +22,7 @@ import torch
 from nuclex.core.provenance import package_versions
 from nuclex.data.store import Corpus
 from nuclex.models import LanguageModel, Layout, roberta
-from nuclex.objectives import masked_cross_entropy
+from nuclex.objectives import token_cross_entropy
 
 SIZES = {"TinyDNABERT 20 M": (6, 512, 8, 2048), "nano-like 7 M": (6, 320, 20, 853)}
 VOCABULARY, MASKED = 1024, 0.15
@@ -49,7 +49,7 @@ def packed_step(model: torch.nn.Module, lengths: np.ndarray, rng: np.random.Gene
     selected_M = torch.from_numpy(np.flatnonzero(rng.random(len(ids_T)) < MASKED))
     targets_M = ids_T[selected_M]
     ids_T = ids_T.index_fill(0, selected_M, 4)
-    loss = masked_cross_entropy(model(ids_T, Layout.of(lengths), selected_M), targets_M) / max(len(targets_M), 1)
+    loss = token_cross_entropy(model(ids_T, Layout.of(lengths), selected_M), targets_M) / max(len(targets_M), 1)
     loss.backward()
 
 

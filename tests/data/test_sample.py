@@ -12,7 +12,17 @@ from scipy import stats
 
 from nuclex.core.errors import InputError
 from nuclex.core.randomness import key
-from nuclex.data.sample import Epoch, Pieces, SamplingConfig, budget_cuts, choose_members, crop, plan_epoch, windows
+from nuclex.data.sample import (
+    Epoch,
+    Pieces,
+    SamplingConfig,
+    budget_cuts,
+    choose_members,
+    crop,
+    overlapping_windows,
+    plan_epoch,
+    windows,
+)
 from nuclex.data.tokens import TokenTable
 
 
@@ -250,3 +260,32 @@ def test_windows_of_chosen_sequences() -> None:
         (1, 20, 25, False, True),
     ]
     assert pieces.lengths_P.tolist() == [9, 11, 10, 6]
+
+
+@given(st.lists(st.integers(0, 90), min_size=1, max_size=8), st.integers(3, 30))
+def test_overlapping_windows_tell_every_token_once_from_enough_before_it(lengths: list[int], most: int) -> None:
+    pieces, known = overlapping_windows(table_of(lengths), most)
+    assert pieces.lengths_P.max() <= most
+    assert 1 <= known == (most - 1) // 2
+    told: list[tuple[int, int]] = []
+    for index, first, last, starts, ends in rows_of(pieces):
+        new = (
+            first if starts else first + known
+        )  # what is told; the end of a sequence counts as a token behind its last
+        told += [(index, place) for place in range(new, last + ends)]
+        assert new == 0 or new - first >= min(known, new), "half a window before it, or all there is"
+        assert ends == (last == lengths[index])
+    assert told == [(index, place) for index, length in enumerate(lengths) for place in range(length + 1)]
+
+
+def test_overlapping_windows_by_hand() -> None:
+    pieces, known = overlapping_windows(table_of([8, 25]), 10)
+    assert known == 4
+    assert rows_of(pieces) == [
+        (0, 0, 8, True, True),
+        (1, 0, 8, True, False),
+        (1, 4, 13, False, False),
+        (1, 9, 18, False, False),
+        (1, 14, 23, False, False),
+        (1, 19, 25, False, True),
+    ]

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from nuclex.data.pack import pack
 from nuclex.data.sample import windows
 from nuclex.data.tokens import tokenize
-from nuclex.objectives import OBJECTIVES, MaskedConfig, masked_cross_entropy
+from nuclex.objectives import OBJECTIVES, MaskedConfig, token_cross_entropy
 from nuclex.objectives.masking import mask_tokens
 from nuclex.tokenizers import NucleotideConfig
 
@@ -18,8 +18,8 @@ from nuclex.tokenizers import NucleotideConfig
 def test_the_loss_is_the_sum_of_cross_entropies() -> None:
     logits = torch.tensor([[0.0, 0.0, 0.0, 0.0], [math.log(7), 0.0, 0.0, 0.0]])
     # ln 4 for the first; for the second p = 7/10 and 1/10
-    assert masked_cross_entropy(logits, torch.tensor([2, 0])).item() == pytest.approx(math.log(4) - math.log(0.7))
-    assert masked_cross_entropy(logits, torch.tensor([2, 1])).item() == pytest.approx(math.log(4) + math.log(10))
+    assert token_cross_entropy(logits, torch.tensor([2, 0])).item() == pytest.approx(math.log(4) - math.log(0.7))
+    assert token_cross_entropy(logits, torch.tensor([2, 1])).item() == pytest.approx(math.log(4) + math.log(10))
 
 
 def test_the_loss_of_nothing_is_zero() -> None:
@@ -31,7 +31,7 @@ def test_the_loss_of_nothing_is_zero() -> None:
 
 def test_the_loss_is_finite_where_scores_are_far_apart() -> None:
     logits = torch.tensor([[200.0, 0.0], [0.0, 200.0]], dtype=torch.bfloat16, requires_grad=True)
-    loss = masked_cross_entropy(logits, torch.tensor([1, 1]))
+    loss = token_cross_entropy(logits, torch.tensor([1, 1]))
     loss.backward()
     assert loss.dtype == torch.float32
     assert loss.item() == 200

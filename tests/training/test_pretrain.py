@@ -27,7 +27,7 @@ from nuclex.models import LanguageModel
 from nuclex.training import checkpoint, loop
 from nuclex.training.loop import TrainingConfig
 from nuclex.training.pretrain import (
-    MaskedWork,
+    LanguageWork,
     PretrainConfig,
     build_model,
     build_work,
@@ -146,10 +146,10 @@ def test_building_a_model_leaves_random_numbers_alone(tiny_corpus: Path, whole: 
 # ---- the loss of the whole batch ----
 
 
-def gradients(work: MaskedWork, model: LanguageModel, micro_tokens: int) -> tuple[float, list[torch.Tensor]]:
+def gradients(work: LanguageWork, model: LanguageModel, micro_tokens: int) -> tuple[float, list[torch.Tensor]]:
     sampling = work.config.sampling.model_copy(update={"micro_tokens": micro_tokens})
     config = work.config.model_copy(update={"sampling": sampling})
-    split = MaskedWork(config, work.tokenizer, work.table, work.validation)
+    split = LanguageWork(config, work.tokenizer, work.table, work.validation)
     micros = split.micro_batches(0, 0, 0, 1)
     if micro_tokens < 100:
         assert len(micros) > 4
@@ -191,9 +191,9 @@ def test_the_devices_of_a_world_share_one_batch(tiny_corpus: Path, whole: Path) 
 
 def stop_at(calls: int) -> Any:
     """A loss that sends SIGTERM to its own process at its n-th call."""
-    loss, count = MaskedWork.loss, 0
+    loss, count = LanguageWork.loss, 0
 
-    def stopping(work: MaskedWork, model: torch.nn.Module, micro: Any) -> torch.Tensor:
+    def stopping(work: LanguageWork, model: torch.nn.Module, micro: Any) -> torch.Tensor:
         nonlocal count
         count += 1
         if count == calls:
@@ -207,7 +207,7 @@ def stop_at(calls: int) -> Any:
 def stopped(tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run that SIGTERM stopped in the middle of an epoch."""
     with monkeypatch.context() as patch:
-        patch.setattr(MaskedWork, "loss", stop_at(25))
+        patch.setattr(LanguageWork, "loss", stop_at(25))
         with pytest.raises(StoppedError) as error:
             run_quietly(recipe(tiny_corpus), tmp_path / "run")
     assert error.value.exit_code == 143
@@ -301,7 +301,7 @@ def test_a_corpus_that_was_rebuilt_is_another_corpus(
 
     build(0)
     with monkeypatch.context() as patch:
-        patch.setattr(MaskedWork, "loss", stop_at(5))
+        patch.setattr(LanguageWork, "loss", stop_at(5))
         with pytest.raises(StoppedError):
             run_quietly(recipe(tmp_path / "corpus"), tmp_path / "run")
     shutil.rmtree(tmp_path / "corpus")
@@ -310,6 +310,52 @@ def test_a_corpus_that_was_rebuilt_is_another_corpus(
         InputError, match=r"step-0000000\d: was written with another corpus; resume with the same recipe"
     ):
         run_quietly(recipe(tmp_path / "corpus"), tmp_path / "run", resume=True)
+
+
+# ---- a causal model ----
+
+
+CAUSAL: dict[str, Any] = {
+    "objective": {"kind": "causal"},
+    "model": {"kind": "gpt2", "depth": 1, "width": 16, "heads": 2, "inner": 24, "max_positions": 40, "dropout": 0.1},
+}
+
+
+def test_a_causal_run_learns_and_stopped_and_resumed_it_is_the_same(
+    tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = recipe(tiny_corpus, **CAUSAL)
+    done = run_quietly(config, tmp_path / "whole")
+    told = results(tmp_path / "whole")
+    assert np.mean([loss for _, loss, _ in told["losses"][-5:]]) < told["losses"][0][1] - 0.5
+    with monkeypatch.context() as patch:
+        patch.setattr(LanguageWork, "loss", stop_at(25))
+        with pytest.raises(StoppedError):
+            run_quietly(config, tmp_path / "run")
+    run_quietly(config, tmp_path / "run", resume=True)
+    assert results(tmp_path / "run") == told
+    bundle, corpus = load(done["bundle"]), Corpus.open(tiny_corpus)
+    work = build_work(config, corpus, bundle.tokenizer)
+    assert done["metrics"]["validation_tokens"] == (work.validation.lengths_N + 1).sum(), "the ends are foretold too"
+    micro = work.micro_batches(0, 0, 0, 1)[0]
+    lengths = micro.batch.lengths_N
+    assert work.targets(micro) == (lengths - 1).sum() == work.tokens(micro) - len(lengths)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"model": CAUSAL["model"]}, r"'masked' needs a model that sees both sides, found one that only looks back"),
+        ({"objective": {"kind": "causal"}}, r"'causal' needs a model that only looks back \(causal\), found one that"),
+        ({"model": {"kind": "mamba"}}, "'masked' needs a model that sees both sides"),
+        ({"model": {"kind": "mamba", "causal": False}, "objective": {"kind": "causal"}}, "found one that sees both"),
+        ({"model": {"kind": "bert", "head": "none"}}, "an encoder without a language head cannot learn"),
+    ],
+)
+def test_objective_and_model_look_the_same_way(settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence) as error:
+        load_config(PretrainConfig, None, {**RECIPE, **settings})
+    assert "\n" not in str(error.value)
 
 
 # ---- kills from outside ----

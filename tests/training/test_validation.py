@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from nuclex.data.pack import pack
 from nuclex.data.sample import windows
 from nuclex.data.tokens import TokenTable, tokenize
-from nuclex.models import LanguageModel, Layout, RinalmoConfig
+from nuclex.models import Gpt2Config, LanguageModel, Layout, RinalmoConfig
 from nuclex.objectives.masking import folds_of, mask_fold
 from nuclex.tokenizers import NucleotideConfig
-from nuclex.training.validation import FOLDS, Scores, packed_batches, score_masked
+from nuclex.training.validation import FOLDS, Scores, packed_batches, score, score_masked, score_next
 
 TOKENIZER = NucleotideConfig().build()
 RANDOM = np.random.default_rng(0)
@@ -113,6 +113,54 @@ def test_a_model_in_training_is_not_scored(model: LanguageModel) -> None:
     with pytest.raises(ValueError, match=r"call model\.eval\(\) before scoring"):
         score_masked(model, TOKENIZER, table, windows(table, 1000))
     model.eval()
+
+
+# ---- foretelling ----
+
+
+@pytest.fixture(scope="module")
+def causal() -> LanguageModel:
+    torch.manual_seed(0)
+    config = Gpt2Config(depth=2, width=16, heads=2, inner=32, max_positions=64, positions="rotary").backbone()
+    return LanguageModel(config, vocabulary_size=22, pad_id=1, mask_id=4).eval()
+
+
+def told(model: LanguageModel, text: str, room: int, known: int) -> tuple[int, int, float]:
+    """The plainest way: for each next token the model is asked by itself, with the context that the rule gives."""
+    ids = TOKENIZER.encode(text).tolist()
+    hits, cost, window = 0, 0.0, 0
+    for place in range(1, len(ids)):
+        if place > room + window * (room + 1 - known) and place < len(ids) - 1:
+            window += 1
+        first = 0 if window == 0 else 1 + room + (window - 1) * (room + 1 - known) - known
+        with torch.no_grad():
+            logits = model(torch.tensor(ids[first:place]), Layout.of([place - first])).double()[-1]
+        chances = logits.softmax(-1)
+        hits += int(chances.argmax()) == ids[place]
+        cost -= float(chances[ids[place]].log())
+    return len(ids) - 1, hits, cost
+
+
+@pytest.mark.parametrize("most", [70, 20, 11, 4])
+@pytest.mark.parametrize("micro_tokens", [1, 700, 16_384])
+def test_next_tokens_are_scored_as_one_asks_for_them(most: int, micro_tokens: int, causal: LanguageModel) -> None:
+    table = table_of(np.arange(7))
+    scores = score_next(causal, TOKENIZER, table, most, micro_tokens)
+    wanted = [told(causal, text, most - 2, (most - 1) // 2) for text in TEXTS]
+    assert scores.tokens_N.tolist() == [tokens for tokens, _, _ in wanted] == [len(text) + 1 for text in TEXTS]
+    assert scores.hits_N.tolist() == [hits for _, hits, _ in wanted]
+    assert scores.nll_N == pytest.approx([cost for _, _, cost in wanted], rel=1e-5)
+
+
+def test_the_model_decides_how_it_is_asked(model: LanguageModel, causal: LanguageModel) -> None:
+    table = table_of(np.arange(7))
+    assert score(causal, TOKENIZER, table, 20).nll_N.tolist() == score_next(causal, TOKENIZER, table, 20).nll_N.tolist()
+    masked = score_masked(model, TOKENIZER, table, windows(table, 20))
+    assert score(model, TOKENIZER, table, 20).nll_N.tolist() == masked.nll_N.tolist()
+    causal.train()
+    with pytest.raises(ValueError, match=r"call model\.eval\(\) before scoring"):
+        score(causal, TOKENIZER, table, 20)
+    causal.eval()
 
 
 def test_numbers_by_hand() -> None:

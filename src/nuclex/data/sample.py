@@ -148,3 +148,22 @@ def windows(table: TokenTable, max_tokens: int, index_P: NDArray[np.int64] | Non
     first_P = place_P * room
     last_P = np.minimum(first_P + room, lengths[sequence_P])
     return Pieces(index[sequence_P], first_P, last_P, first_P == 0, last_P == lengths[sequence_P])
+
+
+def overlapping_windows(table: TokenTable, max_tokens: int) -> tuple[Pieces, int]:
+    """Windows for reading from left to right: each after the first begins with ``known`` tokens of the one before it.
+
+    A sequence of up to ``max_tokens - 2`` tokens is one window. Of a longer one, that many tokens are new in the first
+    window; each later one, which has no ``<cls>``, repeats the last ``known`` = (max_tokens - 1) // 2 tokens and goes
+    on from there, so that every token has as many before it or all there are. Returns the windows and ``known``.
+    """
+    room = max_tokens - 2
+    known = (room + 1) // 2
+    step = room + 1 - known
+    lengths_N = table.lengths_N
+    counts_N = 1 + np.maximum(-(-(lengths_N - room) // step), 0)
+    index_P = np.repeat(np.arange(len(table)), counts_N)
+    place_P = np.arange(len(index_P)) - np.repeat(np.cumsum(counts_N) - counts_N, counts_N)
+    first_P = np.where(place_P > 0, room + (place_P - 1) * step - known, 0)
+    last_P = np.minimum(room + place_P * step, lengths_N[index_P])
+    return Pieces(index_P, first_P, last_P, place_P == 0, last_P == lengths_N[index_P]), known

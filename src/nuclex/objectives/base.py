@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, SerializeAsAny
 from torch import Tensor
+from torch.nn import functional as F
 
 from nuclex.core.config import Config
 from nuclex.core.registry import Registry
@@ -31,6 +32,11 @@ class ObjectiveConfig(Config, ABC):
 
     kind: str
 
+    @property
+    @abstractmethod
+    def causal(self) -> bool:
+        """Whether a token is predicted from those before it alone; the model's ``causal`` must say the same."""
+
     @abstractmethod
     def ask(self, batch: PackedBatch, tokenizer: Tokenizer, seed: int, epoch: int) -> Question:
         """Turn a batch into a question; a pure function of (seed, epoch, sequence, position)."""
@@ -48,3 +54,8 @@ OBJECTIVES: Registry[ObjectiveConfig] = Registry("objectives", ObjectiveConfig) 
 
 AnyObjectiveConfig = Annotated[SerializeAsAny[ObjectiveConfig], BeforeValidator(OBJECTIVES.validator())]
 """The type of a config field that takes any registered objective."""
+
+
+def token_cross_entropy(logits_MV: Tensor, targets_M: Tensor) -> Tensor:
+    """Sum of -ln p(target) over M predictions, in nats, computed in float32."""
+    return F.cross_entropy(logits_MV.float(), targets_M, reduction="sum")

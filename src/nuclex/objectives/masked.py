@@ -6,10 +6,9 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor
-from torch.nn import functional as F
 
 from nuclex.data.pack import PackedBatch
-from nuclex.objectives.base import OBJECTIVES, ObjectiveConfig, Question
+from nuclex.objectives.base import OBJECTIVES, ObjectiveConfig, Question, token_cross_entropy
 from nuclex.objectives.masking import mask_tokens
 from nuclex.tokenizers.base import Tokenizer
 
@@ -29,19 +28,19 @@ class MaskedConfig(ObjectiveConfig):
             raise ValueError(f"mask {self.mask} and random {self.random} are more than 1 together")
         return self
 
+    @property
+    def causal(self) -> bool:
+        """False: the model sees both sides of what is hidden."""
+        return False
+
     def ask(self, batch: PackedBatch, tokenizer: Tokenizer, seed: int, epoch: int) -> Question:
         """Hide tokens of the batch."""
         return mask_tokens(batch, (self.share, self.mask, self.random), tokenizer, seed, epoch)
 
     def loss(self, logits_MV: Tensor, targets_M: Tensor) -> Tensor:
         """Sum of cross entropies at the selected positions."""
-        return masked_cross_entropy(logits_MV, targets_M)
+        return token_cross_entropy(logits_MV, targets_M)
 
     def expected_share(self) -> float:
         """The share of tokens to predict."""
         return self.share
-
-
-def masked_cross_entropy(logits_MV: Tensor, targets_M: Tensor) -> Tensor:
-    """Sum of -ln p(target) over M predictions, in nats, computed in float32."""
-    return F.cross_entropy(logits_MV.float(), targets_M, reduction="sum")

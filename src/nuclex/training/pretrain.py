@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 import torch
-from pydantic import BeforeValidator, Field, SerializeAsAny
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 from torch import Tensor, nn
 
 from nuclex.bundle import Record
@@ -21,7 +21,7 @@ from nuclex.core.progress import say
 from nuclex.core.provenance import provenance
 from nuclex.core.randomness import key, permutation
 from nuclex.data.pack import PackedBatch, pack
-from nuclex.data.sample import Epoch, SamplingConfig, plan_epoch, windows
+from nuclex.data.sample import Epoch, SamplingConfig, plan_epoch
 from nuclex.data.store import Corpus
 from nuclex.data.tokens import TokenTable, tokenize
 from nuclex.models import AnyModelConfig, LanguageModel, Layout
@@ -39,7 +39,7 @@ from nuclex.training.checkpoint import Place
 from nuclex.training.loop import TrainingConfig, Work, train
 from nuclex.training.plan import make_plan
 from nuclex.training.run import finish_bundles, opened_run, run_digest, write_facts
-from nuclex.training.validation import score_masked
+from nuclex.training.validation import score
 
 AnyTokenizerConfig = Annotated[SerializeAsAny[TokenizerConfig], BeforeValidator(TOKENIZERS.validator())]
 
@@ -59,6 +59,17 @@ class PretrainConfig(Config):
     validation_sequences: int = Field(default=512, ge=1, description="at most this many are scored during the run")
     seed: int = 0
 
+    @model_validator(mode="after")
+    def _learns(self) -> Self:
+        network, asks = self.model.backbone(), self.objective
+        if network.head == "none":
+            raise ValueError("model.head is 'none': an encoder without a language head cannot learn from sequences")
+        if network.causal != asks.causal:
+            sees = {True: "only looks back (causal)", False: "sees both sides"}
+            needed, found = sees[asks.causal], sees[network.causal]
+            raise ValueError(f"objective.kind {asks.kind!r} needs a model that {needed}, found one that {found}")
+        return self
+
 
 @dataclass(frozen=True)
 class _Micro:
@@ -66,8 +77,8 @@ class _Micro:
     question: Question
 
 
-class MaskedWork(Work[_Micro]):
-    """Masked language modelling over the train split of a corpus, validated on its validation split."""
+class LanguageWork(Work[_Micro]):
+    """Language modelling over the train split of a corpus, validated on its validation split."""
 
     def __init__(
         self, config: PretrainConfig, tokenizer: Tokenizer, train_table: TokenTable, validation_table: TokenTable
@@ -85,7 +96,7 @@ class MaskedWork(Work[_Micro]):
         return self._epoch(epoch).batches
 
     def micro_batches(self, epoch: int, batch: int, rank: int, world: int) -> Sequence[_Micro]:
-        """Pack and mask the pieces of one device."""
+        """Pack the pieces of one device, and what is asked about them."""
         made = []
         for pieces in self._epoch(epoch).micro_batches(batch, rank, world):
             packed = pack(self.table, pieces, self.tokenizer)
@@ -93,7 +104,7 @@ class MaskedWork(Work[_Micro]):
         return made
 
     def targets(self, micro: _Micro) -> int:
-        """Masked tokens."""
+        """Tokens that are asked for."""
         return len(micro.question.targets_M)
 
     def tokens(self, micro: _Micro) -> int:
@@ -105,7 +116,7 @@ class MaskedWork(Work[_Micro]):
         return [int(row) for row in np.unique(micro.batch.row_T)]
 
     def loss(self, model: nn.Module, micro: _Micro) -> Tensor:
-        """Sum of the objective's losses over the masked tokens."""
+        """Sum of the objective's losses over the tokens that are asked for."""
         device = next(model.parameters()).device
         inputs_T = torch.from_numpy(micro.question.inputs_T).to(device)
         selected_M = torch.from_numpy(micro.question.selected_M).to(device)
@@ -113,13 +124,13 @@ class MaskedWork(Work[_Micro]):
         return self.objective.loss(logits_MV, torch.from_numpy(micro.question.targets_M).to(device))
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """Loss, perplexity and accuracy over the validation sequences, every position hidden once."""
+        """Loss, perplexity and accuracy over the validation sequences, every position once."""
         if not len(self.validation):
             return {}
         assert isinstance(model, LanguageModel)
         sampling = self.config.sampling
-        pieces = windows(self.validation, sampling.max_tokens)
-        numbers = score_masked(model, self.tokenizer, self.validation, pieces, sampling.micro_tokens).summary()
+        scores = score(model, self.tokenizer, self.validation, sampling.max_tokens, sampling.micro_tokens)
+        numbers = scores.summary()
         return {**{f"validation_{name}": value for name, value in numbers.items()}, "score": -numbers["loss"]}
 
 
@@ -196,7 +207,7 @@ def build_model(config: PretrainConfig, tokenizer: Tokenizer) -> LanguageModel:
         )
 
 
-def build_work(config: PretrainConfig, corpus: Corpus, tokenizer: Tokenizer) -> MaskedWork:
+def build_work(config: PretrainConfig, corpus: Corpus, tokenizer: Tokenizer) -> LanguageWork:
     """Tokenize the train split and a fixed sample of the validation split."""
     rows = corpus.indices("validation")
     if not len(corpus.indices("train")):
@@ -204,7 +215,7 @@ def build_work(config: PretrainConfig, corpus: Corpus, tokenizer: Tokenizer) -> 
     chosen = rows[permutation(key(config.seed, "validation"), len(rows))[: config.validation_sequences]]
     if not len(rows):
         say("the corpus has no validation split: no best model can be chosen, the last one is kept")
-    return MaskedWork(
+    return LanguageWork(
         config,
         tokenizer,
         table_of(corpus, tokenizer, corpus.indices("train")),

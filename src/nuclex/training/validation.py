@@ -1,9 +1,9 @@
-"""Scoring held-out sequences with every position hidden once: the same numbers however often it is asked."""
+"""Scoring held-out sequences, every position once, hidden or foretold: the same numbers however often it is asked."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nuclex.data.pack import PackedBatch, pack
-from nuclex.data.sample import Pieces, budget_cuts
+from nuclex.data.sample import Pieces, budget_cuts, overlapping_windows, windows
 from nuclex.data.tokens import TokenTable
 from nuclex.models.backbone import LanguageModel
 from nuclex.models.layout import Layout
 from nuclex.objectives.base import Question
+from nuclex.objectives.causal import next_tokens
 from nuclex.objectives.masking import folds_of, mask_fold
 from nuclex.tokenizers.base import Tokenizer
 
@@ -66,6 +67,19 @@ def ask(model: LanguageModel, question: Question, layout: Layout) -> Tensor:
     return model(inputs_T, layout, selected_M).float().log_softmax(-1)
 
 
+def score(
+    model: LanguageModel, tokenizer: Tokenizer, table: TokenTable, max_tokens: int, micro_tokens: int = 16_384
+) -> Scores:
+    """Every token of ``table`` once: hidden from a model that sees both sides, foretold by a causal one.
+
+    What is longer than ``max_tokens`` is read in windows, side by side (``data.sample.windows``) or, by a causal model,
+    each with half a window of context (``overlapping_windows``).
+    """
+    if model.config.causal:
+        return score_next(model, tokenizer, table, max_tokens, micro_tokens)
+    return score_masked(model, tokenizer, table, windows(table, max_tokens), micro_tokens)
+
+
 def score_masked(
     model: LanguageModel, tokenizer: Tokenizer, table: TokenTable, pieces: Pieces, micro_tokens: int = 16_384
 ) -> Scores:
@@ -73,16 +87,44 @@ def score_masked(
 
     The model must be in evaluation mode (ValueError: dropout would make the numbers random); no gradients.
     """
+
+    def questions(part: Pieces, batch: PackedBatch) -> Iterator[Question]:
+        fold_T = folds_of(batch, FOLDS)
+        return (mask_fold(batch, fold_T, fold, tokenizer.mask_id) for fold in range(FOLDS))
+
+    return _scored(model, table, packed_batches(table, pieces, tokenizer, micro_tokens), questions)
+
+
+def score_next(
+    model: LanguageModel, tokenizer: Tokenizer, table: TokenTable, max_tokens: int, micro_tokens: int = 16_384
+) -> Scores:
+    """Foretell every token from those before it, ``<eos>`` included; otherwise as ``score_masked``.
+
+    A sequence of L tokens is L + 1 predictions. As many are in memory at a time as of hidden tokens.
+    """
+    pieces, known = overlapping_windows(table, max_tokens)
+
+    def questions(part: Pieces, batch: PackedBatch) -> Iterator[Question]:
+        yield next_tokens(batch, np.where(part.starts_P, 1, known))
+
+    return _scored(model, table, packed_batches(table, pieces, tokenizer, micro_tokens // FOLDS), questions)
+
+
+def _scored(
+    model: LanguageModel,
+    table: TokenTable,
+    batches: Iterator[tuple[Pieces, PackedBatch]],
+    questions: Callable[[Pieces, PackedBatch], Iterator[Question]],
+) -> Scores:
     if model.training:
         raise ValueError("the model is in training mode; call model.eval() before scoring")
     tokens, hits, nll = (np.zeros(len(table)) for _ in range(3))
     device = next(model.parameters()).device
     with torch.no_grad():
-        for part, batch in packed_batches(table, pieces, tokenizer, micro_tokens):
-            layout, fold_T = Layout.of(batch.lengths_N, device), folds_of(batch, FOLDS)
+        for part, batch in batches:
+            layout = Layout.of(batch.lengths_N, device)
             index_T = np.repeat(part.index_P, batch.lengths_N)
-            for fold in range(FOLDS):
-                question = mask_fold(batch, fold_T, fold, tokenizer.mask_id)
+            for question in questions(part, batch):
                 if not len(question.selected_M):
                     continue
                 log_p_MV = ask(model, question, layout)
