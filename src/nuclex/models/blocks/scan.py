@@ -8,7 +8,9 @@ tokens, E channels, S numbers of memory a channel, N sequences.
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -21,24 +23,58 @@ from nuclex.models.layout import Layout
 CHUNK, SEGMENT = 16, 512
 """Tokens that the torch path walks through one after the other, and tokens whose memory it holds at once."""
 
+Scan = Callable[[list[Tensor], Layout], tuple[Tensor, Tensor]]
+"""One way to compute ``selective_scan`` of inputs, delta, A, B and C."""
+
 
 def at_least_single(values: Tensor) -> Tensor:
     """In float32 where the dtype was shorter: what adds up over a whole sequence needs the digits."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
+@torch.compiler.disable
 def selective_scan(
     inputs_TE: Tensor, delta_TE: Tensor, A_ES: Tensor, B_TS: Tensor, C_TS: Tensor, layout: Layout
 ) -> tuple[Tensor, Tensor]:
     """Outputs (T, E) in the dtype of ``inputs_TE``, and each sequence's last memory (N, E, S).
 
-    ``delta_TE`` is not negative and ``A_ES`` is negative, so that memory fades. Computed in float32, in float64 where
-    the inputs are float64, under autocast too. No gradient flows through the last memories.
+    ``delta_TE`` is not negative and ``A_ES`` is negative, so that memory fades. Computed in float32, or in float64
+    where the inputs are, under autocast too. No gradient flows through the last memories.
     """
-    parts = [at_least_single(part) for part in (inputs_TE * delta_TE, delta_TE, A_ES, B_TS, C_TS)]
+    parts = [at_least_single(part) for part in (inputs_TE, delta_TE, A_ES, B_TS, C_TS)]
+    scan, _ = _chosen(inputs_TE.device, parts[0].dtype)
     with torch.autocast(inputs_TE.device.type, enabled=False):
-        outputs_TE, states_NES = _chunked(parts, layout)
-    return outputs_TE.to(inputs_TE.dtype), states_NES.detach()
+        outputs_TE, memories_NES = scan(parts, layout)
+    return outputs_TE.to(inputs_TE.dtype), memories_NES.detach()
+
+
+def scan_path(device: torch.device | str) -> str:
+    """Which way the selective scan of float32 numbers takes on this device, in words."""
+    return _chosen(torch.device(device), torch.float32)[1]
+
+
+def _chosen(device: torch.device, dtype: torch.dtype) -> tuple[Scan, str]:
+    if dtype == torch.float32 and device.type == "cpu":
+        return _on_cpu()
+    if dtype == torch.float32 and device.type == "cuda" and find_spec("mamba_ssm") is not None:
+        from nuclex.models.blocks.scan_gpu import selective_scan_groups
+
+        return selective_scan_groups, "kernels of mamba-ssm (untested on hardware)"
+    return chunked_scan, "chunks in plain torch"
+
+
+@cache
+def _on_cpu() -> tuple[Scan, str]:
+    if find_spec("numba") is None:
+        return (
+            chunked_scan,
+            "chunks in plain torch; numba (pip install 'nuclex[scan]') would make it several times faster",
+        )
+    try:
+        from nuclex.models.blocks.scan_kernel import compiled_scan
+    except ImportError as error:
+        return chunked_scan, f"chunks in plain torch, since numba is installed but does not load: {error}"
+    return compiled_scan, "compiled by numba"
 
 
 class _Recurrence(torch.autograd.Function):
@@ -73,9 +109,9 @@ def recurrence(decay: Tensor, inputs: Tensor) -> Tensor:
     return _Recurrence.apply(decay.expand_as(inputs), inputs)
 
 
-def _chunked(parts: list[Tensor], layout: Layout) -> tuple[Tensor, Tensor]:
+def chunked_scan(parts: list[Tensor], layout: Layout) -> tuple[Tensor, Tensor]:
     """The scan in plain torch: segments one after the other, of which only inputs are kept for the gradient."""
-    written_TE, delta_TE, A_ES, B_TS, C_TS = parts
+    inputs_TE, delta_TE, A_ES, B_TS, C_TS = parts
     memory_ES = torch.zeros_like(A_ES)
     starts_T = layout.positions_T == 0
     lasts_N = layout.boundaries_N1[1:] - 1
@@ -84,7 +120,7 @@ def _chunked(parts: list[Tensor], layout: Layout) -> tuple[Tensor, Tensor]:
     for first in range(0, layout.tokens, SEGMENT):
         span = slice(first, first + SEGMENT)
         here_N = lasts_N[(lasts_N >= first) & (lasts_N < first + SEGMENT)] - first
-        tokens = (written_TE[span], delta_TE[span], B_TS[span], C_TS[span])
+        tokens = (inputs_TE[span], delta_TE[span], B_TS[span], C_TS[span])
         outputs_QE, memories_KES, memory_ES = run(tokens, A_ES, (starts_T[span], here_N), memory_ES)
         outputs.append(outputs_QE)
         memories.append(memories_KES)
@@ -102,12 +138,12 @@ def _segment(
     starts_T, ends_K = places
     length = len(starts_T)
     fill = -length % CHUNK
-    written, delta, B, C, starts = (
+    inputs, delta, B, C, starts = (
         F.pad(part, (0, 0, 0, fill)).unflatten(0, (-1, CHUNK)).transpose(0, 1)
         for part in (*tokens, starts_T[:, None].to(A_ES.dtype))
     )
     decay_QGES = (delta[..., None] * A_ES).exp() * (1 - starts)[..., None]
-    own_QGES = recurrence(decay_QGES, written[..., None] * B[..., None, :])
+    own_QGES = recurrence(decay_QGES, (delta * inputs)[..., None] * B[..., None, :])
     inherits_QG11 = (starts.cumsum(0) == 0)[..., None]
     through_QGES = torch.where(inherits_QG11, (delta.cumsum(0)[..., None] * A_ES).exp(), 0)
     after = recurrence(F.pad(through_QGES[-1], (0, 0, 0, 0, 1, 0)), torch.cat([memory_ES[None], own_QGES[-1]]))

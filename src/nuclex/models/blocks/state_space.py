@@ -109,7 +109,7 @@ class Mamba(Mixer):
         values_TE = F.silu(self.convolution(before_TE, layout))
         delta_TE, B_TS, C_TS = self._selection(values_TE)
         mixed_TE, memory_NES = selective_scan(values_TE, delta_TE, self._decay(), B_TS, C_TS, layout)
-        mixed_TE = (mixed_TE + self.D * values_TE).to(gate_TE.dtype) * F.silu(gate_TE)
+        mixed_TE = torch.addcmul(mixed_TE, values_TE, self.D).to(gate_TE.dtype) * F.silu(gate_TE)
         return self.output(mixed_TE), before_TE, memory_NES
 
     def _selection(self, values_TE: Tensor) -> tuple[Tensor, Tensor, Tensor]:
