@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nuclex.core.errors import InputError
-from nuclex.evaluation import baselines
+from nuclex.evaluation import baselines, symbols
 from nuclex.evaluation.baselines import SYMBOLS, choose_order, count_ngrams
 
 CLASSES = "ACGTo"
@@ -51,6 +51,13 @@ class Reference:
         padded = "^" * self.order + sequence + "^"
         places = range(self.order, len(padded))
         return math.prod(self.probability(padded[end], padded[end - self.order : end]) for end in places)
+
+    def foretell(self, sequence: bytes) -> np.ndarray:
+        padded = "^" * self.order + plain(sequence) + "^"
+        places = range(self.order, len(padded))
+        return np.array(
+            [[self.probability(s, padded[end - self.order : end]) for s in CLASSES + "^"] for end in places]
+        )
 
     def predict(self, sequence: bytes) -> np.ndarray:
         text = plain(sequence)
@@ -103,6 +110,51 @@ def test_equal_to_enumeration(train: list[bytes], test: bytes, order: int, more:
     clear_L = ranked[:, -1] > ranked[:, -2] * 1.001
     clear_hits = baseline.score([test], [np.flatnonzero(clear_L)]).hits[0]
     assert clear_hits == (wanted_L5.argmax(axis=1) == truth_L)[clear_L].sum()
+
+
+@given(train=sequences, tests=st.lists(letters.map(b"".join), min_size=1, max_size=3), order=st.integers(0, 3))
+@settings(max_examples=60, deadline=None)
+def test_foretelling_equals_enumeration(train: list[bytes], tests: list[bytes], order: int) -> None:
+    strengths = [0.5, 2.0, 3.0, 0.7][: order + 1]
+    baseline = count_ngrams(train, max_order=3).markov(order, strengths, causal=True)
+    scores = baseline.score(tests)
+    assert scores.n.tolist() == [len(test) + 1 for test in tests], "the end is foretold too"
+    reference = Reference(train, order, strengths)
+    for place, test in enumerate(tests):
+        wanted_L6 = reference.foretell(test)
+        np.testing.assert_allclose(np.exp(baseline.predict(test)), wanted_L6, rtol=1e-4)
+        truth_L = [*(CLASSES.index(letter) for letter in plain(test)), 5]
+        cost = -np.log(wanted_L6[np.arange(len(test) + 1), truth_L]).sum()
+        assert scores.nll_sum[place] == pytest.approx(cost, rel=1e-4)
+        ranked = np.sort(wanted_L6, axis=1)
+        clear_L = ranked[:, -1] > ranked[:, -2] * 1.001
+        hits = baseline.score([test], [np.flatnonzero(clear_L)]).hits[0]
+        assert hits == (wanted_L6.argmax(axis=1) == truth_L)[clear_L].sum()
+
+
+def test_foretelling_sees_nothing_ahead_and_finds_the_order() -> None:
+    sequences, table = chain(order=2, seed=0, number=400, length=150)
+    train, test = sequences[:300], sequences[300:]
+    choice = choose_order(count_ngrams(train, 6), test, by="nll", causal=True)
+    assert (choice.baseline.order, choice.baseline.causal) == (2, True)
+    best = np.mean([table[b"ACGT".index(s[i - 2]), b"ACGT".index(s[i - 1])].argmax() == b"ACGT".index(s[i])
+                    for s in test for i in range(5, 145)])  # fmt: skip
+    found = choice.baseline.score(test, [np.arange(5, 145)] * len(test)).accuracy
+    assert found == pytest.approx(best, abs=0.006)
+    changed = test[0][:70] + b"ACGT" * 20
+    before, after = choice.baseline.predict(test[0]), choice.baseline.predict(changed)
+    np.testing.assert_array_equal(before[:71], after[:71])
+    assert before.shape == (151, 6)
+    np.testing.assert_allclose(np.exp(before).sum(axis=1), 1, atol=1e-6)
+    with pytest.raises(InputError, match=r"positions: found 151; allowed in this sequence: 0 to 150"):
+        choice.baseline.score(test[:1], [np.array([151])])
+
+
+def test_foretelling_unigram_is_the_rate_of_the_commonest_symbol() -> None:
+    baseline = count_ngrams([b"GGGA", b"GCUN"], 4).unigram(causal=True)
+    assert baseline.score([b"GGAA", b"CCCC", b""]).hits.tolist() == [2, 0, 0]
+    exact = np.array([1, 1, 4, 1, 1, 2]) + 1 / 6
+    np.testing.assert_allclose(np.exp(baseline.predict(b"")), [exact / exact.sum()], rtol=1e-5)
 
 
 def test_order_one_by_hand() -> None:
@@ -203,7 +255,7 @@ def test_blocks_and_streams_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None
         return [*counts.counts, whole.n, whole.hits, whole.nll_sum, part.n, part.hits, part.nll_sum]
 
     at_once = everything()
-    monkeypatch.setattr(baselines, "_STREAM_SYMBOLS", 64)
+    monkeypatch.setattr(symbols, "_STREAM_SYMBOLS", 64)
     monkeypatch.setattr(baselines, "_BLOCK_POSITIONS", 7)
     for small, large in zip(everything(), at_once, strict=True):
         np.testing.assert_allclose(small, large, rtol=1e-12)

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from nuclex.bundle import Bundle, load
+from nuclex.bundle import Bundle, Record, load, write_bundle
 from nuclex.core.errors import InputError
 from nuclex.data.store import Corpus
 from nuclex.evaluation.baselines import SequenceScores, count_ngrams
-from nuclex.evaluation.evaluate import Baselines, Evaluation, evaluate, length_name, longest_piece
+from nuclex.evaluation.evaluate import Baselines, Evaluation, evaluate, fit_baselines, length_name
+from nuclex.models import Gpt2Config, LanguageModel
+from nuclex.tokenizers import NucleotideConfig
 from nuclex.training.pretrain import table_of
-from nuclex.training.validation import Scores, score_masked
+from nuclex.training.validation import Scores, longest_piece, score_masked, score_next
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +92,7 @@ def test_plain_data_has_the_promised_names(done: Evaluation) -> None:
 def test_a_limit_is_a_fixed_sample(
     bundle: Bundle, tiny_corpus: Path, done: Evaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nuclex.evaluation.evaluate.fit_baselines", lambda corpus, sequences: None)
+    monkeypatch.setattr("nuclex.evaluation.evaluate.fit_baselines", lambda corpus, sequences, causal: None)
     first, again = (evaluate(bundle, tiny_corpus, limit=4) for _ in range(2))
     assert first.rows_N.tolist() == again.rows_N.tolist()
     assert len(first.rows_N) == 4
@@ -130,6 +133,50 @@ def test_the_window_is_what_the_model_was_trained_on(bundle: Bundle) -> None:
     assert longest_piece(bundle) == 64
     unknown = dataclasses.replace(bundle, record=dataclasses.replace(bundle.record, recipe={}))
     assert longest_piece(unknown) == 1024
+
+
+# ---- a causal model ----
+
+
+@pytest.fixture(scope="module")
+def causal(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    torch.manual_seed(0)
+    tokenizer = NucleotideConfig().build()
+    config = Gpt2Config(depth=1, width=16, heads=2, inner=32, max_positions=40).backbone()
+    model = LanguageModel(config, vocabulary_size=len(tokenizer), pad_id=tokenizer.pad_id, mask_id=tokenizer.mask_id)
+    folder = tmp_path_factory.mktemp("causal") / "bundle"
+    write_bundle(folder, model.eval(), tokenizer, Record({"sampling": {"max_tokens": 64}}, {}, {}, None, "tiny"))
+    return load(folder)
+
+
+def test_a_causal_model_is_asked_for_what_comes_next(causal: Bundle, tiny_corpus: Path) -> None:
+    found = evaluate(causal, tiny_corpus)
+    assert longest_piece(causal) == 40, "the table of positions is shorter than the pieces of training"
+    table = table_of(Corpus.open(tiny_corpus), causal.tokenizer, found.rows_N)
+    direct = score_next(causal.model, causal.tokenizer, table, 40)
+    assert found.model.nll_N.tolist() == direct.nll_N.tolist()
+    assert found.model.tokens_N.tolist() == (found.lengths_N + 1).tolist()
+    assert found.baselines is not None
+    corpus = Corpus.open(tiny_corpus)
+    counts = count_ngrams([corpus.sequence(int(row)) for row in corpus.indices("train")], 8)
+    asked = [corpus.sequence(int(row)) for row in found.rows_N]
+    assert found.baselines.unigram.nll == counts.unigram(causal=True).score(asked).nll
+    assert found.baselines.markov.n.tolist() == found.model.tokens_N.tolist(), "the same positions, ends included"
+    data = found.to_data()
+    assert data["asked"] == "next"
+    assert json.loads(json.dumps(data, allow_nan=False)) == data
+    assert "accuracy of next tokens against the order-" in data["verdict"]
+
+
+def test_without_validation_a_causal_baseline_is_chosen_within_train(
+    causal: Bundle, tiny_corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus, indices = Corpus.open(tiny_corpus), Corpus.indices
+    sequences = [corpus.sequence(int(row)) for row in corpus.indices("test")]
+    monkeypatch.setattr(Corpus, "indices", lambda corpus, split: indices(corpus, split)[: 0 if "v" in split else None])
+    base = fit_baselines(corpus, sequences, causal=True)
+    assert base.markov.n.tolist() == [len(sequence) + 1 for sequence in sequences]
+    assert base.markov_loss.nll < base.unigram.nll
 
 
 # ---- the verdict ----

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from nuclex.cli.values import Device, Whole
+from nuclex.cli.values import Device, Settings, Whole
 
 
 def evaluate(
@@ -21,7 +21,7 @@ def evaluate(
     max_tokens: Whole | None = None,
     device: Device = "auto",
 ) -> dict[str, Any]:
-    """Masked loss, perplexity and accuracy over every position of a split, beside two baselines.
+    """Loss, perplexity and accuracy over every position of a split, beside two baselines.
 
     Parameters
     ----------
@@ -63,15 +63,13 @@ def predict(bundle: Path, inputs: Path, *, out: Path, device: Device = "auto") -
 
 
 def embed(
-    bundle: Path,
-    inputs: Path,
-    *,
-    out: Path,
-    pool: Literal["mean", "cls", "max", "none"] = "mean",
-    layer: Whole | None = None,
-    device: Device = "auto",
+    bundle: Path, inputs: Path, *, out: Path, resume: bool = False, device: Device = "auto", set: Settings = ()
 ) -> dict[str, Any]:
-    """Vectors for every sequence of a file. Example: nuclex embed bundle rna.fa --out vectors.parquet
+    """Vectors for every sequence of a file. Example: nuclex embed bundle rna.fa --out vectors.parquet --pool max
+
+    Settings: --pool mean|cls|max (one vector a sequence) or none (one a token); --layer N, the block after which to
+    read, 0 being the embedding (by default the last); --window N, tokens read at once (by default all that the model
+    reads). What is longer is read in windows that overlap.
 
     Parameters
     ----------
@@ -80,13 +78,14 @@ def embed(
     inputs:
         FASTA, FASTQ, GenBank, EMBL, CSV, TSV, AIRR, Parquet or Arrow; - is standard input.
     out:
-        A .parquet or .npz file.
-    pool:
-        One vector a sequence (mean, cls, max) or one a token (none).
-    layer:
-        The block after which to read, 0 being the embedding; by default the last.
+        A .parquet, .npz, .safetensors or .h5ad file.
+    resume:
+        Go on from the finished parts that a stopped process left beside the file.
     """
     import nuclex
+    from nuclex.core.config import load_config, parse_settings
+    from nuclex.inference.embed import EmbedConfig
     from nuclex.training.device import choose_device
 
-    return nuclex.embed(bundle, inputs, out, pool=pool, layer=layer, device=choose_device(device))
+    settings = load_config(EmbedConfig, None, parse_settings(set)).to_data()
+    return nuclex.embed(bundle, inputs, out, resume=resume, device=choose_device(device), **settings)

@@ -1,13 +1,15 @@
-"""What short-range statistics alone can guess of a hidden nucleotide: the numbers a language model has to beat.
+"""What short-range statistics alone can guess of a nucleotide: the numbers a language model has to beat.
 
-A Markov chain of order k is fitted by counting (k + 1)-mers of the train split. A hidden nucleotide is then predicted
-from both sides: P(x_i | all others) is proportional to the product of P(x_j | k symbols before j) over the k + 1
-windows j = i … i + k that contain it. This is the exact answer of the chain, stronger than its left-to-right guess,
-and it sees every other position of the sequence, while a masked model has lost 15 % of them: the comparison is
-generous to the baseline. Order 0 is the unigram baseline: how common each letter is.
+A Markov chain of order k is fitted by counting (k + 1)-mers of the train split. Beside a masked model it guesses a
+hidden nucleotide from both sides: P(x_i | all others) is proportional to the product of P(x_j | k symbols before j)
+over the k + 1 windows j = i … i + k that contain it. This is the exact answer of the chain, stronger than its
+left-to-right guess, and it sees every other position of the sequence, while a masked model has lost 15 % of them: the
+comparison is generous to the baseline. Beside a causal model it foretells each nucleotide, and the end of the sequence,
+from the k symbols before it. Order 0 is the unigram baseline: how common each letter is.
 
 Symbols are A, C, G, T (or U) and "other" (IUPAC codes, N, gaps: one symbol, again generous), upper or lower case.
-Both ends of a sequence are known to the chain, as ``<cls>`` and ``<eos>`` are to a model.
+Both ends of a sequence are known to the chain that guesses hidden letters, as ``<cls>`` and ``<eos>`` are to a model;
+the one that foretells knows where a sequence begins.
 """
 
 from __future__ import annotations
@@ -20,24 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nuclex.core.errors import InputError
+from nuclex.evaluation.symbols import BOUNDARY, RADIX, SYMBOLS, Integers, Stream, streams, window_codes, window_counts
 
 Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 Merit = Literal["accuracy", "nll"]
 
-SYMBOLS = ("A", "C", "G", "T", "other")
 MAX_ORDER = 8
 STRENGTHS = (0.5, 2.0, 8.0, 32.0, 128.0, 512.0, 2048.0)
 
-_BOUNDARY = len(SYMBOLS)
-_RADIX = _BOUNDARY + 1
-_SEPARATOR = b"\n"
-_STREAM_SYMBOLS = 1 << 22
 _BLOCK_POSITIONS = 1 << 14
-_CODES = np.full(256, SYMBOLS.index("other"), dtype=np.uint8)
-for _code, _letters in enumerate((b"Aa", b"Cc", b"Gg", b"TtUu")):
-    _CODES[list(_letters)] = _code
-_CODES[ord(_SEPARATOR)] = _BOUNDARY
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,34 +61,41 @@ class MarkovBaseline:
     """A chain of order ``order`` that guesses hidden nucleotides from both sides; order 0 is the unigram baseline.
 
     ``strengths`` are the smoothing strengths of orders 0 … k; ``log_table`` holds ln P(symbol | k before it), flat,
-    (k + 1 symbols in base 6, the last one running fastest).
+    (k + 1 symbols in base 6, the last one running fastest). A ``causal`` one guesses every nucleotide, then the end,
+    from what is before it alone.
     """
 
     order: int
     strengths: tuple[float, ...]
     log_table: NDArray[np.float32]
+    causal: bool = False
 
     def predict(self, sequence: bytes) -> Floats:
-        """ln P(symbol | the rest of the sequence) of each position as if it alone were hidden, (L, 5) as SYMBOLS."""
-        if not sequence:
+        """ln P(symbol | the rest of the sequence) of each position as if it alone were hidden, (L, 5) as SYMBOLS.
+
+        ``causal``: ln P(symbol | what is before it), (L + 1, 6); the last row is of the end, the last column too.
+        """
+        if not sequence and not self.causal:
             return np.empty((0, len(SYMBOLS)))
-        stream = next(_streams([sequence], max(self.order, 1)))
-        at_L = np.flatnonzero(stream.symbols < _BOUNDARY)
-        return np.concatenate([log_5M.T for _, log_5M in self._conditionals(stream.symbols, at_L)])
+        stream = next(streams([sequence], max(self.order, 1)))
+        at_L, _ = self._everywhere(stream)
+        return np.concatenate([log_SM.T for _, log_SM in self._conditionals(stream.symbols, at_L)])
 
     def score(
         self, sequences: Iterable[bytes], positions: Sequence[NDArray[np.integer]] | None = None
     ) -> SequenceScores:
         """Hide each position in turn (or only ``positions``, one array of 0-based indices a sequence) and guess it.
 
-        A guess is the likeliest of the five symbols. InputError for a position outside of its sequence.
+        A guess is the likeliest of the symbols. ``causal``: a sequence has one position more, its end. InputError for a
+        position outside of its sequence.
         """
         parts: list[SequenceScores] = []
         done = 0
-        for stream in _streams(sequences, max(self.order, 1)):
+        for stream in streams(sequences, max(self.order, 1)):
             chosen = None if positions is None else positions[done : done + len(stream.lengths)]
             done += len(stream.lengths)
-            parts.append(self._score_stream(stream, *_chosen(stream, chosen)))
+            asked = self._everywhere(stream) if chosen is None else _chosen(stream, chosen, int(self.causal))
+            parts.append(self._score_stream(stream, *asked))
         if positions is not None and len(positions) != done:
             raise InputError(f"positions: found {len(positions)} arrays for {done} sequences; one each is needed")
         if not parts:
@@ -106,27 +106,38 @@ class MarkovBaseline:
             np.concatenate([part.nll_sum for part in parts]),
         )
 
-    def _score_stream(self, stream: _Stream, at_M: Integers, owner_M: Integers) -> SequenceScores:
+    def _score_stream(self, stream: Stream, at_M: Integers, owner_M: Integers) -> SequenceScores:
         hit_M, nll_M = np.empty(len(at_M), dtype=bool), np.empty(len(at_M))
-        for block, log_5M in self._conditionals(stream.symbols, at_M):
+        for block, log_SM in self._conditionals(stream.symbols, at_M):
             truth_M = stream.symbols[at_M[block]]
-            hit_M[block] = log_5M.argmax(axis=0) == truth_M
-            nll_M[block] = -log_5M[truth_M, np.arange(len(truth_M))]
+            hit_M[block] = log_SM.argmax(axis=0) == truth_M
+            nll_M[block] = -log_SM[truth_M, np.arange(len(truth_M))]
         rows = len(stream.lengths)
         hits_N = np.bincount(owner_M, weights=hit_M, minlength=rows).astype(np.int64)
         nll_N: Floats = np.bincount(owner_M, weights=nll_M, minlength=rows).astype(np.float64)
         return SequenceScores(np.bincount(owner_M, minlength=rows), hits_N, nll_N)
 
+    def _everywhere(self, stream: Stream) -> tuple[Integers, Integers]:
+        """All places to guess in a stream, and the sequence that each belongs to."""
+        asked_T = stream.symbols < BOUNDARY
+        if self.causal:
+            asked_T[stream.starts + stream.lengths] = True
+        return np.flatnonzero(asked_T), np.repeat(np.arange(len(stream.lengths)), stream.lengths + self.causal)
+
     def _conditionals(self, symbols_T: NDArray[np.uint8], at_M: Integers) -> Iterator[tuple[slice, Floats]]:
-        """Blocks of ``at_M`` with ln P of each of the five symbols there, (5, M)."""
-        codes_T = _window_codes(symbols_T, self.order)
+        """Blocks of ``at_M`` with ln P of each symbol there, (5, M); of ends too where ``causal``, (6, M)."""
+        codes_T = window_codes(symbols_T, self.order)
         for start in range(0, len(at_M), _BLOCK_POSITIONS):
             block = slice(start, min(start + _BLOCK_POSITIONS, len(at_M)))
             at_m = at_M[block]
             hidden_m = symbols_T[at_m].astype(np.int64)
+            if self.causal:
+                before_m = codes_T[at_m] - hidden_m
+                yield block, np.stack([self.log_table.take(before_m + s) for s in range(RADIX)]).astype(np.float64)
+                continue
             joint_5m = np.zeros((len(SYMBOLS), len(at_m)), dtype=np.float32)
             for offset in range(self.order + 1):  # every window that contains the hidden position
-                place = _RADIX**offset
+                place = RADIX**offset
                 window_m = codes_T[at_m + offset] - hidden_m * place
                 for symbol in range(len(SYMBOLS)):
                     joint_5m[symbol] += self.log_table.take(window_m + symbol * place)
@@ -145,11 +156,11 @@ class NgramCounts:
     max_order: int
     counts: tuple[Integers, ...]
 
-    def unigram(self) -> MarkovBaseline:
+    def unigram(self, *, causal: bool = False) -> MarkovBaseline:
         """The baseline that always guesses the commonest letter."""
-        return self.markov(0, [1.0])
+        return self.markov(0, [1.0], causal=causal)
 
-    def markov(self, order: int, strengths: Sequence[float]) -> MarkovBaseline:
+    def markov(self, order: int, strengths: Sequence[float], *, causal: bool = False) -> MarkovBaseline:
         """The baseline of one order, smoothed with one strength for each of the orders 0 … ``order``.
 
         p_k = (count + strength p_{k-1}) / (total + strength), down to the uniform distribution: a context that was
@@ -163,7 +174,7 @@ class NgramCounts:
         probability = _UNIFORM
         for lower, strength in enumerate(strengths):
             probability = _sharpened(self.counts[lower], probability, strength)
-        return MarkovBaseline(order, tuple(strengths), _log_table(probability, order))
+        return _baseline(probability, tuple(strengths), causal)
 
 
 @dataclass(frozen=True)
@@ -192,17 +203,12 @@ def count_ngrams(sequences: Iterable[bytes], max_order: int = MAX_ORDER) -> Ngra
     """
     if not 0 <= max_order <= MAX_ORDER:
         raise InputError(f"max_order: found {max_order}; allowed: 0 to {MAX_ORDER}")
-    width = max(max_order, 1)
-    top = np.zeros(_RADIX ** (width + 1), dtype=np.int64)
-    for stream in _streams(sequences, width):
-        for start in range(width, len(stream.symbols), _STREAM_SYMBOLS):
-            piece_T = stream.symbols[start - width : start + _STREAM_SYMBOLS]
-            top += np.bincount(_window_codes(piece_T, width)[width:], minlength=len(top))
-    top.reshape(-1, _RADIX, _RADIX)[:, _BOUNDARY, _BOUNDARY] = 0  # padding between sequences, not data
+    top = window_counts(sequences, max(max_order, 1))
+    top.reshape(-1, RADIX, RADIX)[:, BOUNDARY, BOUNDARY] = 0  # padding between sequences, not data
     counts = [top]
-    while len(counts[0]) > _RADIX:
-        counts.insert(0, counts[0].reshape(_RADIX, -1).sum(axis=0))
-    if not counts[0][:_BOUNDARY].any():
+    while len(counts[0]) > RADIX:
+        counts.insert(0, counts[0].reshape(RADIX, -1).sum(axis=0))
+    if not counts[0][:BOUNDARY].any():
         raise InputError("baseline: found no nucleotides to count; at least one sequence is needed")
     return NgramCounts(max_order, tuple(counts[: max_order + 1]))
 
@@ -214,6 +220,7 @@ def choose_order(
     max_order: int | None = None,
     strengths: Sequence[float] = STRENGTHS,
     by: Merit = "accuracy",
+    causal: bool = False,
 ) -> OrderChoice:
     """Choose the order, and for each order its smoothing strength, by guessing every position of ``sequences``.
 
@@ -237,24 +244,27 @@ def choose_order(
     chosen: tuple[float, ...] = ()
     shorter = _UNIFORM
     for order in range(highest + 1):
-        row, shorter = _best_strength(counts.counts[order], shorter, (order, strengths, by), sequences)
+        row, shorter = _best_strength(counts.counts[order], shorter, (order, strengths, by, causal), sequences)
         chosen = (*chosen, row.strength)
         if best is None or all(_better(row, other, by) for other in table):
-            best = MarkovBaseline(order, chosen, _log_table(shorter, order))
+            best = _baseline(shorter, chosen, causal)
         table.append(row)
     assert best is not None
     return OrderChoice(best, tuple(table))
 
 
 def _best_strength(
-    counts: Integers, shorter: NDArray[np.float32], plan: tuple[int, Sequence[float], Merit], sequences: list[bytes]
+    counts: Integers,
+    shorter: NDArray[np.float32],
+    plan: tuple[int, Sequence[float], Merit, bool],
+    sequences: list[bytes],
 ) -> tuple[OrderScore, NDArray[np.float32]]:
     """The row of the table for one order, and the probabilities that gave it."""
-    order, strengths, by = plan
+    order, strengths, by, causal = plan
     best: tuple[OrderScore, NDArray[np.float32]] | None = None
     for strength in strengths:
         probability = _sharpened(counts, shorter, strength)
-        scores = MarkovBaseline(order, (), _log_table(probability, order)).score(sequences)
+        scores = _baseline(probability, (0.0,) * (order + 1), causal).score(sequences)
         row = OrderScore(order, strength, int(scores.n.sum()), scores.accuracy, scores.nll)
         if best is None or _better(row, best[0], by):
             best = row, probability
@@ -270,75 +280,36 @@ def _sharpened(counts: Integers, shorter: NDArray[np.float32], strength: float) 
     """p_k from its counts and p_{k-1}; the oldest symbol of a context is the first axis, so p_{k-1} is broadcast."""
     if not strength > 0:
         raise InputError(f"strength: found {strength}; smoothing needs a number above 0")
-    counted = counts.astype(np.float32).reshape(-1, len(shorter) // _RADIX, _RADIX)
+    counted = counts.astype(np.float32).reshape(-1, len(shorter) // RADIX, RADIX)
     total = counted.sum(axis=-1, keepdims=True) + np.float32(strength)
-    counted += np.float32(strength) * shorter.reshape(1, -1, _RADIX)
+    counted += np.float32(strength) * shorter.reshape(1, -1, RADIX)
     counted /= total
     return counted.reshape(-1)
 
 
-def _log_table(probability: NDArray[np.float32], order: int) -> NDArray[np.float32]:
+def _baseline(probability: NDArray[np.float32], strengths: tuple[float, ...], causal: bool) -> MarkovBaseline:
+    """The chain with these P(symbol | k before it)."""
+    order = len(strengths) - 1
     log_table = np.log(probability)
-    if order > 0:  # padding after the end of a sequence says nothing about it
-        log_table.reshape(-1, _RADIX, _RADIX)[:, _BOUNDARY, _BOUNDARY] = 0.0
-    return log_table
+    if order > 0 and not causal:  # padding after the end of a sequence says nothing about it
+        log_table.reshape(-1, RADIX, RADIX)[:, BOUNDARY, BOUNDARY] = 0.0
+    return MarkovBaseline(order, strengths, log_table, causal)
 
 
-@dataclass(frozen=True, eq=False)
-class _Stream:
-    """Sequences laid end to end, ``width`` boundary symbols before each and after the last."""
-
-    symbols: NDArray[np.uint8]
-    starts: Integers
-    lengths: Integers
-
-
-def _streams(sequences: Iterable[bytes], width: int) -> Iterator[_Stream]:
-    batch: list[bytes] = []
-    symbols = 0
-    for sequence in sequences:
-        batch.append(sequence)
-        symbols += len(sequence) + width
-        if symbols >= _STREAM_SYMBOLS:
-            yield _stream(batch, width)
-            batch, symbols = [], 0
-    if batch:
-        yield _stream(batch, width)
-
-
-def _stream(batch: list[bytes], width: int) -> _Stream:
-    padding = _SEPARATOR * width
-    symbols = _CODES[np.frombuffer(padding + padding.join(batch) + padding, dtype=np.uint8)]
-    lengths = np.array([len(sequence) for sequence in batch], dtype=np.int64)
-    if int((symbols == _BOUNDARY).sum()) != width * (len(batch) + 1):
-        raise InputError("baseline: found a line break inside a sequence; a sequence is one line of letters")
-    return _Stream(symbols, np.cumsum(lengths + width) - lengths, lengths)
-
-
-def _chosen(stream: _Stream, positions: Sequence[NDArray[np.integer]] | None) -> tuple[Integers, Integers]:
-    """Where to guess, as places in the stream, and the sequence that each belongs to."""
+def _chosen(stream: Stream, positions: Sequence[NDArray[np.integer]], ends: int) -> tuple[Integers, Integers]:
+    """Where to guess, as places in the stream, and the sequence that each belongs to; ``ends`` is 1 for ends too."""
     rows = np.arange(len(stream.lengths))
-    if positions is None:
-        return np.flatnonzero(stream.symbols < _BOUNDARY), np.repeat(rows, stream.lengths)
     if len(positions) != len(rows):
         raise InputError("positions: found fewer arrays than sequences; one each is needed")
     owner_M = np.repeat(rows, [len(position) for position in positions])
     at_M = np.concatenate([np.asarray(position, dtype=np.int64).reshape(-1) for position in positions])
-    outside_M = (at_M < 0) | (at_M >= stream.lengths[owner_M])
+    outside_M = (at_M < 0) | (at_M >= stream.lengths[owner_M] + ends)
     if outside_M.any():
         row = owner_M[outside_M][0]
         raise InputError(
-            f"positions: found {at_M[outside_M][0]}; allowed in this sequence: 0 to {stream.lengths[row] - 1}"
+            f"positions: found {at_M[outside_M][0]}; allowed in this sequence: 0 to {stream.lengths[row] - 1 + ends}"
         )
     return at_M + stream.starts[owner_M], owner_M
 
 
-def _window_codes(symbols_T: NDArray[np.uint8], order: int) -> NDArray[np.int32]:
-    """The number in base 6 of each symbol with the ``order`` before it; the first ``order`` entries are incomplete."""
-    codes_T = symbols_T.astype(np.int32)
-    for back in range(1, order + 1):
-        codes_T[back:] += symbols_T[:-back] * np.int32(_RADIX**back)
-    return codes_T
-
-
-_UNIFORM = np.full(_RADIX, 1 / _RADIX, dtype=np.float32)
+_UNIFORM = np.full(RADIX, 1 / RADIX, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""How well a language model knows unseen sequences: every position hidden once, next to two honest baselines."""
+"""How well a language model knows unseen sequences: every position asked for once, next to two honest baselines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from nuclex.bundle import Bundle, load
 from nuclex.core.errors import InputError
 from nuclex.core.progress import say
 from nuclex.core.randomness import key, permutation
-from nuclex.data.sample import windows
 from nuclex.data.store import Corpus
 from nuclex.evaluation.baselines import (
     MarkovBaseline,
@@ -29,7 +28,7 @@ from nuclex.metrics.statistics import Interval, PairedDifference, Ratio, bootstr
 from nuclex.tokenizers import NucleotideConfig
 from nuclex.training.device import within_memory
 from nuclex.training.pretrain import table_of
-from nuclex.training.validation import Scores, score_masked
+from nuclex.training.validation import Scores, longest_piece, score
 
 LENGTH_EDGES = (0, 50, 100, 200, 400, 800, 1600, 1 << 30)
 
@@ -61,13 +60,15 @@ class Evaluation:
     baselines: Baselines | None
     same_corpus: bool | None = None
     """Whether the model was trained on this very corpus; None where its bundle does not say."""
+    causal: bool = False
+    """Whether tokens were foretold from those before them, the end of a sequence included, instead of hidden."""
 
     def accuracy(self) -> Interval:
-        """Masked accuracy with an interval over homology clusters."""
+        """Accuracy with an interval over homology clusters."""
         return bootstrap(Ratio(self.model.hits_N, self.model.tokens_N), clusters=self.clusters_N)
 
     def gain(self) -> PairedDifference | None:
-        """Masked accuracy of the model minus that of the Markov baseline, paired by sequence, over clusters."""
+        """Accuracy of the model minus that of the Markov baseline, paired by sequence, over clusters."""
         if self.baselines is None:
             return None
         markov = self.baselines.markov
@@ -86,7 +87,8 @@ class Evaluation:
                 "Whether the model beats the Markov baseline cannot be told from a single cluster of sequences.",
             )
         found = f"{gain.difference.value:+.3f} [{gain.difference.low:+.3f}, {gain.difference.high:+.3f}]"
-        where = f"masked accuracy against the order-{self.baselines.order} Markov baseline: {found}"
+        what = "accuracy of next tokens" if self.causal else "masked accuracy"
+        where = f"{what} against the order-{self.baselines.order} Markov baseline: {found}"
         if gain.difference.low > 0:
             return True, f"The model beats the Markov baseline ({where})."
         if gain.difference.high < 0:
@@ -115,7 +117,9 @@ class Evaluation:
     def to_data(self) -> dict[str, Any]:
         """The whole result as plain data (what ``nuclex evaluate --json`` prints)."""
         accuracy, gain = self.accuracy(), self.gain()
-        result: dict[str, Any] = {"split": self.split, "sequences": len(self.rows_N), **self.model.summary()}
+        asked = "next" if self.causal else "hidden"
+        result: dict[str, Any] = {"split": self.split, "sequences": len(self.rows_N), "asked": asked}
+        result |= self.model.summary()
         result["accuracy_interval"] = [accuracy.low, accuracy.high]
         if self.baselines is not None and gain is not None:
             base = self.baselines
@@ -157,10 +161,11 @@ def evaluate(
 ) -> Evaluation:
     """Score every position of a split (or of a fixed random ``limit`` of its sequences), and the baselines on it.
 
-    The baselines are counted on the train split; the Markov order and smoothing are chosen on the validation split,
-    which flatters the baseline where that is also the split reported. Sequences longer than ``max_tokens`` (default:
-    what the model was trained on) are scored in consecutive windows. InputError for an empty split, a limit below 1,
-    windows below 3 tokens or beyond what the model reads.
+    A model that sees both sides is asked for each position as it is hidden, a causal one for each next token and the
+    end; so are the baselines. They are counted on the train split; the Markov order and smoothing are chosen on the
+    validation split, which flatters the baseline where that is also the split reported. Sequences longer than
+    ``max_tokens`` (default: what the model was trained on) are scored in windows (``training.validation.score``).
+    InputError for an empty split, a limit below 1, windows below 3 tokens or beyond what the model reads.
     """
     if limit is not None and limit < 1:
         raise InputError(f"limit: found {limit}; 1 or more sequences are needed")
@@ -173,9 +178,9 @@ def evaluate(
         rows = np.sort(rows[permutation(key(0, "evaluate"), len(rows))[:limit]])
     sequences = [corpus.sequence(int(row)) for row in rows]
     table = table_of(corpus, bundle.tokenizer, rows)
-    pieces = windows(table, _window(bundle, max_tokens))
+    causal, longest = bundle.model.config.causal, _window(bundle, max_tokens)
     with within_memory():
-        model = score_masked(bundle.model, bundle.tokenizer, table, pieces)
+        model = score(bundle.model, bundle.tokenizer, table, longest)
     codes, names = corpus.sources
     trained_on = (bundle.record.corpus or {}).get("fingerprint")
     if trained_on is not None and trained_on != corpus.fingerprint:
@@ -188,13 +193,14 @@ def evaluate(
         clusters_N=np.asarray(corpus.clusters[rows]),
         sources_N=tuple(names[code] for code in codes[rows]),
         model=model,
-        baselines=fit_baselines(corpus, sequences) if comparable else None,
+        baselines=fit_baselines(corpus, sequences, causal=causal) if comparable else None,
         same_corpus=None if trained_on is None else trained_on == corpus.fingerprint,
+        causal=causal,
     )
 
 
-def fit_baselines(corpus: Corpus, sequences: list[bytes], *, max_order: int = 8) -> Baselines:
-    """Count on train, choose the order on validation, score ``sequences``.
+def fit_baselines(corpus: Corpus, sequences: list[bytes], *, max_order: int = 8, causal: bool = False) -> Baselines:
+    """Count on train, choose the order on validation, score ``sequences``, guessing from both sides unless ``causal``.
 
     Without a validation split the order is chosen, for all of train, as the best one on a tenth of train that was
     left out of the count; never on ``sequences``.
@@ -204,22 +210,25 @@ def fit_baselines(corpus: Corpus, sequences: list[bytes], *, max_order: int = 8)
     validation = validation[permutation(key(0, "order"), len(validation))[:2000]]
     if len(validation):
         chosen_on = [corpus.sequence(int(row)) for row in validation]
-        choice, by_loss = choose_order(counts, chosen_on), choose_order(counts, chosen_on, by="nll").baseline
+        choice = choose_order(counts, chosen_on, causal=causal)
+        by_loss = choose_order(counts, chosen_on, by="nll", causal=causal).baseline
     else:
-        choice, by_loss = _chosen_within(corpus, train, counts)
-    unigram: MarkovBaseline = counts.unigram()
+        choice, by_loss = _chosen_within(corpus, train, counts, causal)
     best = choice.baseline
-    scores = unigram.score(sequences), best.score(sequences)
+    scores = counts.unigram(causal=causal).score(sequences), best.score(sequences)
     return Baselines(*scores, best.order, choice.table, by_loss.score(sequences), by_loss.order)
 
 
-def _chosen_within(corpus: Corpus, train: NDArray[np.int64], counts: NgramCounts) -> tuple[OrderChoice, MarkovBaseline]:
+def _chosen_within(
+    corpus: Corpus, train: NDArray[np.int64], counts: NgramCounts, causal: bool
+) -> tuple[OrderChoice, MarkovBaseline]:
     """Orders and smoothing chosen on a tenth of train, for the counts of all of it."""
     mixed = [corpus.sequence(int(row)) for row in train[permutation(key(0, "order"), len(train))]]
     tenth = max(len(mixed) // 10, 1)
     part = count_ngrams(mixed[tenth:] or mixed, counts.max_order)
-    by_accuracy, by_loss = (choose_order(part, mixed[:tenth], by=merit) for merit in ("accuracy", "nll"))
-    final = [counts.markov(found.baseline.order, found.baseline.strengths) for found in (by_accuracy, by_loss)]
+    by_accuracy, by_loss = (choose_order(part, mixed[:tenth], by=merit, causal=causal) for merit in ("accuracy", "nll"))
+    chosen = by_accuracy.baseline, by_loss.baseline
+    final = [counts.markov(found.order, found.strengths, causal=causal) for found in chosen]
     return OrderChoice(final[0], by_accuracy.table), final[1]
 
 
@@ -231,10 +240,3 @@ def _window(bundle: Bundle, max_tokens: int | None) -> int:
         allowed = "3 or more" if room is None else f"3 to {room}"
         raise InputError(f"max_tokens: found {max_tokens}; this model takes {allowed}")
     return max_tokens
-
-
-def longest_piece(bundle: Bundle) -> int:
-    """The longest input the model was trained on, in tokens, special ones included."""
-    trained = bundle.record.recipe.get("sampling", {}).get("max_tokens", 1024)
-    room = bundle.model.config.longest
-    return int(trained if room is None else min(trained, room))

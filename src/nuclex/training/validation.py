@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nuclex.bundle import Bundle
 from nuclex.data.pack import PackedBatch, pack
 from nuclex.data.sample import Pieces, budget_cuts, overlapping_windows, windows
 from nuclex.data.tokens import TokenTable
@@ -65,6 +66,13 @@ def ask(model: LanguageModel, question: Question, layout: Layout) -> Tensor:
     inputs_T = torch.from_numpy(question.inputs_T).to(layout.positions_T.device)
     selected_M = torch.from_numpy(question.selected_M).to(inputs_T.device)
     return model(inputs_T, layout, selected_M).float().log_softmax(-1)
+
+
+def longest_piece(bundle: Bundle) -> int:
+    """The longest input the model was trained on, in tokens, special ones included."""
+    trained = bundle.record.recipe.get("sampling", {}).get("max_tokens", 1024)
+    room = bundle.model.config.longest
+    return int(trained if room is None else min(trained, room))
 
 
 def score(
