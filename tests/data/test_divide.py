@@ -1,3 +1,4 @@
+import tracemalloc
 from collections import defaultdict
 
 import numpy as np
@@ -7,8 +8,14 @@ from hypothesis import strategies as st
 
 from made import fasta, letters
 from nuclex.core.errors import InputError
-from nuclex.data import partition
+from nuclex.data import partition, stage
 from nuclex.data.corpus import CorpusConfig, build_corpus
+from nuclex.data.curate import sequence_key
+from nuclex.data.divide import divide, undivided
+from nuclex.data.duplicates import divided_duplicates, first_occurrences
+from nuclex.data.gather import Gathered, Source
+from nuclex.data.split import SplitConfig
+from nuclex.data.stage import Kept, Stage, Staged
 from nuclex.data.store import Corpus
 
 pytestmark = pytest.mark.usefixtures("silent")
@@ -177,3 +184,40 @@ def test_on_disk_as_in_memory(tmp_path_factory, seed, by):
             }[by]
             together[group].add(int(corpus.split_codes[row]))
         assert all(len(codes) == 1 for codes in together.values())
+
+
+def _peak(folder, rows, config):
+    """The most bytes that Python and numpy held while ``rows`` sequences were told apart and divided."""
+    folder.mkdir()
+    staged = Stage(folder)
+    for number in range(rows):
+        key = sequence_key(b"%d" % number if number % 2 else b"one of %d" % (number % 3))
+        staged.add(Staged("s", b"A", "x", None, key, number % 9, False, 0, -1, -1))
+    staged.close()
+    gathered = Gathered(staged, [Source("x", "x.fa", "", 0)])
+    tracemalloc.start()
+    try:
+        codes_M = undivided(first_occurrences(staged, folder / "keys"))
+        divide(gathered, codes_M, config, 0, folder)
+        assert divided_duplicates(staged, Kept(codes_M), codes_M, folder / "pairs") == 0
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    found = np.bincount(codes_M + 1)
+    assert found.tolist()[0] == rows // 2 - 3
+    if config.by != "contig":
+        np.testing.assert_allclose(found[2:], 0.05 * (rows // 2 + 3), atol=1)
+    return peak
+
+
+@pytest.mark.parametrize("by", ["random", "random-per-source", "contig"])
+def test_memory_grows_by_one_byte_a_sequence(tmp_path, monkeypatch, by):
+    """Nothing but the array of splits is held for each sequence, also where many are equal or of one contig."""
+    monkeypatch.setattr(partition, "_ROWS_AT_ONCE", 2000)
+    monkeypatch.setattr(partition, "BLOCK_ROWS", 500)
+    monkeypatch.setattr(partition, "_MOST_BITS", 4)  # as many open files in both
+    monkeypatch.setattr(stage, "BATCH_ROWS", 500)
+    few, many = 20_000, 80_000
+    peaks = [_peak(tmp_path / f"{rows}", rows, SplitConfig(by=by, test=0.05)) for rows in (few, many)]
+    each = (peaks[1] - peaks[0]) / (many - few)
+    assert 0.9 < each < 2

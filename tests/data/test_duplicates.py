@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from nuclex.data import partition
 from nuclex.data.curate import sequence_key
 from nuclex.data.duplicates import divided_duplicates, first_occurrences
-from nuclex.data.stage import Stage, Staged, kept_batches
+from nuclex.data.stage import Kept, Stage, Staged, kept_batches
 
 words = st.lists(st.text("AC", min_size=1, max_size=4), min_size=1, max_size=80)
 
@@ -61,9 +61,10 @@ def test_sets_of_equals_in_two_splits_are_counted(tmp_path_factory, texts, at_on
 def test_what_is_kept_comes_with_its_numbers(tmp_path):
     stage = _staged(tmp_path, [bytes([n] * 16) for n in range(10)])
     keep = np.arange(10) % 3 == 1
-    ((batch, numbers, places),) = kept_batches(stage, keep)
-    assert batch.column("id").to_pylist() == ["s1", "s4", "s7"]
-    assert numbers["length"].tolist() == [2, 1, 4]
-    assert numbers["key"].tolist() == [n * 0x0101010101010101 for n in (1, 4, 7)]
-    assert places.tolist() == [1, 4, 7]
+    for kept in (keep, Kept(np.where(keep, np.arange(10) % 3 - 1, -1).astype(np.int8))):
+        ((batch, numbers, places),) = kept_batches(stage, kept)
+        assert batch.column("id").to_pylist() == ["s1", "s4", "s7"]
+        assert numbers["length"].tolist() == [2, 1, 4]
+        assert numbers["key"].tolist() == [n * 0x0101010101010101 for n in (1, 4, 7)]
+        assert places.tolist() == [1, 4, 7]
     assert (stage.rows, stage.bytes) == (10, 1 + 2 + 3 + 4 + 1 + 2 + 3 + 4 + 1 + 2)

@@ -30,6 +30,12 @@ def test_partitions_hold_everything_in_order_of_the_hash(tmp_path_factory, value
         for part in found:
             for value in np.unique(part["hash"]):
                 assert (np.diff(part["place"][part["hash"] == value]) > 0).all()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(partition, "_ROWS_AT_ONCE", at_once)
+            blocks = [list(part) for part in parts.in_blocks()]
+        rows = [[row for block in part for row in block.tolist()] for part in blocks]
+        assert rows == [part.tolist() for part in found]
+        assert all(len(block) <= at_once for part in blocks for block in part)
 
 
 @given(hashes, st.integers(1, 50))

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from nuclex.core.errors import InputError
 from nuclex.data import split
 from nuclex.data.read import Record
-from nuclex.data.split import SplitConfig, assign_splits, divided_groups, family_of, fill_splits, name_keys
+from nuclex.data.split import Filling, SplitConfig, assign_splits, divided_groups, family_of, fill_splits, name_keys
 
 
 @st.composite
@@ -129,6 +129,21 @@ def test_splits_are_filled_as_by_a_loop(sizes, validation, test, at_once):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(split, "_GROUPS_AT_ONCE", at_once)
         assert fill_splits(np.array(sizes), config).tolist() == _filled_one_by_one(sizes, config)
+
+
+many = st.lists(st.one_of(st.integers(1, 30), st.sampled_from([1, 1000])), min_size=3, max_size=60)
+
+
+@given(many, shares, shares, st.lists(st.integers(0, 60), max_size=6))
+def test_splits_are_filled_part_by_part_as_at_once(sizes, validation, test, cuts):
+    config = SplitConfig(validation=validation, test=test)
+    parts = np.split(np.array(sizes), sorted(min(cut, len(sizes)) for cut in cuts))
+    filling, codes = Filling(lambda: iter(parts), config), []
+    for part in parts:
+        done, codes_B = filling.done, filling.codes(part)
+        assert not (done and codes_B.any())
+        codes.extend(codes_B.tolist())
+    assert codes == _filled_one_by_one(sizes, config)
 
 
 def test_divided_groups_by_hand():

@@ -91,18 +91,26 @@ def _ordered(
 def _fill(parts: Partitions, codes_M: NDArray[np.int8], config: SplitConfig) -> None:
     """Fill the splits with groups in their order: rows of equal order are a group."""
     filling = Filling(lambda: (sizes for _, sizes in _groups(parts)), config)
-    for rows, sizes in _groups(parts):
+    for (orders, sizes), blocks in zip(_groups(parts), parts.in_blocks(), strict=False):
         if filling.done:
             break
-        codes_M[rows] = np.repeat(filling.codes(sizes), sizes)
+        codes = filling.codes(sizes)
+        for block in blocks if codes.any() else ():
+            codes_M[block["row"]] = codes[np.searchsorted(orders, block["order"])]
 
 
-def _groups(parts: Partitions) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Rows in the order of their groups, and how many each group has."""
-    for part in parts:
-        part = part[np.argsort(part["order"], kind="stable")]
-        borders = np.flatnonzero(part["order"][1:] != part["order"][:-1]) + 1
-        yield part["row"], np.diff(np.concatenate([[0], borders, [len(part)]])) if len(part) else borders
+def _groups(parts: Partitions) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int64]]]:
+    """The groups in their order, and how many rows each has; some groups at a time."""
+    for blocks in parts.in_blocks():
+        orders, sizes = np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64)
+        for block in blocks:
+            found, counts = np.unique(block["order"], return_counts=True)
+            known = len(orders)
+            orders, places = np.unique(np.concatenate([orders, found]), return_inverse=True)
+            before, sizes = sizes, np.zeros(len(orders), dtype=np.int64)
+            sizes[places[:known]] = before
+            sizes[places[known:]] += counts
+        yield orders, sizes
 
 
 def _dividable(parts: Partitions, config: SplitConfig, name: str) -> bool:

@@ -14,17 +14,19 @@ from nuclex.data.stage import Kept, Stage, kept_batches
 from nuclex.data.store import sequences_of
 
 _KEYED = np.dtype([("key", "<u8"), ("key_end", "<u8"), ("row", "<i8")])
+_SPREAD = np.dtype([("key", "<u8"), ("key_end", "<u8"), ("lowest", "i1"), ("highest", "i1")])
+"""A set of equal sequences, and the first and the last split that one of them is in."""
 
 
 def first_occurrences(stage: Stage, work: Path) -> NDArray[np.bool_]:
     """Whether each staged row (M,) is the first of those with its key, the 16 bytes of ``sequence_key``."""
     first_M = np.zeros(stage.rows, dtype=bool)
-    for part in Partitions(_keyed(stage), stage.rows, work):
-        order = np.lexsort((part["key_end"], part["key"]))  # stable: of equal keys the earliest row is first
-        key, key_end = part["key"][order], part["key_end"][order]
-        new = np.ones(len(part), dtype=bool)
-        new[1:] = (key[1:] != key[:-1]) | (key_end[1:] != key_end[:-1])
-        first_M[part["row"][order][new]] = True
+    for blocks in Partitions(_keyed(stage), stage.rows, work).in_blocks():
+        known = np.zeros(0, dtype=_KEYED)
+        for block in blocks:
+            rows = _by_key(known, block)
+            known = rows[_borders(rows)]
+            first_M[known["row"]] = True
     return first_M
 
 
@@ -34,16 +36,37 @@ def divided_duplicates(
     """How many sets of equal kept sequences (or of each other's reverse complements) are in more than one split."""
     divided = 0
     keyed = _keyed_on_both_strands(stage, keep_M) if both_strands else _keyed(stage)
-    for part in Partitions(keyed, stage.rows, work):
-        part = part[keep_M[part["row"]]]
-        part = part[np.lexsort((part["key_end"], part["key"]))]
-        if not len(part):
-            continue
-        new = np.ones(len(part), dtype=bool)
-        new[1:] = (part["key"][1:] != part["key"][:-1]) | (part["key_end"][1:] != part["key_end"][:-1])
-        starts, codes = np.flatnonzero(new), codes_M[part["row"]]
-        divided += int((np.minimum.reduceat(codes, starts) < np.maximum.reduceat(codes, starts)).sum())
+    for blocks in Partitions(keyed, stage.rows, work).in_blocks():
+        known = np.zeros(0, dtype=_SPREAD)
+        for block in blocks:
+            rows = _by_key(known, _spread(block[keep_M[block["row"]]], codes_M))
+            borders = _borders(rows)
+            known = rows[borders]
+            known["lowest"] = np.minimum.reduceat(rows["lowest"], borders)
+            known["highest"] = np.maximum.reduceat(rows["highest"], borders)
+        divided += int((known["lowest"] < known["highest"]).sum())
     return divided
+
+
+def _spread(block: NDArray[np.void], codes_M: NDArray[np.int8]) -> NDArray[np.void]:
+    """Each row as a set of its own."""
+    alone = np.empty(len(block), dtype=_SPREAD)
+    alone["key"], alone["key_end"] = block["key"], block["key_end"]
+    alone["lowest"] = alone["highest"] = codes_M[block["row"]]
+    return alone
+
+
+def _by_key(known: NDArray[np.void], block: NDArray[np.void]) -> NDArray[np.void]:
+    """Both together in the order of their keys; of equal keys the earliest is first."""
+    rows = np.concatenate([known, block])
+    return rows[np.lexsort((rows["key_end"], rows["key"]))]
+
+
+def _borders(rows: NDArray[np.void]) -> NDArray[np.int64]:
+    """Where, of rows in the order of their keys, another key begins."""
+    new = np.ones(len(rows), dtype=bool)
+    new[1:] = (rows["key"][1:] != rows["key"][:-1]) | (rows["key_end"][1:] != rows["key_end"][:-1])
+    return np.flatnonzero(new)
 
 
 def _keyed_on_both_strands(stage: Stage, keep_M: NDArray[np.bool_] | Kept) -> Iterator[NDArray[np.void]]:

@@ -49,6 +49,14 @@ class Partitions:
         for path in self._paths:
             yield np.fromfile(path, dtype=self._dtype)
 
+    def in_blocks(self) -> Iterator[Iterator[NDArray[np.void]]]:
+        """Each of the arrays in blocks that fit into memory, also where most rows have one hash."""
+        if self._held is not None:
+            yield from (iter([part]) for part in self)
+            return
+        for path in self._paths:
+            yield self._blocks(path, _ROWS_AT_ONCE)
+
     def _deal(self, blocks: Iterable[NDArray[np.void]], bits: int, skip: int, folder: Path) -> Iterator[Path]:
         """The files with the rows, told apart by ``bits`` of their hashes after the first ``skip``."""
         now = min(bits, _MOST_BITS)
@@ -67,19 +75,24 @@ class Partitions:
             if bits == now:
                 yield path
                 continue
-            yield from self._deal(self._blocks(path), bits - now, skip + now, path.with_suffix(".again"))
+            yield from self._deal(self._blocks(path, BLOCK_ROWS), bits - now, skip + now, path.with_suffix(".again"))
             path.unlink()
 
-    def _blocks(self, path: Path) -> Iterator[NDArray[np.void]]:
+    def _blocks(self, path: Path, rows: int) -> Iterator[NDArray[np.void]]:
         with open(path, "rb") as file:
-            while len(block := np.fromfile(file, dtype=self._dtype, count=BLOCK_ROWS)):
+            while len(block := np.fromfile(file, dtype=self._dtype, count=rows)):
                 yield block
 
 
 def distinct(hashes: Iterable[NDArray[np.uint64]], total: int, folder: Path) -> int:
     """How many different numbers there are among ``total`` hashes."""
-    blocks = (block.view([("hash", "<u8")]) for block in hashes)
-    return sum(len(np.unique(part["hash"])) for part in Partitions(blocks, total, folder))
+    found = 0
+    for blocks in Partitions((block.view([("hash", "<u8")]) for block in hashes), total, folder).in_blocks():
+        known = np.zeros(0, dtype="<u8")
+        for block in blocks:
+            known = np.unique(np.concatenate([known, block["hash"]]))
+        found += len(known)
+    return found
 
 
 def sorted_batches(
