@@ -46,7 +46,7 @@ class ClassAnswers(Answers):
         """Sum of -ln p(true class), in nats."""
         logits_NC = class_logits(model, self.readings["train"], index_N)
         labels_N = torch.from_numpy(self.labels["train"][index_N]).to(logits_NC.device)
-        return F.cross_entropy(logits_NC, labels_N, reduction="sum")
+        return F.cross_entropy(logits_NC.float(), labels_N, reduction="sum")
 
     def validate(self, model: AnsweringModel) -> dict[str, float]:
         """Loss, accuracy and macro F1; the score is the F1, ties going to the lower loss."""

@@ -14,8 +14,9 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from pydantic import Field
@@ -37,6 +38,7 @@ from nuclex.training.checkpoint import (
     unshared,
 )
 from nuclex.training.optimizer import OptimizerConfig, build_optimizer
+from nuclex.training.precision import Computing, Precision
 from nuclex.training.schedule import ScheduleConfig, learning_rate
 from nuclex.training.stopping import Cut, Stopping
 from nuclex.training.tracking import TrackerName, Trackers, open_trackers
@@ -51,7 +53,8 @@ class TrainingConfig(Config):
     steps: int = Field(default=1000, ge=1, description="optimizer updates")
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
+    """``bf16``: matrix products in half precision; ``bf16-weights``: everything but the weights that are kept."""
     evaluate_every: int = Field(default=250, ge=1, description="updates between two looks at the validation set")
     checkpoint_every: int = Field(default=500, ge=1)
     keep_checkpoints: int = Field(default=2, ge=1)
@@ -182,6 +185,7 @@ class _Loop:
         self.model, self.work, self.config, self.optimizer = model, work, config, optimizer
         self.place, self.seed = place, seed
         self.device = next(model.parameters()).device
+        self.computing = Computing(model, config.precision)
 
     def own_random(self) -> contextlib.AbstractContextManager[None]:
         """Dropout's draws inside the block leave the caller's random numbers as they were."""
@@ -216,25 +220,20 @@ class _Loop:
 
     def _accumulate(self, micros: Sequence[Any]) -> float:
         """Sum the gradients of all micro-batches, each divided by the targets of the whole batch; the mean loss."""
+        self.computing.begin()
         total, mean = max(sum(self.work.targets(micro) for micro in micros), 1), 0.0
         for number, micro in enumerate(micros):
             torch.manual_seed(key(self.seed, self.place.step, number))
-            with self._precision():
-                loss = self.work.loss(self.model, micro) / total
-            if loss.requires_grad:
-                loss.backward()
-            mean += loss.item()
+            mean += self.computing.gradients(partial(self._share, micro, total))
         return mean
 
-    def _precision(self) -> contextlib.AbstractContextManager[Any]:
-        if self.config.precision == "fp32":
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+    def _share(self, micro: Any, total: int, model: nn.Module) -> Tensor:
+        return self.work.loss(model, micro) / total
 
     def evaluate(self) -> dict[str, float]:
         """Validation numbers of the weights as they are."""
         self.model.eval()
-        with torch.no_grad(), self._precision():
+        with torch.no_grad(), self.computing.context():
             return self.work.evaluate(self.model)
 
 
