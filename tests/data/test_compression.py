@@ -6,6 +6,7 @@ import io
 import lzma
 import random
 import struct
+import zlib
 from functools import partial
 from itertools import pairwise
 
@@ -16,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nuclex.core.errors import InputError
-from nuclex.data.compression import CHUNK, Text, lines, pieces
+from nuclex.data import compression
+from nuclex.data.compression import CHUNK, Text, lines, pieces, streams
 from nuclex.data.read import read_sequences
 
 
@@ -141,6 +143,69 @@ def test_a_flipped_bit_is_noticed(tmp_path, kind):
             found, sentence = [], str(error)
         # a few bits mean nothing, as the time in a header of gzip
         assert sentence.startswith(f"{path}:") if sentence else found == whole
+
+
+def gzip_member(rng):
+    """A gzip stream of any kind of blocks behind a header with any of RFC 1952's fields, and its content."""
+    content = rng.choice([rng.randbytes, bytes, lambda size: fasta(size // 100)])(rng.choice([0, 1, 20, 400, 9_000]))
+    packer = zlib.compressobj(rng.choice([0, 1, 9]), wbits=-15, memLevel=rng.choice([1, 9]), strategy=rng.randrange(5))
+    half = rng.randrange(len(content) + 1)
+    packed = packer.compress(content[:half]) + packer.flush(rng.choice([zlib.Z_NO_FLUSH, zlib.Z_FULL_FLUSH]))
+    packed += packer.compress(content[half:]) + packer.flush()
+    flags = rng.randrange(32)
+    head = b"\x1f\x8b\x08" + bytes([flags]) + rng.randbytes(6)
+    if flags & 4:
+        extra = rng.randbytes(rng.choice([0, 5, 90]))
+        head += struct.pack("<H", len(extra)) + extra
+    head += b"name.fa\0" * (flags >> 3 & 1) + b"a comment\0" * (flags >> 4)
+    if flags & 2:
+        head += struct.pack("<H", zlib.crc32(head) & 0xFFFF)
+    return head + packed + struct.pack("<II", zlib.crc32(content), len(content)), content
+
+
+def damaged(packed, rng):
+    """One flipped bit, one byte less or more, an end that is missing; or as it was."""
+    place = rng.randrange(1, len(packed))
+    flipped = packed[:place] + bytes([packed[place] ^ 1 << rng.randrange(8)]) + packed[place + 1 :]
+    without = packed[:place] + packed[place + 1 :]
+    return rng.choice([packed, packed, flipped, without, packed[:place] + b"\x8b" + packed[place:], packed[:place]])
+
+
+def by_zlib(packed):
+    """What Python's own zlib makes of streams behind each other; None where it refuses them."""
+    found = b""
+    while packed := packed.lstrip(b"\0"):
+        stream = zlib.decompressobj(31)
+        try:
+            found += stream.decompress(packed)
+        except zlib.error:
+            return None
+        if not stream.eof:
+            return None
+        packed = stream.unused_data
+    return found
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 100, 1 << 15])
+def test_gzip_is_read_as_zlib_reads_it_wherever_it_is_parted(monkeypatch, at_once):
+    """Other libraries (isal 1.9.1) refuse a header that lies in two reads, and take flags that no header has."""
+    monkeypatch.setattr(compression, "_PACKED", at_once)
+    rng, refused = random.Random(at_once), 0
+    for _ in range(250):
+        members = [gzip_member(rng) for _ in range(rng.randrange(1, 4))]
+        whole = b"".join(packed for packed, _ in members)
+        assert by_zlib(whole) == b"".join(content for _, content in members)
+        packed, size = damaged(whole, rng), rng.choice([10, 1_000, 1 << 18])
+        stream, found, reading = streams(io.BytesIO(packed), b"\x1f\x8b")[0], b"", True
+        try:
+            while reading:
+                part = stream.read(size)
+                assert len(part) <= size
+                found, reading = found + part, bool(part)
+        except compression.DAMAGED:
+            refused, found = refused + 1, None
+        assert found == by_zlib(packed)
+    assert 50 < refused < 200
 
 
 def read_sequences_of(path, content):

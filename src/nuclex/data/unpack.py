@@ -23,7 +23,7 @@ from typing import IO, NamedTuple
 
 from nuclex.core.artifact import MANIFEST, atomic_folder, scratch_folder, verify_folder
 from nuclex.core.errors import CONTROL, InputError
-from nuclex.data.compression import Streams, streams
+from nuclex.data.compression import GzipError, Streams, streams
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ _ALWAYS = 1 << 20
 _LONGEST_HEADER = 1 << 20
 _LONGEST_NAME = 1024
 _DAMAGE = (
-    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError),
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, GzipError, lzma.LZMAError, EOFError),
     *(struct.error, ValueError, LookupError, NotImplementedError, OverflowError, RecursionError),
 )
 
