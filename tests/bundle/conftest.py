@@ -9,15 +9,56 @@ import torch
 
 from nuclex.bundle import Record, TaskPart, write_bundle
 from nuclex.core.artifact import write_manifest
-from nuclex.models import LanguageModel, RinalmoConfig, RobertaConfig
+from nuclex.models import BertConfig, Gpt2Config, LanguageModel, MambaConfig, RinalmoConfig, RobertaConfig
+from nuclex.models.blocks.state_space import StateSpaceConfig
 from nuclex.tokenizers import TOKENIZERS
 
 CONFIGS = {
     "roberta": RobertaConfig(depth=2, width=16, heads=4, inner=24, max_positions=50).backbone(),
     "rinalmo": RinalmoConfig(depth=2, width=16, heads=4).backbone(),
+    "bert": BertConfig(depth=2, width=16, heads=4, inner=24, max_positions=48).backbone(),
+    "gpt2": Gpt2Config(depth=2, width=16, heads=4, inner=24, max_positions=48).backbone(),
+    "rotary gpt2": Gpt2Config(depth=2, width=16, heads=4, inner=24, positions="rotary").backbone(),
+    "mamba": MambaConfig(depth=2, width=16).backbone(),
+    "mamba2": MambaConfig(depth=2, width=16, version=2, state_space=StateSpaceConfig(head_size=8, groups=2)).backbone(),
+    "bimamba": MambaConfig(depth=2, width=16, causal=False, embedding_gate=True).backbone(),
+    "hybrid": MambaConfig(depth=2, width=16, inner=24, attention_every=2, heads=2).backbone(),
 }
 CONFIGS["untied roberta"] = CONFIGS["roberta"].model_copy(update={"tied": False})
 CONFIGS["tied rinalmo"] = CONFIGS["rinalmo"].model_copy(update={"tied": True})
+CONFIGS |= {f"untied {name}": CONFIGS[name].model_copy(update={"tied": False}) for name in ("bert", "gpt2", "mamba2")}
+CONFIGS |= {
+    f"headless {name}": CONFIGS[name].model_copy(update={"head": "none"})
+    for name in ("roberta", "bert", "gpt2", "mamba", "mamba2", "rinalmo", "bimamba")
+}
+CONFIGS["rounded roberta"] = CONFIGS["roberta"].model_copy(update={"vocabulary_multiple": 8})
+CONFIGS["rounded hybrid"] = CONFIGS["hybrid"].model_copy(update={"vocabulary_multiple": 16})
+CLASSES = {
+    "roberta": "RobertaForMaskedLM",
+    "untied roberta": "RobertaForMaskedLM",
+    "rounded roberta": "RobertaForMaskedLM",
+    "headless roberta": "RobertaModel",
+    "bert": "BertForMaskedLM",
+    "untied bert": "BertForMaskedLM",
+    "headless bert": "BertModel",
+    "gpt2": "GPT2LMHeadModel",
+    "untied gpt2": "GPT2LMHeadModel",
+    "headless gpt2": "GPT2Model",
+    "mamba": "MambaForCausalLM",
+    "headless mamba": "MambaModel",
+    "mamba2": "Mamba2ForCausalLM",
+    "untied mamba2": "Mamba2ForCausalLM",
+    "headless mamba2": "Mamba2Model",
+    "rinalmo": "NuclexForMaskedLM",
+    "tied rinalmo": "NuclexForMaskedLM",
+    "headless rinalmo": "NuclexModel",
+    "rotary gpt2": "NuclexForCausalLM",
+    "bimamba": "NuclexForMaskedLM",
+    "headless bimamba": "NuclexModel",
+    "hybrid": "NuclexForCausalLM",
+    "rounded hybrid": "NuclexForCausalLM",
+}
+"""The class that opens a bundle of each network."""
 TOKENIZER_KINDS = {
     "nucleotide": {"kind": "nucleotide"},
     "rna": {"kind": "nucleotide", "alphabet": "rna"},
@@ -39,7 +80,7 @@ HEAD = TaskPart({"head": "linear", "labels": ["tRNA", "miRNA"], "threshold": 0.5
 class Making:
     """Makes models and bundles; all weights random, none zero or one."""
 
-    record, head, configs, tokenizer_kinds = RECORD, HEAD, CONFIGS, TOKENIZER_KINDS
+    record, head, configs, tokenizer_kinds, classes = RECORD, HEAD, CONFIGS, TOKENIZER_KINDS, CLASSES
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

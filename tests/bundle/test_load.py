@@ -14,6 +14,8 @@ from nuclex.core.errors import CorruptError, InputError
 from nuclex.models import Layout
 from nuclex.tokenizers import save_tokenizer, tokenizer_hash
 
+from .conftest import CLASSES
+
 FILES = [
     "README.md",
     "config.json",
@@ -26,12 +28,18 @@ FILES = [
 
 
 def logits(model, tokenizer):
+    """The scores of a sequence, or its hidden vectors where the network has no head."""
     ids = torch.from_numpy(tokenizer.encode("AACGTACGTACCA"))
-    return model(ids, Layout.of([len(ids)]))
+    return (model.encode if model.head is None else model)(ids, Layout.of([len(ids)]))
 
 
-@pytest.mark.parametrize("kind", ["nucleotide", "rna", "codon", "bpe"])
-@pytest.mark.parametrize("name", ["roberta", "rinalmo", "untied roberta", "tied rinalmo"])
+COMBINATIONS = [
+    *((name, kind) for name in ("roberta", "rinalmo") for kind in ("nucleotide", "rna", "codon", "bpe")),
+    *((name, "nucleotide") for name in CLASSES if name not in ("roberta", "rinalmo")),
+]
+
+
+@pytest.mark.parametrize(("name", "kind"), COMBINATIONS)
 def test_what_was_written_comes_back_bit_for_bit(making, name, kind):
     model, tokenizer = making.model(name, kind).eval(), making.tokenizer(kind)
     path = making.bundle(name, kind)
@@ -48,8 +56,19 @@ def test_what_was_written_comes_back_bit_for_bit(making, name, kind):
     wanted, found = model.state_dict(), bundle.model.state_dict()
     assert wanted.keys() == found.keys()
     assert all(torch.equal(value, found[key]) for key, value in wanted.items())
-    tied = bundle.model.head.decoder.weight is bundle.model.embedding.tokens.weight
-    assert tied == model.config.tied
+    if model.head is not None:
+        assert (bundle.model.head.decoder.weight is bundle.model.embedding.tokens.weight) == model.config.tied
+    written = json.loads((path / "config.json").read_text())
+    assert written["architectures"] == [CLASSES[name]]
+    assert written["vocab_size"] == model.vocabulary_size == model.config.rows(len(tokenizer))
+
+
+def test_an_encoder_without_a_head_gives_no_scores_and_says_so(making):
+    bundle = load(making.bundle("headless roberta"))
+    tokens = torch.from_numpy(bundle.tokenizer.encode("ACGT"))
+    assert bundle.model.encode(tokens, Layout.of([6])).shape == (6, 16)
+    with pytest.raises(InputError, match="an encoder without a language head"):
+        bundle.model(tokens, Layout.of([6]))
 
 
 @pytest.mark.parametrize("name", ["roberta", "rinalmo"])
@@ -122,7 +141,9 @@ def test_a_file_too_many_is_seen(making):
     [
         ("roberta", ("num_attention_heads",), 2, "num_attention_heads: found 2"),
         ("roberta", ("layer_norm_eps",), 1e-3, "layer_norm_eps"),
-        ("roberta", ("pad_token_id",), 0, "weight"),
+        ("roberta", ("pad_token_id",), 0, "model_type: found 'roberta', which nuclex.backbone is not: position_offset"),
+        ("roberta", ("model_type",), "bert", "model_type: found 'bert', which nuclex.backbone is not"),
+        ("roberta", ("model_type",), "nuclex", "weight 'lm_head.bias', which this architecture does not have"),
         ("roberta", ("tie_word_embeddings",), False, "tie_word_embeddings"),
         ("rinalmo", ("model_type",), "roberta", "model_type"),
         ("rinalmo", ("vocab_size",), 23, "shape"),
@@ -135,7 +156,7 @@ def test_a_file_too_many_is_seen(making):
         ("rinalmo", ("nuclex", "backbone", "norm_epsilon"), 0.1, "other scores"),
         ("rinalmo", ("nuclex", "backbone", "positions"), "none", "other scores"),
         ("rinalmo", ("nuclex", "backbone", "token_dropout"), 0.0, "other scores"),
-        ("rinalmo", ("nuclex", "backbone", "causal"), True, "other scores"),
+        ("rinalmo", ("nuclex", "backbone", "causal"), True, "architectures: found"),
         ("rinalmo", ("nuclex", "backbone", "norm"), "sideways", "norm"),
         ("rinalmo", ("nuclex", "backbone", "colour"), "blue", "colour"),
         ("rinalmo", ("nuclex", "mask_token_id"), 3, "mask"),

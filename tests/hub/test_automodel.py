@@ -141,9 +141,7 @@ def test_a_new_model_has_nuclexs_own_initialisation(auto, path):
     model = auto.AutoModelForMaskedLM.from_config(config)
     block = model.nuclex.blocks[0]
     assert block.feedforward.beta.tolist() == [1.0]
-    assert (
-        float(block.mixer.query_key_value.weight.detach().abs().max()) <= 16**-0.5
-    )  # Kaiming-uniform, not N(0, 0.02)
+    assert float(block.mixer.query_key_value.weight.detach().abs().max()) <= 16**-0.5  # Kaiming-uniform, not N(0, 0.02)
     assert float(block.mixer.query_key_value.weight.detach().std()) > 0.1
     decoder, embedding = model.get_output_embeddings().weight, model.get_input_embeddings().weight
     assert (decoder is embedding) == config.tie_word_embeddings

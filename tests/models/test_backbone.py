@@ -150,12 +150,12 @@ def hub():
 def test_roberta_equals_that_of_transformers_in_every_layer(hub, direction, pad_id):
     preset = RobertaConfig(depth=3, width=32, heads=4, inner=48, max_positions=64, position_offset=pad_id + 1)
     model = made(preset.backbone(), pad_id=pad_id)
-    foreign = hub.roberta_to_transformers(model)
+    foreign = hub.to_transformers(model)
     if direction == "import":  # weights that were never nuclex's own
         torch.manual_seed(1)
         for value in foreign.parameters():
             nn.init.normal_(value, std=0.3)
-        model = hub.roberta_from_transformers(foreign, mask_id=MASK)
+        model = hub.from_transformers(foreign, mask_id=MASK)
     assert model.config.position_offset == pad_id + 1
     sequences = sentences(pad_id=pad_id)
     longest = max(LENGTHS)

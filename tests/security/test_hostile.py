@@ -80,11 +80,11 @@ class Place:
 
     def foreign(self, spoil):
         """Import a copy of a RoBERTa of transformers after ``spoil(path)``."""
-        from nuclex.hub import import_roberta
+        from nuclex.hub import import_transformers
 
         path = Path(shutil.copytree(self._roberta, self.folder / "roberta"))
         spoil(path)
-        return partial(import_roberta, path)
+        return partial(import_transformers, path)
 
 
 def read_corpus(path):

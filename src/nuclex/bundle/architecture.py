@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nuclex.bundle.roberta import is_roberta, roberta_keys
+from nuclex.bundle.foreign import Format
+from nuclex.bundle.formats import FORMATS, format_of, own_class
 from nuclex.bundle.weights import skeleton
 from nuclex.core.errors import CorruptError, InputError, one_line, shown
 from nuclex.core.plain import from_json
@@ -20,22 +21,46 @@ from nuclex.tokenizers.base import Tokenizer
 
 CONFIG_FILE = "config.json"
 _MOST_TOKENS = 1 << 31
-NETWORK_PREFIX = "nuclex."
-"""In front of every weight's name where ``transformers`` has no such network, as in the wrapper of ``nuclex.hub``."""
+OWN_TYPE, NETWORK_PREFIX = "nuclex", "nuclex."
+"""The ``model_type`` where ``transformers`` has no such network, and what is in front of every weight's name then."""
 
 
 def config_keys(model: LanguageModel, tokenizer: Tokenizer) -> dict[str, Any]:
     """The content of ``config.json`` for this model and tokenizer."""
-    keys = roberta_keys(model) if is_roberta(model.config, model.pad_id) else _own_keys(model)
+    return _described(model, tokenizer, format_of(model))
+
+
+def _described(model: LanguageModel, tokenizer: Tokenizer, form: Format | None) -> dict[str, Any]:
     return {
-        **keys,
-        "vocab_size": model.vocabulary_size,
-        "pad_token_id": tokenizer.pad_id,
+        **(_own_keys(model) if form is None else foreign_keys(model, form)),
         "bos_token_id": tokenizer.cls_id,
         "eos_token_id": tokenizer.eos_id,
         "dtype": "float32",
         "nuclex": {"mask_token_id": tokenizer.mask_id, "backbone": model.config.to_data()},
     }
+
+
+def foreign_keys(model: LanguageModel, form: Format) -> dict[str, Any]:
+    """What the config of another program must say for this network, which it has."""
+    return {
+        "architectures": [form.class_of(model.config)],
+        "model_type": form.name,
+        "vocab_size": model.vocabulary_size,
+        **form.keys(model.config, model.pad_id),
+        "pad_token_id": model.pad_id,
+    }
+
+
+def stored_format(path: Path, model: LanguageModel) -> Format | None:
+    """The format that a ``config.json`` names (None: nuclex's own); CorruptError if ``model`` does not fit it."""
+    name = from_json(path.read_bytes()).get("model_type")
+    if name == OWN_TYPE:
+        return None
+    if name not in FORMATS:
+        raise CorruptError(f"{path}: model_type: found {shown(name)}; allowed: {', '.join([OWN_TYPE, *FORMATS])}")
+    if problem := FORMATS[name].misfit(model.config, model.pad_id):
+        raise CorruptError(f"{path}: model_type: found {name!r}, which nuclex.backbone is not: {problem}")
+    return FORMATS[name]
 
 
 def bare_network(path: Path) -> LanguageModel:
@@ -65,7 +90,7 @@ def bare_network(path: Path) -> LanguageModel:
 def refuse_contradiction(path: Path, model: LanguageModel, tokenizer: Tokenizer) -> None:
     """CorruptError if a key of ``config.json`` says something else than model and tokenizer do."""
     found = from_json(path.read_bytes())
-    wanted = config_keys(model, tokenizer)
+    wanted = _described(model, tokenizer, stored_format(path, model))
     mask_id = found["nuclex"]["mask_token_id"]
     if mask_id != tokenizer.mask_id:
         raise CorruptError(
@@ -85,13 +110,13 @@ def refuse_contradiction(path: Path, model: LanguageModel, tokenizer: Tokenizer)
 def _own_keys(model: LanguageModel) -> dict[str, Any]:
     config = model.config
     return {
-        "architectures": ["NuclexForMaskedLM"],
-        "model_type": "nuclex",
+        "architectures": [own_class(model)],
+        "model_type": OWN_TYPE,
         "vocab_size": model.vocabulary_size,
         "hidden_size": config.width,
         "num_hidden_layers": config.depth,
         "num_attention_heads": config.heads,
         "intermediate_size": config.inner,
-        "tie_word_embeddings": config.tied,
+        "tie_word_embeddings": config.tied and model.head is not None,
         "pad_token_id": model.pad_id,
     }

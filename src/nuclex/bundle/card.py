@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
+from nuclex.bundle.formats import class_of, own_class
 from nuclex.bundle.record import Record
-from nuclex.bundle.roberta import is_roberta
 from nuclex.models.backbone import LanguageModel
 from nuclex.tokenizers.base import Tokenizer
 
@@ -23,10 +23,9 @@ SHOWN_ROWS, SHOWN_CHARACTERS = 30, 120
 
 def model_card(model: LanguageModel, tokenizer: Tokenizer, record: Record, task: Mapping[str, Any] | None) -> str:
     """The text of the card; ``record`` is a ``Record``, ``task`` the config of a fine-tuned head or None."""
-    plain = is_roberta(model.config, model.pad_id)
     simulated = is_simulated(record.corpus)
     sections = [
-        _front_matter(record.licence, plain, simulated),
+        _front_matter(record.licence, model, simulated),
         f"# {_cell(record.name)}",
         _summary(model, record.licence, simulated),
         "## Architecture",
@@ -43,7 +42,7 @@ def model_card(model: LanguageModel, tokenizer: Tokenizer, record: Record, task:
         "## Limits",
         _bullets([*_limits(model, simulated), *map(_line, record.notes)]),
         "## Use",
-        *_use(plain),
+        *_use(model),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -53,11 +52,22 @@ def is_simulated(manifest: Mapping[str, Any] | None) -> bool:
     return bool(manifest and manifest.get("simulated"))
 
 
-def _front_matter(licence: str | None, plain: bool, simulated: bool) -> str:
-    tags = ["nuclex", "biology", "nucleic-acids", "masked-lm", *(["simulated-data"] if simulated else [])]
+def _front_matter(licence: str | None, model: LanguageModel, simulated: bool) -> str:
+    purpose, pipeline, _ = _purpose(model)
+    tags = ["nuclex", "biology", "nucleic-acids", purpose, *(["simulated-data"] if simulated else [])]
     head: dict[str, Any] = {"license": licence} if licence is not None else {}
-    head |= {"library_name": "transformers" if plain else "nuclex", "tags": tags, "pipeline_tag": "fill-mask"}
+    library = "nuclex" if class_of(model) == own_class(model) else "transformers"
+    head |= {"library_name": library, "tags": tags, "pipeline_tag": pipeline}
     return f"---\n{yaml.safe_dump(head, sort_keys=False)}---"
+
+
+def _purpose(model: LanguageModel) -> tuple[str, str, str]:
+    """What the model is for: as a tag, as a pipeline of ``transformers``, and the class there that opens it."""
+    if model.head is None:
+        return "encoder", "feature-extraction", "AutoModel"
+    if model.config.causal:
+        return "causal-lm", "text-generation", "AutoModelForCausalLM"
+    return "masked-lm", "fill-mask", "AutoModelForMaskedLM"
 
 
 def _summary(model: LanguageModel, licence: str | None, simulated: bool) -> str:
@@ -73,14 +83,15 @@ def _summary(model: LanguageModel, licence: str | None, simulated: bool) -> str:
 
 def _architecture(model: LanguageModel) -> list[tuple[str, Any]]:
     config = model.config
-    kind = "RoBERTa (`RobertaForMaskedLM`)" if is_roberta(config, model.pad_id) else "nuclex (`NuclexForMaskedLM`)"
+    mixers = ", ".join(f"{config.mixers.count(name)} {name}" for name in dict.fromkeys(config.mixers))
+    heads = [("attention heads", f"{config.heads} of size {config.width // config.heads}")]
     return [
-        ("network", kind),
+        ("network", _Markdown(f"`{class_of(model)}`")),
         ("parameters", sum(parameter.numel() for parameter in model.parameters())),
-        ("blocks", config.depth),
+        ("blocks", mixers),
         ("width", config.width),
-        ("attention heads", f"{config.heads} of size {config.width // config.heads}"),
-        ("feed-forward", f"{config.activation}, width {config.inner}"),
+        *(heads if config.attends else []),
+        ("feed-forward", f"{config.activation}, width {config.inner}" if config.inner else "none"),
         ("norm", config.norm),
         ("positions", config.positions),
         ("direction", "left to right" if config.causal else "both"),
@@ -137,19 +148,19 @@ def _limits(model: LanguageModel, simulated: bool) -> list[str]:
     return limits
 
 
-def _use(plain: bool) -> Iterator[str]:
+def _use(model: LanguageModel) -> Iterator[str]:
     yield "With nuclex, which checks that files, weights and tokenizer are those that were written:"
     yield '```python\nimport nuclex\n\nbundle = nuclex.load("path/to/this/folder")\n```'
-    classes, extra = "AutoModelForMaskedLM, AutoTokenizer", ""
-    if plain:
+    opener, extra = _purpose(model)[2], ""
+    if class_of(model) != own_class(model):
         yield "With Hugging Face transformers alone; nuclex need not be installed:"
     else:
         yield "With Hugging Face transformers, which learns the architecture from `import nuclex.hub`:"
         extra = "import nuclex.hub\n"
     yield (
-        f"```python\n{extra}from transformers import {classes}\n\n"
+        f"```python\n{extra}from transformers import {opener}, AutoTokenizer\n\n"
         'tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")\n'
-        'model = AutoModelForMaskedLM.from_pretrained("path/to/this/folder")\n```'
+        f'model = {opener}.from_pretrained("path/to/this/folder")\n```'
     )
 
 

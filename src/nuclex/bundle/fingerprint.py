@@ -90,11 +90,15 @@ def parameter_hash(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _probe(model: LanguageModel, tokenizer: Tokenizer) -> list[dict[str, Any]]:
-    """Tokens of each probe, and the scores at a few positions: of some tokens, and log-sum-exp over all of them."""
+    """Tokens of each probe, and the scores at a few positions: of some tokens, and log-sum-exp over all of them.
+
+    An encoder without a language head has no scores; the numbers of its hidden vectors stand for them.
+    """
     probes = [_tokens(number, model, tokenizer) for number in range(len(PROBES))]
     layout = Layout.of([len(tokens) for tokens in probes])
     with torch.no_grad(), torch.autocast("cpu", enabled=False):
-        logits_TV = model(torch.cat(probes), layout)
+        hidden_TD = model.encode(torch.cat(probes), layout)
+        logits_TV = hidden_TD if model.head is None else model.scores(hidden_TD)
     ids = _spread(logits_TV.shape[1], IDS)
     described = []
     for tokens, logits_LV in zip(probes, logits_TV.split(layout.lengths), strict=True):

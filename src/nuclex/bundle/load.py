@@ -9,10 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nuclex.bundle.architecture import CONFIG_FILE, NETWORK_PREFIX, bare_network, refuse_contradiction
+from nuclex.bundle.architecture import (
+    CONFIG_FILE,
+    NETWORK_PREFIX,
+    bare_network,
+    refuse_contradiction,
+    stored_format,
+)
 from nuclex.bundle.fingerprint import check_fingerprint
+from nuclex.bundle.foreign import from_foreign
 from nuclex.bundle.record import Record, TaskPart
-from nuclex.bundle.roberta import from_roberta, is_roberta
 from nuclex.bundle.weights import filled, read_weights
 from nuclex.bundle.write import FORMAT, HEAD_PREFIX, RECORD_FILE, WEIGHTS_FILE
 from nuclex.core.artifact import MANIFEST, verify_folder
@@ -111,8 +117,9 @@ def _network(path: Path) -> tuple[LanguageModel, dict[str, Tensor], dict[str, Te
         if value.dtype != torch.float32:
             found = str(value.dtype).removeprefix("torch.")
             raise CorruptError(f"{origin}: weight {name!r} is {found}; bundles hold float32")
-    if is_roberta(bare.config, bare.pad_id):
-        tensors = from_roberta(rest, bare.config, origin)
+    form = stored_format(path / CONFIG_FILE, bare)
+    if form is not None:
+        tensors = from_foreign(rest, form.weights(bare.config), origin)
     else:
         for name in rest:
             if not name.startswith(NETWORK_PREFIX):

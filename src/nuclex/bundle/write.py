@@ -11,8 +11,9 @@ from torch import Tensor
 from nuclex.bundle.architecture import CONFIG_FILE, NETWORK_PREFIX, config_keys
 from nuclex.bundle.card import model_card
 from nuclex.bundle.fingerprint import fingerprint
+from nuclex.bundle.foreign import to_foreign
+from nuclex.bundle.formats import format_of
 from nuclex.bundle.record import Record, TaskPart
-from nuclex.bundle.roberta import is_roberta, to_roberta
 from nuclex.bundle.weights import filled, skeleton, unshared
 from nuclex.core.artifact import atomic_folder, write_json, write_manifest
 from nuclex.core.errors import InputError
@@ -58,9 +59,8 @@ def fill_bundle(
     print_of_it = fingerprint(copy, tokenizer, {**tensors, **head})
 
     folder.mkdir(parents=True, exist_ok=True)
-    config = config_keys(model, tokenizer)
-    write_json(folder / CONFIG_FILE, config)
-    _write_weights(folder / WEIGHTS_FILE, {**named_for_file(model, tensors), **head})
+    write_json(folder / CONFIG_FILE, config_keys(model, tokenizer))
+    write_weights(folder / WEIGHTS_FILE, {**named_for_file(model, tensors), **head})
     save_tokenizer(tokenizer, folder, max_length=model.config.longest)
     task_config = task.config if task else None
     (folder / CARD_FILE).write_text(model_card(model, tokenizer, record, task_config), encoding="utf-8")
@@ -71,12 +71,14 @@ def fill_bundle(
 
 def named_for_file(model: LanguageModel, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The model's tensors under the names they have in ``model.safetensors``."""
-    if is_roberta(model.config, model.pad_id):
-        return to_roberta(tensors, model.config)
+    form = format_of(model)
+    if form is not None:
+        return to_foreign(tensors, form.weights(model.config))
     return {f"{NETWORK_PREFIX}{name}": value for name, value in tensors.items()}
 
 
-def _write_weights(path: Path, tensors: dict[str, Tensor]) -> None:
+def write_weights(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write a safetensors file as ``transformers`` reads it."""
     from safetensors.torch import save_file
 
     save_file(tensors, path, metadata={"format": "pt"})
@@ -88,7 +90,7 @@ def _on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _refuse_unfit(model: LanguageModel, tokenizer: Tokenizer) -> None:
     pairs = {
-        "tokens": (model.vocabulary_size, len(tokenizer)),
+        "tokens": (model.vocabulary_size, model.config.rows(len(tokenizer))),
         "as padding id": (model.pad_id, tokenizer.pad_id),
         "as mask id": (model.mask_id, tokenizer.mask_id),
     }

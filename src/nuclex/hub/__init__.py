@@ -6,19 +6,20 @@ InputError where ``transformers`` is not installed.
 from nuclex.core.errors import missing_extra
 
 try:
-    from nuclex.hub.automodel import NuclexConfig, NuclexForMaskedLM, NuclexModel
+    from nuclex.hub.automodel import NuclexConfig, NuclexForCausalLM, NuclexForMaskedLM, NuclexModel
 except ModuleNotFoundError as error:
     if error.name != "transformers":
         raise
     raise missing_extra("transformers", "hub", "nuclex.hub") from None
 
-from nuclex.hub.convert import import_roberta, roberta_from_transformers, roberta_to_transformers
+from nuclex.hub.convert import from_transformers, import_transformers, to_transformers
 
 __all__ = [
     "NuclexConfig",
+    "NuclexForCausalLM",
     "NuclexForMaskedLM",
     "NuclexModel",
-    "import_roberta",
-    "roberta_from_transformers",
-    "roberta_to_transformers",
+    "from_transformers",
+    "import_transformers",
+    "to_transformers",
 ]

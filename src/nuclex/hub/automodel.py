@@ -1,7 +1,8 @@
 """The networks of nuclex as ``transformers`` models: padded (B, L) batches in, padded (B, L, ...) batches out.
 
-Importing this module registers them, so that AutoModel and AutoModelForMaskedLM open every bundle. It is the one module
-that imports ``transformers`` at its top: its classes are made of it.
+Importing this module registers them, so that AutoModel opens every bundle, and AutoModelForMaskedLM or
+AutoModelForCausalLM every one with a language head. It is the one module that imports ``transformers`` at its top: its
+classes are made of it.
 """
 
 from __future__ import annotations
@@ -10,8 +11,16 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, PreTrainedConfig, PreTrainedModel  # noqa: TID253
-from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput  # noqa: TID253
+from transformers import (  # noqa: TID253
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    GenerationMixin,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput, MaskedLMOutput  # noqa: TID253
 
 from nuclex.core.errors import CorruptError, InputError
 from nuclex.models.backbone import BackboneConfig, LanguageModel
@@ -35,11 +44,12 @@ class NuclexConfig(PreTrainedConfig):
     bos_token_id: int | None = 0
     eos_token_id: int | None = 2
     tie_word_embeddings: bool = False
+    use_cache: bool = False
     nuclex: dict[str, Any] | None = None
 
 
 class _NuclexPreTrained(PreTrainedModel):
-    """What both models share: the network, and that no weight of it may stay unread."""
+    """What all models share: the network, and that no weight of it may stay unread."""
 
     config_class = NuclexConfig
     _tied_weights_keys = {"nuclex.head.decoder.weight": "nuclex.embedding.tokens.weight"}  # noqa: RUF012
@@ -58,7 +68,11 @@ class _NuclexPreTrained(PreTrainedModel):
             mask_id=int(config.nuclex["mask_token_id"]),
         )
         self._to_be_read = next(self.nuclex.parameters()).is_meta
+        self._refuse_other_purpose()
         self.post_init()
+
+    def _refuse_other_purpose(self) -> None:
+        """InputError for a network that this class does not stand for."""
 
     def get_input_embeddings(self) -> nn.Module:
         """The embedding of the tokens."""
@@ -97,6 +111,9 @@ class NuclexModel(_NuclexPreTrained):
 class NuclexForMaskedLM(_NuclexPreTrained):
     """Scores over the vocabulary at every position; opened by ``AutoModelForMaskedLM`` after ``import nuclex.hub``."""
 
+    def _refuse_other_purpose(self) -> None:
+        _refuse_other_head(self.nuclex, causal=False)
+
     def forward(
         self,
         input_ids: Tensor,
@@ -106,15 +123,57 @@ class NuclexForMaskedLM(_NuclexPreTrained):
         return_dict: bool | None = None,
     ) -> MaskedLMOutput | tuple[Any, ...]:
         """(B, L) ids to (B, L, V) logits, 0 at padding; the loss is the mean over the labels that are not -100."""
-        read_BL = _read(input_ids, attention_mask, self.nuclex.pad_id)
-        layers = _layers(self.nuclex, input_ids, read_BL)
-        logits_BLV = _padded(self.nuclex.scores(layers[-1][read_BL]), read_BL)
-        loss = None
-        if labels is not None:
-            loss = F.cross_entropy(logits_BLV.flatten(0, 1), labels.flatten(), ignore_index=IGNORED_LABEL)
+        logits_BLV, layers = _scored(self.nuclex, input_ids, attention_mask)
         wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        loss = None if labels is None else _cross_entropy(logits_BLV, labels)
         output = MaskedLMOutput(loss=loss, logits=logits_BLV, hidden_states=layers if wanted else None)
         return output if _as_dict(self.config, return_dict) else output.to_tuple()
+
+
+class NuclexForCausalLM(_NuclexPreTrained, GenerationMixin):
+    """Scores of the next token at every position; opened by ``AutoModelForCausalLM`` after ``import nuclex.hub``.
+
+    ``generate`` reads the whole sequence for every token; ``nuclex generate`` remembers what it has read.
+    """
+
+    def _refuse_other_purpose(self) -> None:
+        _refuse_other_head(self.nuclex, causal=True)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> CausalLMOutput | tuple[Any, ...]:
+        """(B, L) ids to (B, L, V) logits, 0 at padding; each position is held against the label of the next one."""
+        logits_BLV, layers = _scored(self.nuclex, input_ids, attention_mask)
+        wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        loss = None if labels is None else _cross_entropy(logits_BLV[:, :-1], labels[:, 1:])
+        output = CausalLMOutput(loss=loss, logits=logits_BLV, hidden_states=layers if wanted else None)
+        return output if _as_dict(self.config, return_dict) else output.to_tuple()
+
+
+def _refuse_other_head(network: LanguageModel, *, causal: bool) -> None:
+    if network.head is None:
+        raise InputError("config.json: this network is an encoder without a language head; AutoModel opens it")
+    if network.config.causal != causal:
+        fitting = "AutoModelForCausalLM" if network.config.causal else "AutoModelForMaskedLM"
+        raise InputError(f"config.json: nuclex.backbone.causal: found {network.config.causal}; {fitting} opens it")
+
+
+def _scored(
+    network: LanguageModel, input_ids: Tensor, attention_mask: Tensor | None
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Logits (B, L, V), 0 at padding, and the hidden vectors of all layers."""
+    read_BL = _read(input_ids, attention_mask, network.pad_id)
+    layers = _layers(network, input_ids, read_BL)
+    return _padded(network.scores(layers[-1][read_BL]), read_BL), layers
+
+
+def _cross_entropy(logits_BLV: Tensor, labels_BL: Tensor) -> Tensor:
+    return F.cross_entropy(logits_BLV.flatten(0, 1), labels_BL.flatten(), ignore_index=IGNORED_LABEL)
 
 
 def _as_dict(config: PreTrainedConfig, return_dict: bool | None) -> bool:
@@ -152,6 +211,7 @@ def _register() -> None:
     AutoConfig.register(NuclexConfig.model_type, NuclexConfig, exist_ok=True)
     AutoModel.register(NuclexConfig, NuclexModel, exist_ok=True)
     AutoModelForMaskedLM.register(NuclexConfig, NuclexForMaskedLM, exist_ok=True)
+    AutoModelForCausalLM.register(NuclexConfig, NuclexForCausalLM, exist_ok=True)
 
 
 _register()

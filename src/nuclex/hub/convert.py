@@ -2,73 +2,94 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from nuclex.bundle.roberta import backbone_of, from_roberta, is_roberta, roberta_keys, to_roberta
+from nuclex.bundle.architecture import foreign_keys
+from nuclex.bundle.foreign import Format, Weight, and_more, from_foreign, to_foreign
+from nuclex.bundle.formats import FORMATS, format_of
 from nuclex.bundle.weights import filled, skeleton, unshared
-from nuclex.core.errors import InputError, OutsideError, one_line
+from nuclex.core.errors import CorruptError, InputError, OutsideError, one_line
 from nuclex.models.backbone import LanguageModel
 from nuclex.tokenizers.base import Tokenizer
 
 if TYPE_CHECKING:
-    from transformers import RobertaForMaskedLM
+    from transformers import PreTrainedModel
 
-TIED = ("lm_head.decoder.weight", "lm_head.decoder.bias")
+MOST_ROWS = 4096
+"""The largest multiple that a config can round its vocabulary up to."""
 
 
-def roberta_from_transformers(model: RobertaForMaskedLM, *, mask_id: int) -> LanguageModel:
-    """The same RoBERTa as a model of nuclex, in float32 and evaluation mode; the weights are copied.
+def from_transformers(model: PreTrainedModel, *, mask_id: int, pad_id: int | None = None) -> LanguageModel:
+    """The same RoBERTa, BERT, GPT-2, Mamba or Mamba-2 as a model of nuclex, in float32 and evaluation mode.
 
-    ``mask_id`` is the id of the mask token, which a RoBERTa does not know itself. InputError for a variant of RoBERTa
-    that nuclex does not compute (another activation, a decoder).
+    The weights are copied. ``mask_id`` and ``pad_id`` are the ids of the mask and padding tokens, of which a model
+    knows at most the latter itself. InputError for a variant that nuclex does not compute (another activation, a
+    decoder of an encoder), another class, or a padding id that the model counts its positions otherwise from.
     """
+    form = _form(model.config.model_type)
+    if type(model).__name__ not in form.classes:
+        raise InputError(f"{type(model).__name__}: cannot be read; nuclex reads {' and '.join(form.classes)}")
+    origin = Path(model.config.name_or_path or type(model).__name__)
     keys = model.config.to_dict()
-    config, origin = backbone_of(keys), Path(model.config.name_or_path or "RobertaForMaskedLM")
-    tensors = {name: value.detach().float() for name, value in model.state_dict().items()}
-    if config.tied:
-        tensors = {name: value for name, value in tensors.items() if name not in TIED}
-    else:
-        tensors["lm_head.bias"] = tensors["lm_head.decoder.bias"]  # transformers adds only the latter, where not tied
-    native = from_roberta(tensors, config, origin)
-    bare = skeleton(config, vocabulary_size=keys["vocab_size"], pad_id=keys["pad_token_id"], mask_id=mask_id)
-    return filled(bare, native, origin)
+    own_pad = keys.get("pad_token_id")
+    pad_id = own_pad if pad_id is None else pad_id
+    if pad_id is None:
+        raise InputError(f"{origin}: its config names no padding token; give pad_id")
+    try:
+        config = form.network(keys)
+        if type(model).__name__ == form.classes[1]:
+            config = config.model_copy(update={"head": "none"})
+        if form.misfit(config, pad_id):
+            raise InputError(f"{origin}: the padding id is {pad_id} in the tokenizer, {own_pad} in the model")
+        weights = form.weights(config)
+        tensors = {name: value.detach().float() for name, value in model.named_parameters()}
+        tensors = {name: value for name, value in tensors.items() if not name.startswith(form.more)}
+        for unused, used in _twins(weights):
+            tensors[unused] = tensors[used]
+        native = from_foreign(tensors, weights, origin)
+        bare = skeleton(config, vocabulary_size=keys["vocab_size"], pad_id=pad_id, mask_id=mask_id)
+        return filled(bare, native, origin)
+    except (KeyError, ValueError, CorruptError) as error:
+        raise InputError(f"{origin}: is not a whole {form.name}: {one_line(str(error))}") from None
 
 
-def roberta_to_transformers(model: LanguageModel) -> RobertaForMaskedLM:
-    """The same network as a ``RobertaForMaskedLM`` in evaluation mode; the weights are copied.
+def to_transformers(model: LanguageModel) -> PreTrainedModel:
+    """The same network as a model of ``transformers`` in evaluation mode; the weights are copied.
 
-    InputError if it is not RoBERTa, which a preset ``roberta`` is whose ``position_offset`` is the padding id + 1.
+    InputError where ``transformers`` has no network that computes exactly the same.
     """
-    from transformers import RobertaConfig, RobertaForMaskedLM
+    import transformers
 
-    if not is_roberta(model.config, model.pad_id):
-        raise InputError(
-            f"export: the network is not RoBERTa: its config differs from that of the preset 'roberta' with "
-            f"position_offset {model.pad_id + 1} (the padding id + 1)"
-        )
+    form = format_of(model)
+    if form is None:
+        reasons = "; ".join(f"{form.name}: {form.misfit(model.config, model.pad_id)}" for form in FORMATS.values())
+        raise InputError(f"export: transformers has no such network ({reasons})")
+    cls = getattr(transformers, form.class_of(model.config))
     with torch.random.fork_rng(devices=[]):  # it draws weights first, which are then replaced
-        made = RobertaForMaskedLM(RobertaConfig(**roberta_keys(model)))
-    tensors = to_roberta({name: value.cpu() for name, value in unshared(model).items()}, model.config)
-    if model.config.tied:
-        tensors |= {TIED[0]: tensors["roberta.embeddings.word_embeddings.weight"], TIED[1]: tensors["lm_head.bias"]}
-    made.load_state_dict(tensors, strict=True)
+        made = cls(cls.config_class(**foreign_keys(model, form)), **_headless(form, model.head is None))
+    tensors = to_foreign(unshared(model), form.weights(model.config))
+    wanted = dict(made.named_parameters())
+    assert wanted.keys() == tensors.keys(), f"{sorted(wanted.keys() ^ tensors.keys())}"
+    with torch.no_grad():
+        for name, value in wanted.items():
+            value.copy_(tensors[name])
     return made.eval()
 
 
-def import_roberta(path_or_id: str | Path, *, tokenizer: Tokenizer | None = None) -> LanguageModel:
-    """Read a RoBERTa from a folder or from the Hugging Face hub, which is asked only when this is called.
+def import_transformers(path_or_id: str | Path, *, tokenizer: Tokenizer | None = None) -> LanguageModel:
+    """Read a RoBERTa, BERT, GPT-2, Mamba or Mamba-2 from a folder, or from the Hugging Face hub if it is an id there.
 
-    ``tokenizer`` is the one of nuclex to be used with it; without it the mask token is that of the tokenizer found
-    beside the model. InputError if tokenizer and model disagree: a RoBERTa whose config names another padding token
-    than its tokenizer counts positions wrongly, and nuclex does not repeat that. OutsideError if it cannot be fetched.
-    Code that comes with a model is never run, and pickled weights are read as tensors or not at all.
+    The hub is asked only when this is called. ``tokenizer`` is the one of nuclex to be used with it; without it the
+    mask token is that of the tokenizer found beside the model. InputError if a weight is missing or left over, or if
+    tokenizer and model disagree: a RoBERTa whose config names another padding token than its tokenizer counts
+    positions wrongly, and nuclex does not repeat that. OutsideError if it cannot be fetched. Code that comes with a
+    model is never run, and pickled weights are read as tensors or not at all.
     """
-    model, loading, foreign = _foreign(path_or_id, with_tokenizer=tokenizer is None)
-    if missing := sorted(loading["missing_keys"]):
-        raise InputError(f"{path_or_id}: lacks the weight {missing[0]!r}, which would stay random; not a whole RoBERTa")
+    model, foreign = _foreign(path_or_id, with_tokenizer=tokenizer is None)
     pad_id, mask_id = (
         (tokenizer.pad_id, tokenizer.mask_id)
         if tokenizer is not None
@@ -76,32 +97,72 @@ def import_roberta(path_or_id: str | Path, *, tokenizer: Tokenizer | None = None
     )
     if pad_id is None or mask_id is None:
         raise InputError(f"{path_or_id}: its tokenizer has no padding or no mask token; both are needed")
-    if pad_id != model.config.pad_token_id:
-        raise InputError(
-            f"{path_or_id}: the padding id is {pad_id} in the tokenizer, {model.config.pad_token_id} in the model"
-        )
-    if tokenizer is not None and len(tokenizer) != model.config.vocab_size:
-        raise InputError(f"{path_or_id}: has {model.config.vocab_size} tokens, the tokenizer given {len(tokenizer)}")
-    return roberta_from_transformers(model, mask_id=mask_id)
+    rows = model.config.vocab_size
+    multiple = None if tokenizer is None else row_multiple(len(tokenizer), rows)
+    if tokenizer is not None and multiple is None:
+        raise InputError(f"{path_or_id}: has {rows} tokens, the tokenizer given {len(tokenizer)}")
+    made = from_transformers(model, mask_id=mask_id, pad_id=pad_id)
+    made.config = made.config.model_copy(update={"vocabulary_multiple": multiple or 1})
+    return made
 
 
-def _foreign(path_or_id: str | Path, *, with_tokenizer: bool) -> tuple[Any, dict[str, Any], Any]:
-    """The model, what ``transformers`` says of its loading, and the tokenizer beside it if that is wanted."""
-    from transformers import AutoTokenizer, RobertaForMaskedLM
+def row_multiple(tokens: int, rows: int) -> int | None:
+    """The smallest number to a multiple of which so many tokens are rounded up to so many rows, if there is one.
+
+    >>> row_multiple(70, 72), row_multiple(70, 70), row_multiple(70, 69)
+    (4, 1, None)
+    """
+    return next((by for by in range(1, MOST_ROWS + 1) if -(-tokens // by) * by == rows), None)
+
+
+def _form(name: str) -> Format:
+    if name not in FORMATS:
+        raise InputError(f"config.json: model_type: found {name!r}; nuclex reads {', '.join(FORMATS)}")
+    return FORMATS[name]
+
+
+def _headless(form: Format, needed: bool) -> dict[str, Any]:
+    return dict(form.headless) if needed else {}
+
+
+def _twins(weights: list[Weight]) -> Iterator[tuple[str, str]]:
+    """Pairs of names of one weight that is kept twice, the one that is used last."""
+    first: dict[str, str] = {}
+    for weight in weights:
+        if weight.native in first:
+            yield first[weight.native], weight.foreign[0]
+        first[weight.native] = weight.foreign[0]
+
+
+def _foreign(path_or_id: str | Path, *, with_tokenizer: bool) -> tuple[Any, Any]:
+    """The model and, if wanted, the tokenizer beside it; InputError unless its weights are whole."""
+    import transformers
 
     kind = InputError if Path(path_or_id).is_dir() else OutsideError
     foreign: Any = None
     try:
-        loaded: Any = RobertaForMaskedLM.from_pretrained(
-            path_or_id, output_loading_info=True, trust_remote_code=False, weights_only=True
+        config = transformers.AutoConfig.from_pretrained(path_or_id, trust_remote_code=False)
+        form = _form(config.model_type)
+        headless = (config.architectures or [""])[0] == form.classes[1]
+        cls = getattr(transformers, form.classes[headless])
+        loaded: Any = cls.from_pretrained(
+            path_or_id,
+            output_loading_info=True,
+            trust_remote_code=False,
+            weights_only=True,
+            **_headless(form, headless),
         )
         if with_tokenizer:
-            foreign = AutoTokenizer.from_pretrained(path_or_id, trust_remote_code=False)
-    except MemoryError:
+            foreign = transformers.AutoTokenizer.from_pretrained(path_or_id, trust_remote_code=False)
+    except (MemoryError, InputError):
         raise
     except Exception as error:  # a foreign file can bring any error to light, and which one is up to its maker
         raise kind(f"{path_or_id}: cannot be read by transformers: {_reason(error)}") from None
-    return loaded[0], loaded[1], foreign
+    if missing := sorted(loaded[1]["missing_keys"]):
+        raise InputError(f"{path_or_id}: lacks the weight {and_more(missing)}; it would stay random: not a whole model")
+    if extra := sorted(name for name in loaded[1]["unexpected_keys"] if not name.startswith(form.more)):
+        raise InputError(f"{path_or_id}: holds the weight {and_more(extra)}, which {cls.__name__} does not have")
+    return loaded[0], foreign
 
 
 def _reason(error: Exception) -> str:
