@@ -201,6 +201,8 @@ def test_sequences_of_a_state_can_be_chosen_and_repeated() -> None:
     wanted = layer(hidden, Layout.of([20] * 3)).unflatten(0, (3, 20))[chosen]
     for place in range(12, 20):
         assert torch.allclose(layer.step(rows[chosen, place], state), wanted[:, place], rtol=0, atol=1e-12)
+        assert state["filters"].stride(0) == 0
+        assert state["filters"].untyped_storage().nbytes() <= 2 * 20 * WIDTH * 8
 
 
 def test_a_layer_that_looks_ahead_cannot_go_on() -> None:
@@ -289,7 +291,15 @@ def test_what_is_special_is_drawn_anew() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("features", 4), ("order", 1), ("reference_length", 1), ("decay_target", 1.0), ("max_length", 0)]
+    ("key", "value"),
+    [
+        ("features", 4),
+        ("order", 1),
+        ("reference_length", 1),
+        ("decay_target", 1.0),
+        ("decay_fast", 0),
+        ("max_length", 0),
+    ],
 )
 def test_a_config_that_cannot_be_is_refused(key: str, value: float) -> None:
     with pytest.raises(ValidationError, match=key):

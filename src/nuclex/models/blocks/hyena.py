@@ -32,13 +32,15 @@ class HyenaConfig(Config):
     filter_order: Size = Field(default=64, description="width of the network that writes the filters")
     filter_layers: int = Field(default=2, ge=0, le=64, description="its layers between the first and the last")
     features: int = Field(default=3, ge=3, le=1025, description="what it sees of a lag: time, cosines and sines")
-    sine_frequency: float = Field(default=1.0, gt=0, description="of its sine activations at the start; learned")
+    sine_frequency: float = Field(
+        default=1.0, gt=0, le=1e4, description="of its sine activations at the start; learned"
+    )
     short_kernel: int = Field(default=3, ge=1, le=1024, description="tokens under the short convolution")
     reference_length: int = Field(default=1024, ge=2, le=1 << 24, description="tokens that are one unit of time")
-    decay_fast: float = Field(default=0.3, gt=0, description="units after which the fastest window is at the target")
-    decay_slow: float = Field(default=1.5, gt=0, description="units after which the slowest window is at the target")
-    decay_target: float = Field(default=0.01, gt=0, lt=1, description="how low a window has to be by then")
-    decay_shift: float = Field(default=0.05, ge=0, description="what every window keeps for ever")
+    decay_fast: float = Field(default=0.3, ge=1e-6, description="units until the fastest window is at the target")
+    decay_slow: float = Field(default=1.5, ge=1e-6, description="units until the slowest window is at the target")
+    decay_target: float = Field(default=0.01, ge=1e-9, lt=1, description="how low a window has to be by then")
+    decay_shift: float = Field(default=0.05, ge=0, le=1, description="what every window keeps for ever")
     dropout: float = Field(default=0.0, ge=0, lt=1, description="of the values that enter a long convolution")
     filter_dropout: float = Field(default=0.0, ge=0, lt=1, description="of the filters' weights")
     max_length: Size | None = Field(default=None, description="longest sequence in tokens; None for no limit")
@@ -100,8 +102,11 @@ class Hyena(Mixer):
     """``order`` gates with a long convolution between each two: (T, D) to (T, D).
 
     With v, x1 ... xN the parts of a projection after a short convolution: v becomes filter * (v xN), then with the
-    next gate, until v x1 is projected back. ``skip`` is added to the filters at lag 0. Where ``causal`` is False, the
-    long convolutions have a second filter for what lies ahead; the short one looks back in any case.
+    next gate, until v x1 is projected back. ``skip`` is added to the filters at lag 0.
+
+    Where ``causal`` is False, the long convolutions have a second filter for what lies ahead; the short one looks back
+    in any case. (HELM's code for masked models moves its one filter by half the sequence instead, so that a token sees
+    of the others only those half a sequence away and the last few; that is not done here.)
     """
 
     def __init__(self, width: int, config: HyenaConfig, *, causal: bool = True) -> None:
@@ -144,6 +149,8 @@ class Hyena(Mixer):
         self._refuse_longer(lags)
         if state["filters"].shape[2] < lags:
             state["filters"] = _for_each(self._filters(2 * lags), len(hidden_ND))
+        elif len(hidden_ND) > 1 and state["filters"].stride(0):  # sequences were chosen, and each got a copy
+            state["filters"] = state["filters"][:1].clone().expand(len(hidden_ND), -1, -1, -1)
         inputs = []
         for number, gate_ND in enumerate(reversed(gates[1:])):
             entering_ND = value_ND * gate_ND
