@@ -24,6 +24,7 @@ VERBS: dict[str, str] = {
     "finetune": "nuclex.training.finetune:finetune",
     "predict": "nuclex.inference.predict:predict",
     "embed": "nuclex.inference.embed:embed",
+    "generate": "nuclex.inference.generate:generate",
 }
 """Verb of the command line (a space becomes ``_``), and the function that does it."""
 

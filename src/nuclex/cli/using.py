@@ -89,3 +89,31 @@ def embed(
 
     settings = load_config(EmbedConfig, None, parse_settings(set)).to_data()
     return nuclex.embed(bundle, inputs, out, resume=resume, device=choose_device(device), **settings)
+
+
+def generate(
+    bundle: Path, *, out: Path, prompts: Path | None = None, device: Device = "auto", set: Settings = ()
+) -> dict[str, Any]:
+    """New sequences from a causal model. Example: nuclex generate bundle --out new.fa --count 100 --top-p 0.95 --seed 1
+
+    Flags: --count, --prompt ACG, --max-tokens, --temperature (0: always the likeliest), --top-k, --top-p,
+    --no-repeat-ngram, --batch, --seed.
+
+    Parameters
+    ----------
+    bundle:
+        A model made by nuclex that reads from left to right.
+    out:
+        A FASTA file; headers say how likely a sequence is and whether it ended by itself.
+    prompts:
+        A file of sequences to go on from, --count times each; - is standard input.
+    device:
+        Where to compute.
+    """
+    import nuclex
+    from nuclex.core.config import load_config, parse_settings
+    from nuclex.inference.generate import GenerateConfig
+    from nuclex.training.device import choose_device
+
+    settings = load_config(GenerateConfig, None, parse_settings(set))
+    return nuclex.generate(bundle, out, settings, prompts=prompts, device=choose_device(device))

@@ -27,5 +27,6 @@ def register(app: App) -> None:
         (app, "finetune", making.finetune),
         (app, "predict", using.predict),
         (app, "embed", using.embed),
+        (app, "generate", using.generate),
     ):
         parent.command(verb, name=name)

@@ -54,6 +54,11 @@ class Cache:
     lengths_N: Tensor
     states: list[State]
 
+    def keep(self, which_N: Tensor) -> None:
+        """Forget all sequences but these: a mask (N,), or their places in a new order."""
+        self.lengths_N = self.lengths_N[which_N]
+        self.states = [{name: part[which_N] for name, part in state.items()} for state in self.states]
+
 
 class LanguageModel(nn.Module):
     """A whole language model over packed sequences; see ``forward`` for logits and ``encode`` for hidden vectors.
