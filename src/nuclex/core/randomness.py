@@ -29,8 +29,10 @@ def bits(stream: int, *counters: NDArray[np.integer] | int) -> NDArray[np.uint64
     with np.errstate(over="ignore"):
         state = np.asarray(stream, dtype=np.uint64)
         for counter in counters:
-            state = _mix(state + _INCREMENT * (np.asarray(counter).astype(np.uint64) + np.uint64(1)))
-        return np.asarray(_mix(state), dtype=np.uint64)
+            step = np.asarray(counter).astype(np.uint64)
+            step = (step + np.uint64(1)) * _INCREMENT
+            state = _mix(step + state)
+        return _mix(state)
 
 
 def uniform(stream: int, *counters: NDArray[np.integer] | int) -> NDArray[np.float64]:
@@ -49,6 +51,12 @@ def permutation(stream: int, length: int) -> NDArray[np.int64]:
 
 
 def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    state = np.asarray((state ^ (state >> np.uint64(30))) * _FIRST, dtype=np.uint64)
-    state = (state ^ (state >> np.uint64(27))) * _SECOND
-    return np.asarray(state ^ (state >> np.uint64(31)), dtype=np.uint64)
+    """A new array: x ^= x >> 30, x *= FIRST, x ^= x >> 27, x *= SECOND, x ^= x >> 31, in two buffers."""
+    mixed = np.array(state, dtype=np.uint64)
+    shifted = np.empty_like(mixed)
+    for shift, factor in ((np.uint64(30), _FIRST), (np.uint64(27), _SECOND)):
+        np.right_shift(mixed, shift, out=shifted)
+        np.bitwise_xor(mixed, shifted, out=mixed)
+        np.multiply(mixed, factor, out=mixed)
+    np.right_shift(mixed, np.uint64(31), out=shifted)
+    return np.bitwise_xor(mixed, shifted, out=mixed)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nuclex.core.errors import InputError
 from nuclex.tokenizers.base import Tokenizer
+
+_BLOCK = 1024
+"""Sequences that are encoded at a time."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +49,29 @@ def tokenize(
     InputError for a sequence that the tokenizer refuses; ``name_of`` its index says where that sequence stands.
     """
     kind = np.min_scalar_type(len(tokenizer))
+    pieces: list[NDArray[np.integer]] = [np.zeros(0, dtype=kind)]
+    lengths: list[NDArray[np.int64]] = [np.zeros(1, dtype=np.int64)]
+    waiting, first = iter(sequences), 0
+    while block := list(islice(waiting, _BLOCK)):
+        ids, counts = tokenizer.encode_many(block) or _one_by_one(block, tokenizer, first, name_of)
+        pieces.append(ids.astype(kind, copy=False))
+        lengths.append(counts)
+        first += len(block)
+    offsets = np.cumsum(np.concatenate(lengths))
+    rows = np.arange(first, dtype=np.int64) if rows_N is None else np.asarray(rows_N, dtype=np.int64)
+    clusters = rows if clusters_N is None else np.asarray(clusters_N, dtype=np.int64)
+    return TokenTable(np.concatenate(pieces), offsets, rows, clusters)
+
+
+def _one_by_one(
+    sequences: Sequence[bytes | str], tokenizer: Tokenizer, first: int, name_of: Callable[[int], str] | None
+) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
+    """The ids of each sequence; InputError says which one the tokenizer refuses."""
     pieces = []
-    for index, sequence in enumerate(sequences):
+    for index, sequence in enumerate(sequences, start=first):
         try:
-            pieces.append(tokenizer.encode(sequence, start=False, end=False).astype(kind))
+            pieces.append(tokenizer.encode(sequence, start=False, end=False))
         except InputError as error:
             where = f"sequence {index}" if name_of is None else name_of(index)
             raise InputError(f"{where}: {str(error).removeprefix('sequence: ')}") from None
-    offsets = np.zeros(len(pieces) + 1, dtype=np.int64)
-    np.cumsum([len(piece) for piece in pieces], out=offsets[1:])
-    rows = np.arange(len(pieces), dtype=np.int64) if rows_N is None else np.asarray(rows_N, dtype=np.int64)
-    clusters = rows if clusters_N is None else np.asarray(clusters_N, dtype=np.int64)
-    ids = np.concatenate(pieces) if pieces else np.zeros(0, dtype=kind)
-    return TokenTable(ids, offsets, rows, clusters)
+    return np.concatenate(pieces), np.array([len(piece) for piece in pieces], dtype=np.int64)

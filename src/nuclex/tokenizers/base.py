@@ -77,6 +77,14 @@ class Tokenizer(ABC):
         else the config refuses. The names of special tokens are not looked for in the sequence.
         """
 
+    def encode_many(self, sequences: Sequence[str | bytes]) -> tuple[NDArray[np.integer], NDArray[np.int64]] | None:
+        """Ids of N sequences end to end (T,) without start and end tokens, and how many each has (N,).
+
+        None where this kind has no quicker way than ``encode``, or where something in the sequences needs a look at
+        each of them: an unknown letter, one that is not ASCII. What is given equals what ``encode`` gives.
+        """
+        return None
+
     @abstractmethod
     def spans(self, sequence: str | bytes) -> NDArray[np.int64]:
         """The nucleotides behind each token, special ones aside: (L, 2) starts and ends, 0-based half-open."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nuclex.bio.alphabet import to_rna
+from nuclex.core.errors import InputError
 from nuclex.tokenizers.base import (
     TOKENIZERS,
     SpecialTokens,
@@ -60,6 +61,7 @@ class NucleotideTokenizer(Tokenizer):
         self._fold = folding(config.case, config.alphabet)
         ids = {symbol: len(SPECIAL_ORDER) + place for place, symbol in enumerate(self._symbols)}
         self._table = look_up_table(ids, self._fold, unknown=SPECIAL_ORDER.index(SPECIAL.unk))
+        self._bytes = self._table.astype(np.uint8).tobytes()
 
     @property
     def config(self) -> NucleotideConfig:
@@ -103,6 +105,17 @@ class NucleotideTokenizer(Tokenizer):
         if end:
             ids_L[-1] = SPECIAL_ORDER.index(SPECIAL.eos)
         return ids_L
+
+    def encode_many(self, sequences: Sequence[str | bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
+        """Ids of all letters (T,) and the lengths (N,), by one translation of bytes; None for unknown letters."""
+        try:
+            letters = b"".join([ascii_bytes(sequence) for sequence in sequences])
+        except InputError:
+            return None
+        ids = letters.translate(self._bytes)
+        if SPECIAL_ORDER.index(SPECIAL.unk) in ids:
+            return None
+        return np.frombuffer(ids, dtype=np.uint8), np.fromiter(map(len, sequences), np.int64, len(sequences))
 
     def spans(self, sequence: str | bytes) -> NDArray[np.int64]:
         """The nucleotide behind each token: (L, 2) starts and ends, 0-based half-open."""
