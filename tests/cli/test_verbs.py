@@ -52,7 +52,8 @@ def test_parameters_have_the_same_names_and_defaults(verb: str) -> None:
     here = inspect.signature(COMMANDS[verb]).parameters
     there = inspect.signature(getattr(nuclex, verb)).parameters
     configured = {"set", "recipe"} & here.keys()
-    assert here.keys() - ONLY_THERE == there.keys() - ({"config"} if configured and "config" not in here else set())
+    as_settings = {"config", "settings"} - here.keys() if configured else set()  # one value, or its keys as keywords
+    assert here.keys() - ONLY_THERE == there.keys() - as_settings
     for name in here.keys() & there.keys() - {"device"}:
         first, second = here[name].default, there[name].default
         assert first == second or str(first) == str(second), name
@@ -188,11 +189,16 @@ WRONG = [
     ("evaluate bundle corpus --limit many", 2, "command line: Invalid value for --limit"),
     ("evaluate bundle corpus --limit 1.5", 2, "command line: Invalid value for --limit: a whole number is needed"),
     ("evaluate bundle corpus --max-tokens 1e2", 2, "command line: Invalid value for --max-tokens: a whole number"),
-    ("embed bundle a.fa --out v.npz --layer 0.5", 2, "command line: Invalid value for --layer: a whole number"),
+    ("embed bundle a.fa --out v.npz --layer 0.5", 2, "layer: Input should be a valid integer, found 0.5"),
+    ("embed bundle a.fa --out v.npz --layer 3", 2, "layer: found 3; this model has layers 0 to 2"),
+    ("embed bundle a.fa --out v.npz --window 3", 2, "window: found 3 tokens; this model takes 4 or more"),
+    ("embed bundle a.fa --out v.npz --pool median", 2, "pool: Input should be 'mean', 'cls', 'max' or 'none', found "),
     ("evaluate spoilt corpus", 4, "spoilt/model.safetensors: its sha256 differs from the manifest"),
     ("embed spoilt a.fa --out v.npz", 4, "spoilt/model.safetensors"),
-    ("embed bundle a.fa --out v.csv", 2, "v.csv: the ending says how to write; allowed: .parquet, .npz"),
-    ("embed bundle a.fa --out v.npz --nonsense 3", 2, "command line: Unknown option: --nonsense."),
+    ("embed bundle a.fa --out v.csv", 2, "v.csv: the ending says how to write; allowed: .parquet, .npz, .safete"),
+    ("embed bundle a.fa --out v.npz --nonsense 3", 2, "nonsense: unknown key; allowed: layer, pool, window"),
+    ("embed bundle a.fa --out full", 2, "full: the ending says how to write"),
+    ("predict bundle a.fa --out p.csv --nonsense 3", 2, "command line: Unknown option: --nonsense."),
     ("embed bundle a.fa --out a.fa/v.npz", 5, "a.fa/v.npz: cannot be written: Not a directory"),
     ("embed bundle odd.fa --out v.npz", 2, "odd.fa:3: b: 'X' at position 4"),
     ("predict bundle a.fa --out p.csv", 2, "bundle: was not fine-tuned"),

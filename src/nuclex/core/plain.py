@@ -7,6 +7,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from nuclex.core.errors import one_line, shown
+
 
 def plain(value: Any) -> Any:
     """The same as plain data: a number that is not finite becomes None, numpy's numbers become Python's.
@@ -37,6 +39,19 @@ def from_json(content: bytes | str) -> Any:
         return json.loads(content, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_once)
     except RecursionError:
         raise ValueError("tables in tables in tables without end") from None
+
+
+def difference(found: Any, given: Any, key: str = "") -> str:
+    """The first key in which two tables differ, with both values, as a message says it.
+
+    >>> difference({"model": {"depth": 2}}, {"model": {"depth": 3}})
+    'model.depth was 2, now it is 3'
+    """
+    if isinstance(found, dict) and isinstance(given, dict):
+        for name in [*given, *(name for name in found if name not in given)]:
+            if found.get(name) != given.get(name):
+                return difference(found.get(name), given.get(name), f"{key}.{name}" if key else name)
+    return f"{one_line(key, 80) or 'the config'} was {shown(found)}, now it is {shown(given)}"
 
 
 def _refuse(name: str) -> Any:

@@ -1,1 +1,1 @@
-"""Using a model: embeddings and predictions for any file of sequences."""
+"""Using a model: embeddings, likelihoods, effects of variants and predictions for any file of sequences."""

@@ -1,31 +1,60 @@
-"""Vectors for sequences: one a molecule (pooled) or one a token, for any file of sequences, as Parquet or NPZ."""
+"""Vectors for sequences: one a molecule (pooled) or one a token, for any file of sequences, of any length.
+
+A sequence longer than the model reads at once goes through it in overlapping windows (``inference.windows``): each
+token's vector is that of the window in which the token is farthest from a cut edge. Means and maxima go over all of
+them; ``<cls>`` stands in the first window only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
 from nuclex.bundle import Bundle, load
 from nuclex.core.artifact import atomic_file
-from nuclex.core.errors import InputError, at
+from nuclex.core.config import Config, load_config
+from nuclex.core.errors import InputError
 from nuclex.core.progress import say
-from nuclex.data.read import STDIN, read_sequences
-from nuclex.data.sample import Pieces
-from nuclex.data.tokens import tokenize
+from nuclex.inference.parts import Part, chunked, opened_parts
+from nuclex.inference.reading import LETTERS, MICRO_TOKENS, MOST, Named, digest_of, named, named_in, tokens_of
+from nuclex.inference.vectors import Sizes, writer_for
+from nuclex.inference.windows import Windows, window_for, windows_of
 from nuclex.models import Layout
 from nuclex.training.device import within_memory
-from nuclex.training.validation import packed_batches
 
 Pool = Literal["mean", "cls", "max", "none"]
-AT_ONCE = 4096
-"""Sequences read, sorted by length and embedded together; bounds memory."""
+AT_ONCE = MOST
+"""Sequences embedded together, which is one part of the work; bounds memory."""
+NUMBERS = 1 << 27
+"""Numbers of vectors without pooling that are made together (512 MB)."""
+
+
+class EmbedConfig(Config):
+    """What is taken from a model for each sequence."""
+
+    pool: Pool = "mean"
+    """``mean`` and ``max`` go over the sequence's own tokens, ``cls`` is the vector of the token in front of them,
+    ``none`` gives the vector of each token (``<cls>`` and ``<eos>`` left out)."""
+    layer: int | None = Field(
+        default=None, description="the block after which to read, 0 being the embedding; the last, after its norm"
+    )
+    window: int | None = Field(
+        default=None, description="tokens read at once; by default all that the model reads, which may be any number"
+    )
+
+    def checked(self, bundle: Bundle) -> EmbedConfig:
+        """This with the window that will be used; InputError where the model has no such layer or window."""
+        depth = bundle.model.config.depth
+        if self.layer is not None and not 0 <= self.layer <= depth:
+            raise InputError(f"layer: found {self.layer}; this model has layers 0 to {depth}")
+        return self.model_copy(update={"window": window_for(bundle.model.config, self.window)})
 
 
 @dataclass(frozen=True)
@@ -38,64 +67,25 @@ class Embedding:
 
 
 def embed_sequences(
-    bundle: Bundle, sequences: Iterable[tuple[str, bytes]], *, pool: Pool = "mean", layer: int | None = None
+    bundle: Bundle,
+    sequences: Iterable[tuple[str, bytes]],
+    *,
+    pool: Pool = "mean",
+    layer: int | None = None,
+    window: int | None = None,
 ) -> Iterator[Embedding]:
     """Embed (id, sequence) pairs, in their order; a result does not depend on what else is embedded.
 
-    ``layer`` counts blocks (0 = the embedding itself); None is the last, after the final norm. ``mean`` and ``max``
-    go over the sequence's own tokens. InputError for a sequence longer than a model with a position table takes.
+    Settings as in ``EmbedConfig``. At most ``AT_ONCE`` sequences are taken before the first result is given. InputError
+    for a sequence that the tokenizer refuses, and for a mean or maximum over no tokens.
     """
-    yield from _embed_named(bundle, (_Named(name, sequence, name) for name, sequence in sequences), pool, layer)
-
-
-class _Named(NamedTuple):
-    """A sequence to embed, and where it stands, for messages."""
-
-    id: str
-    sequence: bytes
-    place: str
-
-
-def _embed_named(bundle: Bundle, waiting: Iterator[_Named], pool: Pool, layer: int | None) -> Iterator[Embedding]:
-    depth = bundle.model.config.depth
-    if layer is not None and not 0 <= layer <= depth:
-        raise InputError(f"layer: found {layer}; this model has layers 0 to {depth}")
-    while chunk := list(islice(waiting, AT_ONCE)):
-        yield from _embed_chunk(bundle, chunk, pool, layer)
-
-
-def _embed_chunk(bundle: Bundle, chunk: Sequence[_Named], pool: Pool, layer: int | None) -> Iterator[Embedding]:
-    sequences = (item.sequence for item in chunk)
-    table = tokenize(sequences, bundle.tokenizer, name_of=lambda index: chunk[index].place)
-    lengths, room = table.lengths_N, bundle.model.config.longest
-    if room is not None and len(lengths) and lengths.max() + 2 > room:
-        worst = int(lengths.argmax())
-        raise InputError(f"{chunk[worst].place}: has {lengths[worst]} tokens; this model reads at most {room - 2}")
-    whole = np.ones(len(chunk), dtype=bool)
-    pieces = Pieces(np.arange(len(chunk)), np.zeros_like(lengths), lengths, whole, whole)
-    found: dict[int, NDArray[np.float32]] = {}
-    device = next(bundle.model.parameters()).device
-    with torch.no_grad():
-        for part, batch in packed_batches(table, pieces, bundle.tokenizer, 16_384):
-            layout = Layout.of(batch.lengths_N, device)
-            tokens_T = torch.from_numpy(batch.tokens_T).to(device)
-            hidden_TD = bundle.model.encode(tokens_T, layout, layer=layer).float().cpu().numpy()
-            stops = np.cumsum(batch.lengths_N)
-            for index, stop, length in zip(part.index_P, stops, batch.lengths_N, strict=True):
-                found[int(index)] = _pooled(hidden_TD[stop - length : stop], pool, chunk[index].place)
-    for index, item in enumerate(chunk):
-        yield Embedding(item.id, len(item.sequence), found[index])
-
-
-def _pooled(hidden_LD: NDArray[np.float32], pool: Pool, place: str) -> NDArray[np.float32]:
-    inner_LD = hidden_LD[1:-1]
-    if pool == "cls":
-        return hidden_LD[0].copy()
-    if pool == "none":
-        return inner_LD.copy()
-    if not len(inner_LD):
-        raise InputError(f"{place}: has no token of its own, so no mean or max; pool 'cls' and 'none' take it")
-    return inner_LD.mean(0) if pool == "mean" else inner_LD.max(0)
+    config = load_config(EmbedConfig, None, {"pool": pool, "layer": layer, "window": window}).checked(bundle)
+    for chunk in _chunks(named(sequences), bundle, config):
+        part = _embedded(bundle, chunk, config)
+        stops_N = np.cumsum(part.arrays["tokens"])
+        for item, count, stop in zip(chunk, part.arrays["tokens"], stops_N, strict=True):
+            vectors_RD = part.arrays["vectors"][stop - count : stop]
+            yield Embedding(item.id, len(item.sequence), (vectors_RD if pool == "none" else vectors_RD[0]).copy())
 
 
 def embed(
@@ -103,67 +93,88 @@ def embed(
     inputs: str | Path,
     out: str | Path,
     *,
-    pool: Pool = "mean",
-    layer: int | None = None,
+    resume: bool = False,
     device: str = "cpu",
+    **settings: Any,
 ) -> dict[str, Any]:
-    """Embed every sequence of a file into ``out`` (.parquet: id, length, embedding; .npz: one array each).
+    """Embed every sequence of a file into ``out``: .parquet, .npz, .safetensors or .h5ad (see ``inference.vectors``).
 
-    Without pooling, Parquet holds the (L, D) vectors row-major in ``embedding`` with ``tokens`` and ``width`` beside
-    them; NPZ holds ``embeddings`` (all tokens, T x D) and ``offsets`` (N + 1).
+    ``settings`` are the keys of ``EmbedConfig``: pool, layer, window. Sequences come and vectors go part by part, so
+    that memory does not grow with their number; the parts lie beside ``out`` until it is whole (``inference.parts``)
+    and take as much room as it does. ``resume`` goes on from the parts of a process that was killed.
     """
     out = Path(out)
-    if out.suffix not in (".parquet", ".npz"):
-        raise InputError(f"{out}: the ending says how to write; allowed: .parquet, .npz")
-    if pool not in ("mean", "cls", "max", "none"):
-        raise InputError(f"pool: found {pool!r}; allowed: mean, cls, max, none")
+    given: EmbedConfig = load_config(EmbedConfig, None, settings)
+    write = writer_for(out)
     bundle = bundle if isinstance(bundle, Bundle) else load(bundle, device=device)
-    label = "stdin" if str(inputs) == STDIN else str(inputs)
-    records = read_sequences(inputs)
-    named = (_Named(record.id, record.sequence, f"{at(label, record.line)}: {record.id}") for record in records)
-    width = bundle.model.config.width
-    results = _embed_named(bundle, named, pool, layer)
-    with atomic_file(out) as temporary, within_memory():
-        count, tokens = (
-            _write_parquet(temporary, results) if out.suffix == ".parquet" else _write_npz(temporary, results)
-        )
-    say(f"{out}: {count} sequences, {width} numbers each")
-    return {"out": str(out), "sequences": count, "width": width, "pool": pool, "vectors": tokens}
+    config = given.checked(bundle)
+    width, per_token = bundle.model.config.width, config.pool == "none"
+    asked = {"verb": "embed", **config.to_data()}
+    with within_memory(), opened_parts(out, bundle, asked, resume=resume) as parts:
+        for chunk in _chunks(named_in(inputs), bundle, config):
+            made_of = digest_of(chunk)
+            if not parts.finished(made_of):
+                parts.add(made_of, _embedded(bundle, chunk, config))
+        parts.close()
+        sizes = Sizes.of(parts, width)
+        with atomic_file(out) as temporary:
+            write(temporary, parts, sizes, per_token)
+    say(f"{out}: {sizes.sequences} sequences, {width} numbers each")
+    return {"out": str(out), "sequences": sizes.sequences, "width": width, "pool": config.pool, "vectors": sizes.rows}
 
 
-def _write_parquet(path: Path, results: Iterator[Embedding]) -> tuple[int, int]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    kind = pa.list_(pa.float32())
-    fields = [
-        ("id", pa.string()),
-        ("length", pa.int64()),
-        ("tokens", pa.int64()),
-        ("width", pa.int64()),
-        ("embedding", kind),
-    ]
-    schema, count, vectors = pa.schema(fields), 0, 0
-    with pq.ParquetWriter(path, schema) as writer:
-        while part := list(islice(results, 256)):
-            shapes = [np.atleast_2d(item.vectors).shape for item in part]
-            columns = [
-                pa.array([item.id for item in part]),
-                pa.array([item.length for item in part], pa.int64()),
-                pa.array([shape[0] for shape in shapes], pa.int64()),
-                pa.array([shape[1] for shape in shapes], pa.int64()),
-                pa.array([item.vectors.ravel() for item in part], kind),
-            ]
-            writer.write_table(pa.table(columns, schema=schema))
-            count, vectors = count + len(part), vectors + sum(shape[0] for shape in shapes)
-    return count, vectors
+def _chunks(waiting: Iterator[Named], bundle: Bundle, config: EmbedConfig) -> Iterator[list[Named]]:
+    letters = LETTERS if config.pool != "none" else min(LETTERS, NUMBERS // bundle.model.config.width)
+    return chunked(waiting, AT_ONCE, lambda item: len(item.sequence), letters)
 
 
-def _write_npz(path: Path, results: Iterator[Embedding]) -> tuple[int, int]:
-    items = list(results)
-    names, lengths = np.array([item.id for item in items]), np.array([item.length for item in items])
-    offsets = np.cumsum([0] + [len(np.atleast_2d(item.vectors)) for item in items])
-    vectors = np.concatenate([np.atleast_2d(item.vectors) for item in items]) if items else np.zeros((0, 0), np.float32)
-    with path.open("wb") as handle:
-        np.savez(handle, ids=names, lengths=lengths, offsets=offsets, embeddings=vectors)
-    return len(items), len(vectors)
+def _embedded(bundle: Bundle, chunk: list[Named], config: EmbedConfig) -> Part:
+    """The vectors of some sequences: those of the first, then those of the second, and so on."""
+    model, table = bundle.model, tokens_of(chunk, bundle.tokenizer)
+    found = _Found(config.pool, table.lengths_N, model.config.width)
+    for item, length in zip(chunk, table.lengths_N, strict=True):
+        if not length and config.pool in ("mean", "max"):
+            raise InputError(f"{item.place}: has no token of its own, so no mean or max; pool 'cls' and 'none' take it")
+    device = next(model.parameters()).device
+    windows = windows_of(table.lengths_N, config.window, causal=model.config.causal)
+    with torch.no_grad():
+        for part, batch in windows.batches(table, bundle.tokenizer, MICRO_TOKENS):
+            tokens_T = torch.from_numpy(batch.tokens_T).to(device)
+            hidden_TD = model.encode(tokens_T, Layout.of(batch.lengths_N, device), layer=config.layer)
+            found.take(part, hidden_TD.float().cpu().numpy())
+    counts_N = table.lengths_N if config.pool == "none" else np.ones(len(chunk), dtype=np.int64)
+    lengths_N = np.array([len(item.sequence) for item in chunk], dtype=np.int64)
+    arrays: dict[str, NDArray[Any]] = {"length": lengths_N, "tokens": counts_N, "vectors": found.vectors()}
+    return Part({"id": [item.id for item in chunk]}, arrays)
+
+
+class _Found:
+    """The vectors of some sequences, filled in by one batch of windows after the other."""
+
+    def __init__(self, pool: Pool, lengths_N: NDArray[np.int64], width: int) -> None:
+        self._pool, self._lengths_N = pool, lengths_N
+        self._starts_N = np.cumsum(lengths_N) - lengths_N
+        rows = int(lengths_N.sum()) if pool == "none" else len(lengths_N)
+        kind = np.float64 if pool == "mean" else np.float32  # sums over windows lose nothing that matters
+        self._found_RD = np.full((rows, width), -np.inf if pool == "max" else 0, dtype=kind)
+
+    def take(self, part: Windows, hidden_TD: NDArray[np.float32]) -> None:
+        """Take what these windows answer for, from their hidden vectors, packed."""
+        index_P, counts_P = part.pieces.index_P, part.counts_P
+        if self._pool == "cls":
+            first_P, lengths_P = part.pieces.starts_P, part.pieces.lengths_P
+            self._found_RD[index_P[first_P]] = hidden_TD[(np.cumsum(lengths_P) - lengths_P)[first_P]]
+            return
+        window_M, token_M, place_M = part.answers()
+        if self._pool == "none":
+            self._found_RD[self._starts_N[index_P[window_M]] + token_M] = hidden_TD[place_M]
+            return
+        begin_P, combine = np.cumsum(counts_P) - counts_P, np.add if self._pool == "mean" else np.maximum
+        own_PD = combine.reduceat(hidden_TD[place_M].astype(self._found_RD.dtype), begin_P, axis=0)
+        combine.at(self._found_RD, index_P, own_PD)
+
+    def vectors(self) -> NDArray[np.float32]:
+        """(R, D): a row a sequence, or without pooling a row a token."""
+        if self._pool == "mean":
+            return (self._found_RD / self._lengths_N[:, None]).astype(np.float32)
+        return self._found_RD

@@ -25,8 +25,9 @@ from nuclex.core.artifact import (
     write_json,
 )
 from nuclex.core.config import Config
-from nuclex.core.errors import CorruptError, DiskError, InputError, one_line, shown
+from nuclex.core.errors import CorruptError, DiskError, InputError
 from nuclex.core.lock import LOCK, owned
+from nuclex.core.plain import difference
 from nuclex.core.progress import say
 from nuclex.models import LanguageModel
 from nuclex.tokenizers import Tokenizer
@@ -106,13 +107,13 @@ def _begin(run: Path, config: Config, *, resume: bool) -> None:
         except (ValueError, RecursionError):
             raise CorruptError(f"{path}: is not readable JSON; it was edited or damaged") from None
         if _lasting(found) != _lasting(given):
-            why = _difference(_lasting(found), _lasting(given))
+            why = difference(_lasting(found), _lasting(given))
             raise InputError(
                 f"{path}: is not the config given now ({why}); resume with the same recipe or give another --out"
             )
         if found == given:
             return
-        say(f"{path}: {_difference(found, given)}")
+        say(f"{path}: {difference(found, given)}")
     with atomic_file(path) as temporary:
         write_json(temporary, given)
 
@@ -122,15 +123,6 @@ def write_facts(run: Path, **facts: Any) -> None:
     for name, value in facts.items():
         with atomic_file(run / f"{name}.json") as temporary:
             write_json(temporary, value)
-
-
-def _difference(found: Any, given: Any, key: str = "") -> str:
-    """The first key in which two configs differ, with both values."""
-    if isinstance(found, dict) and isinstance(given, dict):
-        for name in [*given, *(name for name in found if name not in given)]:
-            if found.get(name) != given.get(name):
-                return _difference(found.get(name), given.get(name), f"{key}.{name}" if key else name)
-    return f"{one_line(key, 80) or 'the config'} was {shown(found)}, now it is {shown(given)}"
 
 
 def finish_bundles(run: Path, model: LanguageModel, tokenizer: Tokenizer, record: Record) -> Path:

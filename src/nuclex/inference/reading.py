@@ -1,0 +1,55 @@
+"""The sequences that a verb works on, each with its place in the file, so that a message can name it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from nuclex.core.errors import at
+from nuclex.data.read import STDIN, read_sequences
+from nuclex.data.tokens import TokenTable, tokenize
+from nuclex.inference.parts import digest
+from nuclex.tokenizers import Tokenizer
+
+MOST = 4096
+"""Sequences handled together."""
+LETTERS = 1 << 20
+"""Their letters together, unless one sequence alone has more."""
+MICRO_TOKENS = 16_384
+"""Tokens in one forward pass."""
+
+
+class Named(NamedTuple):
+    """A sequence and where it stands, for messages."""
+
+    id: str
+    sequence: bytes
+    place: str
+
+
+def label_of(inputs: str | Path) -> str:
+    """What a file is called in messages."""
+    return "stdin" if str(inputs) == STDIN else str(inputs)
+
+
+def named_in(inputs: str | Path) -> Iterator[Named]:
+    """The sequences of a file (any format that is read), one by one."""
+    label = label_of(inputs)
+    for record in read_sequences(inputs):
+        yield Named(record.id, record.sequence, f"{at(label, record.line)}: {record.id}")
+
+
+def named(sequences: Iterable[tuple[str, bytes]]) -> Iterator[Named]:
+    """Pairs of id and sequence; a message names the id."""
+    return (Named(name, sequence, name) for name, sequence in sequences)
+
+
+def tokens_of(chunk: list[Named], tokenizer: Tokenizer) -> TokenTable:
+    """The tokens of some sequences; InputError with its place for one that the tokenizer refuses."""
+    return tokenize((item.sequence for item in chunk), tokenizer, name_of=lambda index: chunk[index].place)
+
+
+def digest_of(chunk: list[Named]) -> str:
+    """sha256 of ids and sequences."""
+    return digest(field for item in chunk for field in (item.id.encode(), item.sequence))
