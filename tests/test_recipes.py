@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -11,10 +12,11 @@ from nuclex.core.config import Config, load_config
 from nuclex.core.recipe import shipped_recipes
 from nuclex.data.corpus import CorpusConfig
 from nuclex.models.base import MODELS
-from nuclex.objectives import OBJECTIVES
+from nuclex.models.published import HelmFamily, helm
+from nuclex.objectives import OBJECTIVES, CausalConfig, MaskedConfig
 from nuclex.tokenizers import TOKENIZERS
 from nuclex.training.finetune import FinetuneConfig
-from nuclex.training.pretrain import PretrainConfig, check_lengths, plan
+from nuclex.training.pretrain import PretrainConfig, check_lengths, plan, vocabulary_size
 from nuclex.training.schedule import learning_rate
 from nuclex.training.tokenize import read_tokenizer
 
@@ -46,6 +48,8 @@ def test_recipes_are_where_they_belong() -> None:
         "rinalmo-giga",
         "tinydnabert",
         "rnaberta",
+        "rnaberta-proxy",
+        *(f"helm-{family}" for family in get_args(HelmFamily)),
     } <= {path.stem for path in PRETRAIN}
     assert {"tinydnabert", "rnaberta"} <= {path.stem for path in TOKENIZER}
 
@@ -64,6 +68,8 @@ PARAMETERS = {  # docs: the papers' numbers
     "rinalmo-giga": 650_901_793,
     "tinydnabert": 19_968_512,
     "rnaberta": 55_928_804,
+    "rnaberta-proxy": 5_292_644,
+    "helm-gpt2": 50_636_800,
 }
 
 
@@ -102,6 +108,50 @@ def test_papers_schedules() -> None:
     assert learning_rate(berta.schedule, berta.steps, berta.steps) / berta.schedule.rate == pytest.approx(
         0.0778, abs=1e-4
     )
+
+
+@pytest.mark.parametrize("family", get_args(HelmFamily))
+def test_helms_recipes_are_its_models_and_settings(family: HelmFamily) -> None:
+    config: PretrainConfig = loaded(ROOT / "pretrain" / f"helm-{family}.toml")
+    assert config.model == helm(family)
+    assert vocabulary_size(config) == 70
+    asked = CausalConfig() if family in ("gpt2", "mamba", "hyena") else MaskedConfig(mask=1.0, random=0.0)
+    assert config.objective == asked
+    schedule, sampling = config.training.schedule, config.sampling
+    rates = (1e-4, 1e-6) if family == "hyena" else (1e-3, 1e-5)
+    assert (schedule.kind, schedule.warmup, schedule.rate, schedule.final_rate) == ("cosine", 0, *rates)
+    assert (sampling.max_tokens, config.training.optimizer.weight_decay) == (444, 0.1)
+    assert sampling.batch_tokens == 8 * sampling.micro_tokens == 1024 * 444
+    assert config.training.steps == 15_300_000 * 40 // 1024
+
+
+def test_helms_other_sizes_come_by_the_flags_that_the_recipes_name() -> None:
+    for family in ("gpt2", "bert"):
+        path = ROOT / "pretrain" / f"helm-{family}.toml"
+        text = " ".join(line.lstrip("# ") for line in path.read_text().splitlines() if line.startswith("#"))
+        named = re.findall(r"(\d+) M ((?:--model\.\w+ \d+ ?)+)", text)
+        assert [size for size, _ in named] == ["20", "100", "150"]
+        for size, flags in named:
+            words = flags.split()
+            settings = {flag[2:]: int(value) for flag, value in zip(words[::2], words[1::2], strict=True)}
+            assert load_config(PretrainConfig, path, settings).model == helm(family, f"{size}M")
+
+
+def test_rinalmos_ablations_differ_in_one_thing() -> None:
+    plain = loaded(ROOT / "pretrain" / "rinalmo-micro.toml").to_data()
+    for name, changes in (
+        ("absolute", {"positions": "learned", "max_positions": 1024}),
+        ("gelu", {"activation": "gelu"}),
+    ):
+        ablation = loaded(ROOT / "pretrain" / f"rinalmo-micro-{name}.toml").to_data()
+        assert ablation == {**plain, "model": {**plain["model"], **changes}}
+        assert ablation != plain
+
+
+def test_the_hybrid_attends_in_every_fourth_layer() -> None:
+    mixers = loaded(ROOT / "pretrain" / "mamba-hybrid.toml").model.backbone().mixers
+    assert [number for number, name in enumerate(mixers, start=1) if name == "attention"] == [4, 8, 12, 16]
+    assert set(mixers) == {"mamba", "attention"}
 
 
 @pytest.mark.parametrize("registry", [MODELS, OBJECTIVES, TOKENIZERS], ids=lambda registry: registry.family)
