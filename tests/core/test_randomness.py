@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from nuclex.core.randomness import bits, integers, key, permutation, uniform
+from nuclex.core.randomness import Runs, bits, chosen, integers, key, permutation, uniform
 
 MASK = (1 << 64) - 1
 STREAM = key(0, 1, "test")
@@ -145,3 +145,15 @@ def test_all_permutations_are_equally_likely() -> None:
         counts[order] = counts.get(order, 0) + 1
     assert len(counts) == 6
     assert stats.chisquare(list(counts.values())).pvalue > 1e-4
+
+
+def test_runs_give_what_their_values_repeated_give() -> None:
+    values, lengths = np.array([5, 0, 2**40]), np.array([3, 0, 4])
+    places = np.arange(7)
+    assert np.array_equal(bits(STREAM, Runs(values, lengths), places), bits(STREAM, np.repeat(values, lengths), places))
+
+
+@pytest.mark.parametrize("share", [0.0, 2.0**-53, 0.15, 0.5, 1 - 2.0**-53, 1.0])
+def test_chosen_is_where_uniform_is_below_the_share(share: float) -> None:
+    places = np.arange(100_000)
+    assert np.array_equal(chosen(STREAM, share, places), uniform(STREAM, places) < share)

@@ -8,7 +8,9 @@ doi:10.1145/2660193.2660195), applied to key and counters in turn.
 from __future__ import annotations
 
 import hashlib
+import math
 from operator import index
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,18 +26,34 @@ def key(*parts: int | str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
-def bits(stream: int, *counters: NDArray[np.integer] | int) -> NDArray[np.uint64]:
-    """64 random bits for each (broadcast) tuple of counters, such as (sequence index, position)."""
+class Runs(NamedTuple):
+    """A counter that stays the same for a while: value n for ``lengths_N[n]`` places; it is mixed once for each n."""
+
+    values_N: NDArray[np.integer]
+    lengths_N: NDArray[np.integer]
+
+
+def bits(stream: int, *counters: NDArray[np.integer] | int | Runs) -> NDArray[np.uint64]:
+    """64 random bits for each (broadcast) tuple of counters, such as (sequence index, position).
+
+    The first counter may be ``Runs``, which gives the same bits as its values repeated would.
+    """
     with np.errstate(over="ignore"):
         state = np.asarray(stream, dtype=np.uint64)
         for counter in counters:
-            step = np.asarray(counter).astype(np.uint64)
-            step = (step + np.uint64(1)) * _INCREMENT
+            values, lengths = counter if isinstance(counter, Runs) else (counter, None)
+            step = (np.asarray(values).astype(np.uint64) + np.uint64(1)) * _INCREMENT
             state = _mix(step + state)
+            state = state if lengths is None else np.repeat(state, lengths)
         return _mix(state)
 
 
-def uniform(stream: int, *counters: NDArray[np.integer] | int) -> NDArray[np.float64]:
+def chosen(stream: int, share: float, *counters: NDArray[np.integer] | int | Runs) -> NDArray[np.bool_]:
+    """True for a ``share`` (0 to 1) of all tuples of counters: where ``uniform`` is below it, without the division."""
+    return bits(stream, *counters) >> np.uint64(11) < np.uint64(math.ceil(share * 2.0**53))
+
+
+def uniform(stream: int, *counters: NDArray[np.integer] | int | Runs) -> NDArray[np.float64]:
     """A number in [0, 1) for each tuple of counters."""
     return (bits(stream, *counters) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,30 +17,41 @@ from nuclex.tokenizers.base import Tokenizer
 class PackedBatch:
     """T token ids of N pieces without padding, and what keys the random draws of each token.
 
-    ``row_T`` is the corpus row of a token's sequence, ``position_T`` its place in the whole sequence (0-based;
-    meaningless where ``special_T``, the mark of ``<cls>`` and ``<eos>``).
+    ``rows_N`` are the corpus rows of the pieces' sequences, ``position_T`` is a token's place in its whole sequence
+    (0-based; meaningless at ``special_M``, the places of ``<cls>`` and ``<eos>``).
     """
 
     tokens_T: NDArray[np.int64]
     lengths_N: NDArray[np.int64]
-    row_T: NDArray[np.int64]
+    rows_N: NDArray[np.int64]
     position_T: NDArray[np.int64]
-    special_T: NDArray[np.bool_]
+    special_M: NDArray[np.int64]
+
+    @cached_property
+    def row_T(self) -> NDArray[np.int64]:
+        """The corpus row of each token's sequence."""
+        return np.repeat(self.rows_N, self.lengths_N)
+
+    @cached_property
+    def special_T(self) -> NDArray[np.bool_]:
+        """Whether a token is ``<cls>`` or ``<eos>``."""
+        special_T = np.zeros(len(self.tokens_T), dtype=bool)
+        special_T[self.special_M] = True
+        return special_T
 
 
 def pack(table: TokenTable, pieces: Pieces, tokenizer: Tokenizer) -> PackedBatch:
     """Lay ``pieces`` end to end, ``<cls>`` and ``<eos>`` where they touch the true ends."""
     lengths_N = pieces.lengths_P
-    total, stops = int(lengths_N.sum()), np.cumsum(lengths_N)
-    starts = stops - lengths_N
-    special_T = np.zeros(total, dtype=bool)
-    special_T[starts[pieces.starts_P]] = True
-    special_T[stops[pieces.ends_P] - 1] = True
-    piece_T = np.repeat(np.arange(len(pieces)), lengths_N)
-    position_T = np.arange(total) - (starts + pieces.starts_P - pieces.first_P)[piece_T]
-    tokens_T = np.empty(total, dtype=np.int64)
-    inside_T = ~special_T
-    tokens_T[inside_T] = table.ids[(table.offsets[pieces.index_P][piece_T] + position_T)[inside_T]]
-    tokens_T[starts[pieces.starts_P]] = tokenizer.cls_id
-    tokens_T[stops[pieces.ends_P] - 1] = tokenizer.eos_id
-    return PackedBatch(tokens_T, lengths_N, table.rows_N[pieces.index_P][piece_T], position_T, special_T)
+    stops_N = np.cumsum(lengths_N)
+    starts_N = stops_N - lengths_N
+    place_T = np.arange(int(stops_N[-1]) if len(stops_N) else 0)
+    before_N = starts_N + pieces.starts_P - pieces.first_P  # where the sequence's own token 0 would lie
+    position_T = place_T - np.repeat(before_N, lengths_N)
+    place_T += np.repeat(table.offsets[pieces.index_P] - before_N, lengths_N)
+    ids = table.ids if len(table.ids) else np.zeros(1, dtype=table.ids.dtype)
+    tokens_T = ids.take(place_T, mode="clip").astype(np.int64)  # special tokens may lie outside, and come next
+    first_N, last_N = starts_N[pieces.starts_P], stops_N[pieces.ends_P] - 1
+    tokens_T[first_N] = tokenizer.cls_id
+    tokens_T[last_N] = tokenizer.eos_id
+    return PackedBatch(tokens_T, lengths_N, table.rows_N[pieces.index_P], position_T, np.concatenate([first_N, last_N]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nuclex.core.randomness import bits, integers, key, uniform
+from nuclex.core.randomness import Runs, bits, chosen, integers, key, uniform
 from nuclex.data.pack import PackedBatch
 from nuclex.objectives.base import Question
 from nuclex.tokenizers.base import Tokenizer
@@ -20,8 +20,9 @@ def mask_tokens(
     token of ``tokenizer.random_ids``. The rest is shown as it is. Special tokens are never chosen.
     """
     share, mask, random = shares
-    where = (batch.row_T, batch.position_T)
-    selected_T = (uniform(key(seed, epoch, "select"), *where) < share) & ~batch.special_T
+    rows = Runs(batch.rows_N, batch.lengths_N)
+    selected_T = chosen(key(seed, epoch, "select"), share, rows, batch.position_T)
+    selected_T[batch.special_M] = False
     selected_M = np.flatnonzero(selected_T)
     where = (batch.row_T[selected_M], batch.position_T[selected_M])
     fate_M = uniform(key(seed, epoch, "fate"), *where)

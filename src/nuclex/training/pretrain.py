@@ -113,7 +113,7 @@ class LanguageWork(Work[_Micro]):
 
     def members(self, micro: _Micro) -> Sequence[int]:
         """Rows of the corpus."""
-        return [int(row) for row in np.unique(micro.batch.row_T)]
+        return [int(row) for row in np.unique(micro.batch.rows_N)]
 
     def loss(self, model: nn.Module, micro: _Micro) -> Tensor:
         """Sum of the objective's losses over the tokens that are asked for."""
