@@ -61,6 +61,28 @@ def test_batches_are_sorted_and_equals_keep_their_order(tmp_path_factory, values
     assert not folder.exists() or list(folder.iterdir()) == []
 
 
+def test_many_rows_of_one_hash_are_not_held_at_once(tmp_path, monkeypatch):
+    """Two in three rows are alike: they pass through as they lie, and what shares their file is sorted."""
+    random, most = np.random.default_rng(0), 2**63 + 12345
+    values = random.integers(2**64, size=6000, dtype=np.uint64)
+    values[random.random(6000) < 2 / 3] = most
+    table = pa.table({"key": values, "text": [f"{place:09d}" for place in range(6000)]})
+    held, sort = [], partition._sorted
+
+    def watched(batches, column):
+        held.append(sum(batch.num_rows for batch in batches))
+        return sort(batches, column)
+
+    monkeypatch.setattr(partition, "_BYTES_AT_ONCE", 2000)
+    monkeypatch.setattr(partition, "_sorted", watched)
+    batches = iter(table.to_batches(max_chunksize=100))
+    found = pa.Table.from_batches(sorted_batches(batches, "key", 6000 * 21, tmp_path / "dealt"))
+    assert found.equals(table.take(np.argsort(values, kind="stable")))
+    assert max(held) < 2 * 2000 / 17
+    assert sum(held) == (values != most).sum()
+    assert list((tmp_path / "dealt").iterdir()) == []
+
+
 def test_there_are_never_too_many_files_and_what_is_too_large_is_dealt_again(tmp_path, monkeypatch):
     sizes = {0: 0, 1: 0, 10: 0, 11: 1, 20: 1, 21: 2, 40: 2, 41: 3, 2560: 8, 2561: 9, 10**9: 16}
     assert {size: partition._bits_for(size, 10) for size in sizes} == sizes

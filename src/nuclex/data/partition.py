@@ -2,14 +2,16 @@
 
 The hash is a 64-bit number that is evenly spread. Rows are dealt by its highest bits, so that the files follow one
 another in the order of the hash, and rows of equal hash are in one file. Few rows never leave memory; where 256 files
-would be too large each is dealt again by the next bits, so that up to 10^10 rows and 2 TB of text are sorted in the
-memory that one file takes: 2^18 rows, or 32 MB of text.
+would be too large each is dealt again by the next bits, so that up to 10^10 rows, and any length of text, are sorted in
+the memory that one file takes: 2^18 rows, or 64 MB of text. A file of many rows with one hash may be larger, and is
+read in blocks.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -101,42 +103,58 @@ def sorted_batches(
     """The rows of Arrow batches in the order of a column of hashes; equal hashes stay in the order they came in.
 
     ``size`` is about how many bytes there are in all; ``folder`` is made for the files where they do not fit. The first
-    ``skip`` bits of the hashes are known to be equal.
+    ``skip`` bits of the hashes are known to be equal. A file that turns out too large is dealt by the next bits; one
+    whose hashes are all equal is in order as it is.
     """
-    bits = _bits_for(size, _BYTES_AT_ONCE)
+    bits = min(_bits_for(size, _BYTES_AT_ONCE), _MOST_BITS)
     if bits == 0:
         yield from _sorted(list(batches), column)
         return
-    now = min(bits, _MOST_BITS)
     folder.mkdir()
-    paths = [folder / f"{number:03d}.arrow" for number in range(1 << now)]
-    _deal_batches(batches, column, (skip, now), paths)
-    for path in filter(Path.exists, paths):
-        with pa.OSFile(str(path), "rb") as file, pa.ipc.open_stream(file) as reader:
-            if bits > now:
-                again = path.with_suffix(".again")
-                yield from sorted_batches(reader, column, size >> now, again, skip + now)
-                if again.exists():
-                    again.rmdir()
-            held = list(reader) if bits == now else []
-        yield from _sorted(held, column)
-        path.unlink()
+    for dealt in _deal_batches(batches, column, (skip, bits), folder):
+        with pa.OSFile(str(dealt.path), "rb") as file, pa.ipc.open_stream(file) as reader:
+            if dealt.bytes <= 2 * _BYTES_AT_ONCE:
+                yield from _sorted(list(reader), column)
+            elif dealt.lowest == dealt.highest:
+                for batch in reader:
+                    yield from (batch.slice(start, BLOCK_ROWS) for start in range(0, batch.num_rows, BLOCK_ROWS))
+            else:
+                again = dealt.path.with_suffix(".again")
+                yield from sorted_batches(reader, column, dealt.bytes, again, skip + bits)
+                again.rmdir()
+        dealt.path.unlink()
 
 
-def _deal_batches(batches: Iterable[pa.RecordBatch], column: str, bits: tuple[int, int], paths: list[Path]) -> None:
+@dataclass
+class _Dealt:
+    """A file of batches: how many bytes its rows have, and between which hashes they lie."""
+
+    path: Path
+    bytes: int = 0
+    lowest: int = 1 << 64
+    highest: int = 0
+
+
+def _deal_batches(batches: Iterable[pa.RecordBatch], column: str, bits: tuple[int, int], folder: Path) -> list[_Dealt]:
+    files = {number: _Dealt(folder / f"{number:03d}.arrow") for number in range(1 << bits[1])}
     with contextlib.ExitStack() as stack:
         writers: dict[int, pa.RecordBatchStreamWriter] = {}
         for batch in batches:
             numbers = _digits(batch.column(column).to_numpy(), *bits)
             dealt = batch.take(pa.array(np.argsort(numbers, kind="stable")))
             start = 0
-            for number, count in enumerate(np.bincount(numbers, minlength=len(paths)).tolist()):
-                if count and number not in writers:
-                    file = stack.enter_context(pa.OSFile(str(paths[number]), "wb"))
-                    writers[number] = stack.enter_context(pa.ipc.new_stream(file, batch.schema))
-                if count:
-                    writers[number].write_batch(dealt.slice(start, count))
-                start += count
+            for number, count in enumerate(np.bincount(numbers, minlength=len(files)).tolist()):
+                if not count:
+                    continue
+                file, rows = files[number], dealt.slice(start, count)
+                if number not in writers:
+                    sink = stack.enter_context(pa.OSFile(str(file.path), "wb"))
+                    writers[number] = stack.enter_context(pa.ipc.new_stream(sink, batch.schema))
+                writers[number].write_batch(rows)
+                hashes = rows.column(column).to_numpy()
+                file.bytes, start = file.bytes + rows.nbytes, start + count
+                file.lowest, file.highest = min(file.lowest, int(hashes.min())), max(file.highest, int(hashes.max()))
+    return [files[number] for number in sorted(writers)]
 
 
 def _sorted(batches: list[pa.RecordBatch], column: str) -> Iterator[pa.RecordBatch]:
