@@ -20,8 +20,8 @@ class BackboneConfig(ModelConfig):
     """The whole description of a network; only the vocabulary is missing, which comes from the tokenizer.
 
     Attention uses the keys from ``heads`` to ``attention_dropout``, ``mamba`` and ``mamba2`` those of ``state_space``,
-    ``hyena`` those of ``hyena``. Mixers other than attention look back only: where ``causal`` is false, each of their
-    layers is two, one of which reads the sequence backwards, as in HELM's bidirectional Mamba (arXiv:2410.12459).
+    ``hyena`` those of ``hyena``. A state space looks back only: where ``causal`` is false, each of its layers is two,
+    one of which reads the sequence backwards, as in HELM's bidirectional Mamba (arXiv:2410.12459).
     """
 
     kind: Literal["backbone"] = "backbone"
@@ -133,8 +133,11 @@ class BackboneConfig(ModelConfig):
 
     @property
     def longest(self) -> int | None:
-        """The longest input in tokens, or None where positions have no table."""
-        return self.max_positions - self.position_offset if self.positions == "learned" else None
+        """The longest input in tokens, or None where neither positions nor long convolutions have a limit."""
+        limits = [self.max_positions - self.position_offset] if self.positions == "learned" else []
+        if "hyena" in self.mixers and self.hyena.max_length is not None:
+            limits.append(self.hyena.max_length)
+        return min(limits, default=None)
 
     def rows(self, tokens: int) -> int:
         """Rows of the token table for a vocabulary of so many tokens.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from nuclex.models.base import ModelConfig
+from nuclex.models.blocks.hyena import HyenaConfig
 from nuclex.models.presets import BertConfig, Gpt2Config, HyenaModelConfig, MambaConfig, RinalmoConfig
 
 RinalmoSize = Literal["nano", "micro", "mega", "giga"]
@@ -27,6 +28,8 @@ HELM_SIZES: dict[str, tuple[int, int, int]] = {
 }
 """Depth, width and feed-forward width of HELM's transformers; the released commands have four heads."""
 HELM_POSITIONS = 2048
+HELM_TOKENS = 444
+"""The longest input of the released commands, which is the unit of time of its Hyena."""
 
 
 def rinalmo(size: RinalmoSize) -> RinalmoConfig:
@@ -58,6 +61,8 @@ def helm(family: HelmFamily, size: HelmSize = "50M") -> ModelConfig:
     others: dict[str, ModelConfig] = {
         "mamba": MambaConfig(depth=40, width=256, inner=1024, tied=False),
         "bimamba": MambaConfig(depth=20, width=256, inner=1024, tied=False, causal=False, embedding_gate=True),
-        "hyena": HyenaModelConfig(depth=7, width=768, inner=3072, tied=False),
+        "hyena": HyenaModelConfig(
+            depth=7, width=768, inner=3072, tied=False, hyena=HyenaConfig(reference_length=HELM_TOKENS)
+        ),
     }
     return {("50M", name): config for name, config in others.items()}[size, family]

@@ -1,7 +1,7 @@
 """One layer: a mixer among tokens, then a feed-forward on each, with norms where the architecture puts them.
 
-A block of a mixer that looks back only can be made to look both ways: it is then two blocks, one of which reads every
-sequence backwards, whose results are joined (``BothWays``).
+A state space looks back only. To look both ways its layer is two blocks, one of which reads every sequence backwards,
+whose results are joined (``BothWays``).
 """
 
 from __future__ import annotations
@@ -32,15 +32,14 @@ def build_mixer(name: MixerName, config: BackboneConfig) -> Mixer:
     if name == "attention":
         return Attention(config.width, config.attention)
     if name == "hyena":
-        return Hyena(config.width, config.hyena)
+        return Hyena(config.width, config.hyena, causal=config.causal)
     return (Mamba if name == "mamba" else Mamba2)(config.width, config.state_space)
 
 
 def build_block(name: MixerName, config: BackboneConfig) -> Block | BothWays:
     """A layer of this mixer that looks both ways unless the network is causal."""
-    if name == "attention" or config.causal:
-        return Block(name, config)
-    return BothWays(name, config)
+    one_way = name in ("mamba", "mamba2")
+    return BothWays(name, config) if one_way and not config.causal else Block(name, config)
 
 
 class Block(nn.Module):
@@ -77,6 +76,12 @@ class Block(nn.Module):
     def step(self, hidden_ND: Tensor, state: State, cos_sin: CosSin | None) -> Tensor:
         """One more token of N sequences: (N, D) to (N, D)."""
         return self._joined(*self.parts(hidden_ND, lambda values_ND: self.mixer.step(values_ND, state, cos_sin)))
+
+    def padded(self, hidden_TD: Tensor, read_BL: Tensor, cos_sin: CosSin | None) -> Tensor:
+        """As ``forward`` over a padded batch, where the mixer is attention that looks both ways."""
+        mixer = self.mixer
+        assert isinstance(mixer, Attention)
+        return self._joined(*self.parts(hidden_TD, lambda values_TD: mixer.padded(values_TD, read_BL, cos_sin)))
 
     def maps(self, hidden_TD: Tensor, layout: Layout, cos_sin: CosSin | None) -> list[Tensor]:
         """The attention weights (H, L, L) of each sequence, where the mixer is attention."""

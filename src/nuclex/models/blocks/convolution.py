@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nuclex.models.blocks.long_convolution import last_values
 from nuclex.models.layout import Layout
 
 
@@ -77,11 +78,7 @@ class ShortConvolution(nn.Module):
 
     def tail(self, values_TE: Tensor, layout: Layout) -> Tensor:
         """The last ``kernel - 1`` values of each sequence (N, kernel - 1, E), oldest first, 0 before its start."""
-        back = torch.arange(self.weight.shape[1] - 1, 0, -1, device=values_TE.device)
-        ends_N1 = layout.boundaries_N1[1:, None]
-        places = ends_N1 - back
-        inside = places >= layout.boundaries_N1[:-1, None]
-        return torch.where(inside[..., None], values_TE[places.clamp(min=0)], 0)
+        return last_values(values_TE, layout, self.weight.shape[1] - 1)
 
     def step(self, values_NE: Tensor, tail: Tensor) -> Tensor:
         """One more value of N sequences (N, E); ``tail`` as given by ``tail`` is changed in place."""
