@@ -5,7 +5,7 @@
 Every kill is a SIGKILL into a phase that the process itself shows on a page of shared memory: training with
 accumulation, evaluating, saving, writing the bundle, in pre-training and in fine-tuning (structure and class, with the
 control), in `corpus build` (alone and with MMseqs2: a genome in pieces, clustered, with near duplicates of a test set
-excluded) and in `embed`. After it the run is resumed (corpora and embeddings are repeated). Compared are, by sha256 and
+excluded) and in `embed`. After it the run is resumed (corpora are repeated). Compared are, by sha256 and
 by value: weights, optimizer state, best weights, bundles, metrics.jsonl without its times, test predictions, corpora,
 and the ids of the batch that would come next. CPU, fp32, dropout on, one thread, tiny models. A kill does not end
 MMseqs2: half of the time what it left is held until a later build has ended and is compared, and then goes on.

@@ -70,8 +70,13 @@ class Job:
     quiet: bool = True
 
     def arguments(self) -> list[str]:
-        begun = self.resumed and (self.out / "config.json").is_file()
+        begun = self.unfinished.is_dir() or (self.resumed and (self.out / "config.json").is_file())
         return [*self.words, "--out", str(self.out), *["--resume"][:begun], *["--quiet"][: self.quiet]]
+
+    @property
+    def unfinished(self) -> Path:
+        """Where `embed` keeps its finished parts until its file is whole."""
+        return self.out.with_name(f"{self.out.name}.parts")
 
     def facts(self) -> dict[str, Any]:
         """What must not depend on interruptions: every file by its sha256, and JSON without its times."""
@@ -107,11 +112,9 @@ class Job:
 
     def leftovers(self) -> list[str]:
         """What no finished command may leave: temporaries and locks, beside its result and in it."""
-        return sorted(
-            str(path.relative_to(self.out.parent))
-            for path in self.out.parent.rglob(".*")
-            if path.name.startswith((".tmp-", ".lock"))
-        )
+        hidden = [path for path in self.out.parent.rglob(".*") if path.name.startswith((".tmp-", ".lock"))]
+        parts = [self.unfinished] if self.out.exists() and self.unfinished.exists() else []
+        return sorted(str(path.relative_to(self.out.parent)) for path in hidden + parts)
 
 
 def digest(path: Path) -> str:
@@ -232,7 +235,7 @@ def _jobs(folder: Path) -> dict[str, Job]:
         "class": Job("class", tune["class"], out / "class", True, LEARNING, both),
         "build": Job("corpus build", building, out / "corpus", False, ("building", "saving")),
         "clusters": Job("clusters", clustering, out / "clusters", False, under_mmseqs),
-        "embed": Job("embed", embedding, out / "vectors.parquet", False, ("embedding", "saving")),
+        "embed": Job("embed", embedding, out / "vectors.parquet", False, ("embedding", "saving", "joining")),
     }
 
 
@@ -254,7 +257,8 @@ def make_bundle(path: Path, seed: int) -> None:
 
 
 def wiped(job: Job) -> None:
-    """Take a job's result away."""
+    """Take a job's result away, and what there is of it so far."""
+    shutil.rmtree(job.unfinished, ignore_errors=True)
     if job.out.is_dir():
         shutil.rmtree(job.out)
     else:

@@ -123,7 +123,8 @@ def _needed(job: Job, whole: Measured, runner: Runner) -> int:
     before = sum(path.stat().st_size for path in files) if job.resumed else 0
     assert not job.resumed or runner.finish(job) == 0
     files = [job.out] if job.out.is_file() else [path for path in job.out.rglob("*") if path.is_file()]
-    return max(sum(-(-path.stat().st_size // PAGE) * PAGE for path in files) - before, 16 * PAGE)
+    parts = 2 if job.out.is_file() else 1  # of an embedding lie beside it until it is whole
+    return max(parts * sum(-(-path.stat().st_size // PAGE) * PAGE for path in files) - before, 16 * PAGE)
 
 
 def on_small_disk(folder: Path, points: int) -> list[dict[str, Any]] | None:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 LEARNING = ("starting", "training", "evaluating", "saving", "finishing")
-PHASES = (*LEARNING, "building", "excluding", "clustering", "embedding")  # MMseqs2 runs while excluding and clustering
+UNDER_MMSEQS = ("excluding", "clustering")
+PHASES = (*LEARNING, "building", *UNDER_MMSEQS, "embedding", "joining")
 SIZE = 4096
 READY, STEP, CALLS = 2, 16, 20  # u8: signals are taken; u32: updates done; u32: calls that write (faults.py)
 ENTRIES, SECONDS = 64, 256  # per phase: u32 how often it began, f64 how long it took in all
@@ -108,7 +109,7 @@ def watch(board: Board) -> None:
     """Wrap the functions of nuclex whose work has a name among the phases."""
     from nuclex.core import artifact
     from nuclex.data import corpus, homology
-    from nuclex.inference import embed
+    from nuclex.inference import embed, vectors
     from nuclex.training import finetune, loop, pretrain
 
     def done(running: Any) -> None:
@@ -125,7 +126,8 @@ def watch(board: Board) -> None:
     corpus.build_corpus = board.during("building", corpus.build_corpus)
     corpus.exclude_similar = board.during("excluding", corpus.exclude_similar)
     homology._found = board.during("clustering", homology._found)
-    embed.embed = board.during("embedding", embed.embed)
+    embed.embed, embed.AT_ONCE = board.during("embedding", embed.embed), 256  # so that there are several parts
+    vectors.WRITERS.update({name: board.during("joining", write) for name, write in vectors.WRITERS.items()})
     go = finetune._Run.go
 
     def arm_shown(self: Any, arm: str, folder: Path, device: str) -> Any:
