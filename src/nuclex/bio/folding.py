@@ -20,11 +20,10 @@ def can_pair(sequence: str | bytes, *, min_loop: int = 3, canonical: bool = True
     """
     if min_loop < 0:
         raise InputError(f"min_loop is {min_loop}; it must be 0 or more")
-    letters = sequence.encode("ascii", "replace") if isinstance(sequence, str) else sequence
-    position_L = np.arange(len(letters))
+    position_L = np.arange(len(sequence))
     allowed_LL: NDArray[np.bool_] = np.abs(position_L[:, None] - position_L[None, :]) > min_loop
     if canonical:
-        codes_L = _CODES[np.frombuffer(to_rna(letters).upper(), dtype=np.uint8)]
+        codes_L = _codes(sequence)
         allowed_LL &= _PAIRING[codes_L[:, None], codes_L[None, :]]
     return allowed_LL
 
@@ -58,16 +57,17 @@ def greedy_pairs(
         raise InputError(
             f"pair probabilities have the shape {probability_LL.shape}; the sequence needs ({length}, {length})"
         )
-    i_C, j_C = np.nonzero(np.triu(can_pair(sequence, min_loop=min_loop, canonical=canonical)))
+    if min_loop < 0:
+        raise InputError(f"min_loop is {min_loop}; it must be 0 or more")
+    codes_L = _codes(sequence) if canonical else None
+    _refuse_wrong(probability_LL, sequence, min_loop, canonical)
+    i_C, j_C = np.divmod(np.flatnonzero(probability_LL > threshold), length)
+    kept_C = j_C - i_C > min_loop
+    if codes_L is not None:
+        kept_C &= _PAIRING[codes_L[i_C], codes_L[j_C]]
+    i_C, j_C = i_C[kept_C], j_C[kept_C]
     probability_C = probability_LL[i_C, j_C]
-    wrong_C = ~((probability_C >= 0) & (probability_C <= 1))
-    if wrong_C.any():
-        first = int(np.argmax(wrong_C))
-        found = f"{probability_C[first]} for the pair ({i_C[first]}, {j_C[first]})"
-        raise InputError(f"pair probabilities: found {found}; each must lie between 0 and 1")
-    kept_C = probability_C > threshold
-    i_C, j_C, probability_C = i_C[kept_C], j_C[kept_C], probability_C[kept_C]
-    order_C = np.argsort(-probability_C, kind="stable")  # nonzero gave rows, then columns: equals stay in that order
+    order_C = np.argsort(-probability_C, kind="stable")  # rows, then columns: equals stay in that order
     taken = bytearray(length)
     pairs: list[tuple[int, int]] = []
     for i, j in zip(i_C[order_C].tolist(), j_C[order_C].tolist(), strict=True):
@@ -75,6 +75,22 @@ def greedy_pairs(
             taken[i] = taken[j] = True
             pairs.append((i, j))
     return as_pairs(pairs)
+
+
+def _codes(sequence: str | bytes) -> NDArray[np.uint8]:
+    """A, C, G, U as 0 to 3, all else as 4: (L,)."""
+    letters = sequence.encode("ascii", "replace") if isinstance(sequence, str) else sequence
+    return _CODES[np.frombuffer(to_rna(letters).upper(), dtype=np.uint8)]
+
+
+def _refuse_wrong(probability_LL: NDArray[np.floating], sequence: str | bytes, min_loop: int, canonical: bool) -> None:
+    """InputError where a pair that may form has a probability outside 0..1, or one that is no number."""
+    wrong_LL = ~((probability_LL >= 0) & (probability_LL <= 1))
+    if wrong_LL.any():
+        wrong_LL &= np.triu(can_pair(sequence, min_loop=min_loop, canonical=canonical))
+        for i, j in np.argwhere(wrong_LL)[:1]:
+            found = f"{probability_LL[i, j]} for the pair ({i}, {j})"
+            raise InputError(f"pair probabilities: found {found}; each must lie between 0 and 1")
 
 
 def _pairing_tables() -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
