@@ -31,79 +31,80 @@ LOWEST, PER_LN2, LN2 = np.float32(-87), np.float32(1 / np.log(2)), np.float32(np
 ONE, HALF, C3, C4, C5, C6, C7 = (np.float32(1 / n) for n in (1, 2, 6, 24, 120, 720, 5040))
 
 
-def _jit(**options: Any) -> Callable[[Any], Any]:
+def _jit(function: Any) -> Any:
     """numba.njit whose result is kept on the disk, where there is a place for it."""
-
-    def decorate(function: Any) -> Any:
-        try:
-            return numba.njit(cache=True, nogil=True, fastmath=EXACT, error_model="numpy", **options)(function)
-        except RuntimeError:  # neither beside this file nor in the user's cache may be written
-            return numba.njit(nogil=True, fastmath=EXACT, error_model="numpy", **options)(function)
-
-    return decorate
+    try:
+        return numba.njit(cache=True, nogil=True, fastmath=EXACT, error_model="numpy")(function)
+    except RuntimeError:  # neither beside this file nor in the user's cache may be written
+        return numba.njit(nogil=True, fastmath=EXACT, error_model="numpy")(function)
 
 
-@_jit(inline="always")
+@_jit
 def _fade(x):  # type: ignore[no-untyped-def]
-    """exp(x) of x <= 0 to within 3e-7 of itself, 0 (1.6e-38) below -87: a Taylor series and a power of two.
+    """exp(x) of x <= 0 to within 3e-7 of itself, 0 below -87: a Taylor series and a power of two.
 
     Written out so that the compiler computes many at once, which it cannot do with a library's exp.
     """
-    x = LOWEST if x < LOWEST else x
-    n = np.floor(x * PER_LN2 + HALF)
+    n = np.floor((LOWEST if x < LOWEST else x) * PER_LN2 + HALF)
     r = x - n * LN2
     series = ((((((C7 * r + C6) * r + C5) * r + C4) * r + C3) * r + HALF) * r + ONE) * r + ONE
-    return series * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
+    power = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
+    return np.float32(0) if x < LOWEST else series * power
 
 
-@_jit()
+@_jit
 def _forward(tokens, A_SE, chunks, results, first, last):  # type: ignore[no-untyped-def]
-    """Channels ``first`` to ``last`` of all tokens: outputs, the memory before each chunk and after each sequence."""
+    """Channels ``first`` to ``last`` of all tokens: outputs, the memory before each chunk and after each sequence.
+
+    Whole rows are not assigned at once: what numba needs for that takes longer to compile than all the rest.
+    """
     inputs_TE, delta_TE, B_TS, C_TS = tokens
     bounds_G, sequence_G = chunks
     outputs_TE, kept_GSE, lasts_NSE = results
     sizes, width = len(A_SE), last - first
-    memory_SW = np.zeros((sizes, width), np.float32)
+    memory_SW, A_SW = np.zeros((sizes, width), np.float32), A_SE[:, first:last].copy()
     rows = np.empty((3, CHUNK, width), np.float32)
     delta_QW, written_QW, read_QW = rows[0], rows[1], rows[2]
-    A_SW = A_SE[:, first:last].copy()
     for g in range(len(sequence_G)):
         start, count = bounds_G[g], bounds_G[g + 1] - bounds_G[g]
-        if g > 0 and sequence_G[g] != sequence_G[g - 1]:
-            memory_SW[:] = 0
-        kept_GSE[g, :, first:last] = memory_SW
+        goes_on = g > 0 and sequence_G[g] == sequence_G[g - 1]
         for q in range(count):
             for e in range(width):
                 delta_QW[q, e] = delta_TE[start + q, first + e]
                 written_QW[q, e] = delta_QW[q, e] * inputs_TE[start + q, first + e]
                 read_QW[q, e] = 0
         for s in range(sizes):
+            for e in range(width):
+                memory_SW[s, e] = memory_SW[s, e] if goes_on else np.float32(0)
+                kept_GSE[g, s, first + e] = memory_SW[s, e]
             for q in range(count):
                 b, c = B_TS[start + q, s], C_TS[start + q, s]
                 for e in range(width):
                     memory = _fade(delta_QW[q, e] * A_SW[s, e]) * memory_SW[s, e] + written_QW[q, e] * b
                     memory_SW[s, e] = memory
                     read_QW[q, e] += c * memory
-        outputs_TE[start : start + count, first:last] = read_QW[:count]
-        lasts_NSE[sequence_G[g], :, first:last] = memory_SW  # of the sequence's last chunk in the end
+            for e in range(width):
+                lasts_NSE[sequence_G[g], s, first + e] = memory_SW[s, e]  # in the end of the sequence's last chunk
+        for q in range(count):
+            for e in range(width):
+                outputs_TE[start + q, first + e] = read_QW[q, e]
 
 
-@_jit()
+@_jit
 def _backward(tokens, A_SE, chunks, gradients, first, last):  # type: ignore[no-untyped-def]
-    """Gradients by inputs, delta, A, B and C of channels ``first`` to ``last``, from the last chunk to the first."""
+    """Gradients by inputs, delta, B and C of these channels, from the last chunk to the first; returns that by A."""
     inputs_TE, delta_TE, B_TS, C_TS, kept_GSE, by_output_TE = tokens
     bounds_G, sequence_G = chunks
-    by_inputs_TE, by_delta_TE, by_A_SE, by_B_TS, by_C_TS = gradients
+    by_inputs_TE, by_delta_TE, by_B_TS, by_C_TS = gradients
     sizes, width, groups = len(A_SE), last - first, len(sequence_G)
+    by_memory_SW, A_SW = np.zeros((sizes, width), np.float32), A_SE[:, first:last].copy()
+    by_A_SW = np.zeros_like(A_SW)
     rows = np.empty((7, CHUNK + 1, width), np.float32)
     delta_QW, written_QW, output_QW, memory_QW, fade_QW = rows[0], rows[1], rows[2], rows[3], rows[4]
     by_written_QW, by_delta_QW = rows[5], rows[6]
-    A_SW = A_SE[:, first:last].copy()
-    by_A_SW, by_memory_SW = np.zeros_like(A_SW), np.zeros_like(A_SW)
     for g in range(groups - 1, -1, -1):
         start, count = bounds_G[g], bounds_G[g + 1] - bounds_G[g]
-        if g + 1 < groups and sequence_G[g] != sequence_G[g + 1]:
-            by_memory_SW[:] = 0
+        goes_on = g + 1 < groups and sequence_G[g] == sequence_G[g + 1]
         for q in range(count):
             for e in range(width):
                 delta_QW[q, e] = delta_TE[start + q, first + e]
@@ -111,30 +112,33 @@ def _backward(tokens, A_SE, chunks, gradients, first, last):  # type: ignore[no-
                 output_QW[q, e] = by_output_TE[start + q, first + e]
                 by_written_QW[q, e], by_delta_QW[q, e] = 0, 0
         for s in range(sizes):
-            memory_QW[0] = kept_GSE[g, s, first:last]
+            for e in range(width):
+                memory_QW[0, e] = kept_GSE[g, s, first + e]
+                by_memory_SW[s, e] = by_memory_SW[s, e] if goes_on else np.float32(0)
             for q in range(count):
                 b = B_TS[start + q, s]
                 for e in range(width):
                     fade_QW[q, e] = _fade(delta_QW[q, e] * A_SW[s, e])
                     memory_QW[q + 1, e] = fade_QW[q, e] * memory_QW[q, e] + written_QW[q, e] * b
             for q in range(count - 1, -1, -1):
-                b, c, to_b, to_c = B_TS[start + q, s], C_TS[start + q, s], np.float32(0), np.float32(0)
+                b, c, by_b, by_c = B_TS[start + q, s], C_TS[start + q, s], np.float32(0), np.float32(0)
                 for e in range(width):
                     into = by_memory_SW[s, e] + c * output_QW[q, e]
-                    to_c += output_QW[q, e] * memory_QW[q + 1, e]
-                    to_b += into * written_QW[q, e]
+                    by_c += output_QW[q, e] * memory_QW[q + 1, e]
+                    by_b += into * written_QW[q, e]
                     by_written_QW[q, e] += into * b
                     by_memory_SW[s, e] = into * fade_QW[q, e]
                     exponent = into * fade_QW[q, e] * memory_QW[q, e]
                     by_delta_QW[q, e] += exponent * A_SW[s, e]
                     by_A_SW[s, e] += exponent * delta_QW[q, e]
-                by_B_TS[start + q, s], by_C_TS[start + q, s] = to_b, to_c
+                by_B_TS[start + q, s], by_C_TS[start + q, s] = by_b, by_c
         for q in range(count):
             for e in range(width):
-                by_delta_QW[q, e] += by_written_QW[q, e] * inputs_TE[start + q, first + e]
                 by_inputs_TE[start + q, first + e] = by_written_QW[q, e] * delta_QW[q, e]
-        by_delta_TE[start : start + count, first:last] = by_delta_QW[:count]
-    by_A_SE[:, first:last] = by_A_SW
+                by_delta_TE[start + q, first + e] = (
+                    by_written_QW[q, e] * inputs_TE[start + q, first + e] + by_delta_QW[q, e]
+                )
+    return by_A_SW
 
 
 @cache
@@ -144,7 +148,7 @@ def _compiled() -> tuple[Any, Any]:
     chunks, block = types.UniTuple(types.int64[::1], 2), (types.int64, types.int64)
     forward = (types.UniTuple(grid, 4), grid, chunks, types.Tuple([grid, stack, stack]), *block)
     tokens = types.Tuple([grid, grid, grid, grid, stack, grid])
-    backward = (tokens, grid, chunks, types.UniTuple(grid, 5), *block)
+    backward = (tokens, grid, chunks, types.UniTuple(grid, 4), *block)
     for kernel, signature in ((_forward, forward), (_backward, backward)):
         try:
             kernel.compile(signature)
@@ -217,8 +221,8 @@ class _CompiledScan(torch.autograd.Function):
         kernel, chunks, (grid,) = _compiled()[1], ctx.chunks, _arrays(A_SE)
 
         def call(number: int) -> None:
-            gradients = _arrays(by_inputs, by_delta, by_A, by_B[number], by_C[number])
-            kernel(given, grid, chunks, gradients, *blocks[number])
+            gradients, (first, last) = _arrays(by_inputs, by_delta, by_B[number], by_C[number]), blocks[number]
+            by_A.numpy()[:, first:last] = kernel(given, grid, chunks, gradients, first, last)
 
         _share(call, len(blocks))
         return by_inputs, by_delta, by_A.T, by_B.sum(0), by_C.sum(0), None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,60 +35,78 @@ def _chunked(parts: list[Tensor], layout: Layout, chunk: int) -> tuple[Tensor, C
     """Chunks of the packed axis (G of them, Q tokens each) as matrix products, their memories one after the other.
 
     A chunk may hold several sequences: only pairs of tokens of the same one count, and a memory passes into a chunk
-    only as far as the sequence that it came from. R groups of J heads each.
+    only as far as the sequence that it came from.
     """
-    tokens, fill = layout.tokens, -layout.tokens % chunk
-    (heads, head_size), groups = parts[0].shape[1:], parts[2].shape[1]
-    written, fade, B, C = (
-        F.pad(part, (*(0, 0) * (part.ndim - 1), 0, fill)).unflatten(0, (-1, chunk)) for part in parts
-    )
-    written_GRQJK = written.unflatten(2, (groups, -1)).transpose(1, 2)
-    fade_GRJQ = fade.unflatten(2, (groups, -1)).permute(0, 2, 3, 1)
-    B_GRQS, C_GRQS = B.transpose(1, 2), C.transpose(1, 2)
+    written_GHQK, fade_GHQ, B_GRQS, C_GRQS = (_in_chunks(part, chunk) for part in parts)
+    fill, heads = -layout.tokens % chunk, fade_GHQ.shape[1]
     sequence_GQ = F.pad(layout.sequence_T, (0, fill), value=len(layout.lengths) - 1).unflatten(0, (-1, chunk))
-
-    within_GRJQQ = _fading(fade_GRJQ, sequence_GQ)
-    seen_GRJQQ = (C_GRQS @ B_GRQS.mT)[:, :, None] * within_GRJQQ
-    outputs_GRJQK = seen_GRJQQ @ written_GRQJK.transpose(2, 3)
-
-    kept_GRQJK = written_GRQJK * within_GRJQQ[..., -1, :].transpose(2, 3)[..., None]
-    own_GRES = kept_GRQJK.flatten(3).mT @ B_GRQS
     before_G = F.pad(sequence_GQ[:-1, -1], (1, 0), value=-1)
     inherits_GQ = sequence_GQ == before_G[:, None]
-    through_GRJQ = torch.where(inherits_GQ[:, None, None], fade_GRJQ.cumsum(-1).exp(), 0)
-    after_GRES = recurrence(through_GRJQ[..., -1].repeat_interleave(head_size, -1)[..., None], own_GRES)
-    before_GRES = F.pad(after_GRES[:-1], (0, 0, 0, 0, 0, 0, 1, 0))
-    inherited_GRQE = C_GRQS @ before_GRES.mT
-    inherited_GRJQK = inherited_GRQE.unflatten(-1, (-1, head_size)).transpose(2, 3) * through_GRJQ[..., None]
+    within_GHQQ, left_GHQ = _Fading.apply(fade_GHQ, (sequence_GQ[:, :, None] == sequence_GQ[:, None]).tril())
+    through_GHQ = torch.where(inherits_GQ[:, None], fade_GHQ.cumsum(-1).exp(), 0)
 
-    outputs_TE = (outputs_GRJQK + inherited_GRJQK).permute(0, 3, 1, 2, 4).flatten(0, 1)[:tokens]
-    places_N = layout.boundaries_N1[1:] - 1
-    pieces = (written_GRQJK, within_GRJQQ, B_GRQS, through_GRJQ, before_GRES)
-    memories = partial(_memories, tuple(piece.detach() for piece in pieces), places_N // chunk, places_N % chunk)
-    return outputs_TE.reshape(tokens, heads, head_size), memories
+    kept_GHQS = _by_head(B_GRQS, left_GHQ[..., None])
+    memory_GHKS = recurrence(through_GHQ[..., -1, None, None], written_GHQK.mT @ kept_GHQS)
+    inherited_GHKS = F.pad(memory_GHKS[:-1], (0, 0, 0, 0, 0, 0, 1, 0))
+    seen_GHQQ = _by_head(C_GRQS @ B_GRQS.mT, within_GHQQ)
+    outputs_GHQK = torch.baddbmm(
+        (_by_head(C_GRQS, through_GHQ[..., None]) @ inherited_GHKS.mT).flatten(0, 1),
+        seen_GHQQ.flatten(0, 1),
+        written_GHQK.flatten(0, 1),
+    ).unflatten(0, (-1, heads))
+    outputs_THK = outputs_GHQK.transpose(1, 2).flatten(0, 1)[: layout.tokens]
 
-
-def _fading(fade_GRJQ: Tensor, sequence_GQ: Tensor) -> Tensor:
-    """What is left at token i of a chunk of what was written at token j: exp of the fades after j, up to i.
-
-    Summed directly, since differences of long sums lose what is small. 0 for a later j and for another sequence.
-    """
-    chunk = fade_GRJQ.shape[-1]
-    pairs_QQ = torch.ones(chunk, chunk, dtype=torch.bool, device=fade_GRJQ.device)
-    sums_GRJQQ = torch.where(pairs_QQ.tril(-1), fade_GRJQ[..., None], 0).cumsum(-2)
-    counts_GQQ = (sequence_GQ[:, :, None] == sequence_GQ[:, None]) & pairs_QQ.tril()
-    return sums_GRJQQ.masked_fill(~counts_GQQ[:, None, None], -torch.inf).exp()
+    pieces = (written_GHQK, within_GHQQ, B_GRQS, through_GHQ, inherited_GHKS)
+    return outputs_THK, partial(_memories, tuple(piece.detach() for piece in pieces), layout.boundaries_N1[1:] - 1)
 
 
-def _memories(pieces: tuple[Tensor, ...], chunk_N: Tensor, place_N: Tensor) -> Tensor:
-    """The memories (N, H, K, S) at these places of these chunks, from the pieces of ``_chunked``."""
-    written_GRQJK, within_GRJQQ, B_GRQS, through_GRJQ, before_GRES = pieces
-    within_NRQJ = within_GRJQQ[chunk_N, :, :, place_N].transpose(2, 3)
-    own_NRES = (written_GRQJK[chunk_N] * within_NRQJ[..., None]).flatten(3).mT @ B_GRQS[chunk_N]
-    through_NRJ = through_GRJQ[chunk_N, :, :, place_N]
-    head_size = written_GRQJK.shape[-1]
-    inherited_NRES = before_GRES[chunk_N] * through_NRJ.repeat_interleave(head_size, -1)[..., None]
-    return (own_NRES + inherited_NRES).flatten(1, 2).unflatten(1, (-1, head_size))
+def _in_chunks(part_TX: Tensor, chunk: int) -> Tensor:
+    """(T, X, …) to (G, X, Q, …), filled up with zeros."""
+    fill = -len(part_TX) % chunk
+    filled = F.pad(part_TX, [0] * (2 * part_TX.ndim - 1) + [fill]) if fill else part_TX
+    return filled.unflatten(0, (-1, chunk)).transpose(1, 2).contiguous()
+
+
+def _by_head(shared_GRQX: Tensor, factors_GHQX: Tensor) -> Tensor:
+    """What the heads of a group share, times a factor of each head: (G, R, …) and (G, H, …) to (G, H, …)."""
+    grouped = factors_GHQX.unflatten(1, (shared_GRQX.shape[1], -1))
+    return (shared_GRQX[:, :, None] * grouped).flatten(1, 2)
+
+
+class _Fading(torch.autograd.Function):
+    """What is left at token i of a chunk of what was written at j: exp of the fades after j up to i, (G, H, Q, Q)."""
+
+    @staticmethod
+    def forward(ctx: Any, fade_GHQ: Tensor, counts_GQQ: Tensor) -> tuple[Tensor, Tensor]:
+        """All, and once more what is left at the last token. 0 where a pair does not count.
+
+        Summed pair by pair: differences of long sums lose what is small.
+        """
+        after_QQ = torch.ones_like(counts_GQQ[0]).tril(-1)
+        sums_GHQQ = torch.where(after_QQ, fade_GHQ[..., None], 0).cumsum(-2)
+        within_GHQQ = sums_GHQQ.masked_fill_(~counts_GQQ[:, None], -torch.inf).exp_()
+        ctx.save_for_backward(within_GHQQ)
+        return within_GHQQ, within_GHQQ[..., -1, :].clone()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *by: Tensor) -> tuple[Tensor, None]:
+        """The fade of token k counts in all pairs with j < k <= i."""
+        (within_GHQQ,), (by_within_GHQQ, by_last_GHQ) = ctx.saved_tensors, by
+        by_sums_GHQQ = by_within_GHQQ * within_GHQQ
+        by_sums_GHQQ[..., -1, :] += by_last_GHQ * within_GHQQ[..., -1, :]
+        by_sums_GHQQ = by_sums_GHQQ.tril_(-1)
+        by_ends_GHQ = by_sums_GHQQ.sum(-1) - by_sums_GHQQ.sum(-2)
+        return by_ends_GHQ.flip(-1).cumsum(-1).flip(-1), None
+
+
+def _memories(pieces: tuple[Tensor, ...], places_N: Tensor) -> Tensor:
+    """The memories (N, H, K, S) behind these tokens, from the pieces of ``_chunked``."""
+    written_GHQK, within_GHQQ, B_GRQS, through_GHQ, inherited_GHKS = pieces
+    chunk_N, place_N = places_N // within_GHQQ.shape[-1], places_N % within_GHQQ.shape[-1]
+    kept_NHQS = _by_head(B_GRQS[chunk_N], within_GHQQ[chunk_N, :, place_N, :, None])
+    inherited_NHKS = inherited_GHKS[chunk_N] * through_GHQ[chunk_N, :, place_N, None, None]
+    return written_GHQK[chunk_N].mT @ kept_NHQS + inherited_NHKS
 
 
 class GatedNorm(nn.Module):

@@ -1,0 +1,65 @@
+"""What only the compiled kernel has: chunks, blocks of channels, threads, an exponential of its own."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from nuclex.models.layout import Layout
+
+pytest.importorskip("numba")
+
+from nuclex.models.blocks.scan_kernel import BLOCK, CHUNK, _chunks, _fade, _share, compiled_scan
+
+
+def test_chunks_hold_one_sequence_each() -> None:
+    starts, sequences = _chunks((3, 2 * CHUNK + 1, CHUNK))
+    first = 3 + 2 * CHUNK + 1
+    assert starts.tolist() == [0, 3, 3 + CHUNK, 3 + 2 * CHUNK, first, first + CHUNK]
+    assert sequences.tolist() == [0, 1, 1, 1, 2]
+
+
+def test_the_exponential_is_exact_to_float32() -> None:
+    for x in np.concatenate([np.linspace(-87, 0, 5000), -np.logspace(-8, 1.9, 500)]).astype(np.float32):
+        assert _fade(x) == pytest.approx(math.exp(float(x)), rel=5e-7)
+    assert _fade(np.float32(0)) == 1
+    assert _fade(np.float32(-87.1)) == _fade(np.float32(-1e30)) == _fade(np.float32(-math.inf)) == 0
+    assert math.isnan(_fade(np.float32(math.nan)))
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    layout = Layout.of([50, 40])
+    generator = torch.Generator().manual_seed(0)
+    channels = 2 * BLOCK + 5
+    shapes = ((90, channels), (90, channels), (channels, 3), (90, 3), (90, 3))
+    parts = [torch.rand(shape, generator=generator) for shape in shapes]
+    parts[2].neg_()
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            leaves = [part.clone().requires_grad_() for part in parts]
+            outputs, memories = compiled_scan(leaves, layout)
+            outputs.square().sum().backward()
+            found.append([outputs, memories, *(leaf.grad for leaf in leaves)])
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(one, three) for one, three in zip(*found, strict=True))
+
+
+def test_what_goes_wrong_in_a_thread_is_raised() -> None:
+    before = torch.get_num_threads()
+
+    def fail(number: int) -> None:
+        raise ValueError(f"block {number}")
+
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            with pytest.raises(ValueError, match="block 0"):
+                _share(fail, 2)
+    finally:
+        torch.set_num_threads(before)
