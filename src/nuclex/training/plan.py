@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-
 from nuclex.core.config import Config
 from nuclex.data.sample import SamplingConfig
-from nuclex.models import BackboneConfig, LanguageModel, ModelConfig
+from nuclex.models import ModelConfig
+from nuclex.training.costs import activation_bytes, count_parameters, flops_per_token
 
 TOKENS_PER_PARAMETER = 20
 """Compute-optimal ratio of training tokens to parameters (Hoffmann et al. 2022, arXiv:2203.15556)."""
@@ -59,7 +58,7 @@ def make_plan(
     tokens = None if steps is None else steps * sampling.batch_tokens
     utilisation = Plan.model_fields["utilisation"].default
     hours = {name: flops * (tokens or optimal) / (peak * utilisation) / 3600 for name, (peak, _) in GPUS.items()}
-    activations = activation_bytes(config, vocabulary_size, sampling.micro_tokens, head_share)
+    activations = activation_bytes(config, vocabulary_size, sampling.micro_tokens, head_share, sampling.max_tokens)
     return Plan(
         parameters=parameters,
         parameters_by_part=parts,
@@ -72,38 +71,3 @@ def make_plan(
         tokens=tokens,
         hours=hours,
     )
-
-
-def count_parameters(config: BackboneConfig, vocabulary_size: int) -> dict[str, int]:
-    """Trained numbers by part (embedding, blocks, norm, head); a tied decoder counts with the embedding."""
-    with torch.device("meta"):
-        model = LanguageModel(config, vocabulary_size=vocabulary_size, pad_id=0, mask_id=0)
-    parts: dict[str, int] = {}
-    for name, parameter in model.named_parameters():
-        part = name.split(".")[0]
-        parts[part] = parts.get(part, 0) + parameter.numel()
-    return parts
-
-
-def flops_per_token(
-    config: BackboneConfig, parts: dict[str, int], vocabulary_size: int, length: float, head_share: float
-) -> float:
-    """Multiplications and additions of forward (2 a weight) and backward (4), attention's L-dependent part included.
-
-    What kernels compute anew in the backward pass to save memory is not counted; causal attention counts half.
-    """
-    head = config.width * (config.width + vocabulary_size) * head_share
-    attention = 2 * config.depth * config.width * length * (0.5 if config.causal else 1.0)
-    return 6 * (parts["blocks"] + head + attention)
-
-
-def activation_bytes(config: BackboneConfig, vocabulary_size: int, tokens: int, head_share: float) -> int:
-    """What autograd keeps for one micro-batch in fp32: inputs of norms, of matrix products and of activations.
-
-    Small networks, measured, keep within 20 % of it. Not in it: where no fused kernel does attention's dropout (on a
-    CPU), its weights are kept as well, which is 9 bytes for each head and each pair of tokens of a sequence.
-    """
-    gated = config.activation != "gelu"
-    per_block = 9 * config.width + (5 if gated else 2) * config.inner
-    head = head_share * (3 * config.width + 2 * vocabulary_size)
-    return int(4 * tokens * (config.depth * per_block + 2 * config.width + head))
