@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 VERBS: dict[str, str] = {
     "quickstart": "nuclex.workflows.quickstart:quickstart",
+    "doctor": "nuclex.workflows.doctor:doctor",
     "data_list": "nuclex.data.catalog:list_datasets",
     "data_fetch": "nuclex.data.catalog:fetch",
     "corpus_build": "nuclex.data.corpus:build_corpus",
@@ -25,6 +26,7 @@ VERBS: dict[str, str] = {
     "predict": "nuclex.inference.predict:predict",
     "embed": "nuclex.inference.embed:embed",
     "generate": "nuclex.inference.generate:generate",
+    "export": "nuclex.bundle.export:export",
 }
 """Verb of the command line (a space becomes ``_``), and the function that does it."""
 

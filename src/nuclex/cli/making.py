@@ -37,6 +37,13 @@ def quickstart(
     return nuclex.quickstart(out, data=data, seed=seed, resume=resume)
 
 
+def doctor() -> dict[str, Any]:
+    """What is installed, where models can compute, and which way each part of a model takes there."""
+    import nuclex
+
+    return nuclex.doctor()
+
+
 def data_list() -> dict[str, Any]:
     """The data sets nuclex knows: what they are, their licence, and whether they are at hand."""
     import nuclex

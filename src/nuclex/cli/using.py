@@ -117,3 +117,25 @@ def generate(
 
     settings = load_config(GenerateConfig, None, parse_settings(set))
     return nuclex.generate(bundle, out, settings, prompts=prompts, device=choose_device(device))
+
+
+def export(
+    bundle: Path,
+    *,
+    format: Literal["roberta", "bert", "gpt2", "mamba", "mamba2", "rinalmo", "multimolecule", "onnx"],
+    out: Path,
+) -> dict[str, Any]:
+    """Write a model as other programs read it. Example: nuclex export bundle --format onnx --out graph
+
+    Parameters
+    ----------
+    bundle:
+        A model made by nuclex.
+    format:
+        One that has such a network; where it has none, the message says why and what would fit.
+    out:
+        A folder that does not exist yet.
+    """
+    import nuclex
+
+    return nuclex.export(bundle, format=format, out=out)

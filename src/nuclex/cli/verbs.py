@@ -16,6 +16,7 @@ def register(app: App) -> None:
         app.command(part)
     for parent, name, verb in (
         (app, "quickstart", making.quickstart),
+        (app, "doctor", making.doctor),
         (data, "list", making.data_list),
         (data, "fetch", making.data_fetch),
         (corpus, "build", making.corpus_build),
@@ -28,5 +29,6 @@ def register(app: App) -> None:
         (app, "predict", using.predict),
         (app, "embed", using.embed),
         (app, "generate", using.generate),
+        (app, "export", using.export),
     ):
         parent.command(verb, name=name)
