@@ -69,8 +69,9 @@ def mixing(name: MixerName, config: BackboneConfig, length: float) -> float:
 def activation_bytes(config: BackboneConfig, vocabulary_size: int, tokens: int, head_share: float, length: int) -> int:
     """What autograd keeps for one micro-batch in fp32, of sequences of ``length`` tokens.
 
-    Small networks of every kind, measured, keep within a tenth of it. Not in it: where no fused kernel does attention's dropout (on a
-    CPU), its weights are kept as well, which is 9 bytes for each head and each pair of tokens of a sequence.
+    Small networks of every kind, measured, keep within a tenth of it. Not in it: where no fused kernel does
+    attention's dropout (on a CPU), its weights are kept as well, which is 9 bytes for each head and each pair of
+    tokens of a sequence.
     """
     width, rows = config.width, config.rows(vocabulary_size)
     head = {"dense": 3 * width + 2 * rows, "linear": width + 2 * rows, "none": 0}[config.head] * head_share
