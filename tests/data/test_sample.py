@@ -262,30 +262,32 @@ def test_windows_of_chosen_sequences() -> None:
     assert pieces.lengths_P.tolist() == [9, 11, 10, 6]
 
 
-@given(st.lists(st.integers(0, 90), min_size=1, max_size=8), st.integers(3, 30))
+@given(st.lists(st.integers(0, 90), min_size=1, max_size=8), st.integers(4, 30))
 def test_overlapping_windows_tell_every_token_once_from_enough_before_it(lengths: list[int], most: int) -> None:
-    pieces, known = overlapping_windows(table_of(lengths), most)
+    pieces, known_P = overlapping_windows(table_of(lengths), most)
     assert pieces.lengths_P.max() <= most
-    assert 1 <= known == (most - 1) // 2
     told: list[tuple[int, int]] = []
-    for index, first, last, starts, ends in rows_of(pieces):
-        new = (
-            first if starts else first + known
-        )  # what is told; the end of a sequence counts as a token behind its last
+    for (index, first, last, starts, ends), known in zip(rows_of(pieces), known_P.tolist(), strict=True):
+        new = first + known - starts  # what is told begins here; the end counts as a token behind the last
         told += [(index, place) for place in range(new, last + ends)]
-        assert new == 0 or new - first >= min(known, new), "half a window before it, or all there is"
+        assert known >= 1, "at least the token before is given"
+        assert starts == (new == 0)
+        assert starts or known >= (most - 2) // 2, "half a window before it, or all there is"
         assert ends == (last == lengths[index])
     assert told == [(index, place) for index, length in enumerate(lengths) for place in range(length + 1)]
 
 
 def test_overlapping_windows_by_hand() -> None:
-    pieces, known = overlapping_windows(table_of([8, 25]), 10)
-    assert known == 4
+    pieces, known_P = overlapping_windows(table_of([8, 25]), 10)
     assert rows_of(pieces) == [
         (0, 0, 8, True, True),
         (1, 0, 8, True, False),
-        (1, 4, 13, False, False),
-        (1, 9, 18, False, False),
-        (1, 14, 23, False, False),
-        (1, 19, 25, False, True),
+        (1, 4, 12, False, False),
+        (1, 8, 16, False, False),
+        (1, 12, 20, False, False),
+        (1, 16, 24, False, False),
+        (1, 17, 25, False, True),
     ]
+    assert known_P.tolist() == [1, 1, 4, 4, 4, 4, 7]
+    with pytest.raises(ValueError, match="max_tokens: found 3; windows of 4 tokens or more can overlap"):
+        overlapping_windows(table_of([8]), 3)

@@ -349,6 +349,7 @@ def test_a_causal_run_learns_and_stopped_and_resumed_it_is_the_same(
         ({"objective": {"kind": "causal"}}, r"'causal' needs a model that only looks back \(causal\), found one that"),
         ({"model": {"kind": "mamba"}}, "'masked' needs a model that sees both sides"),
         ({"model": {"kind": "mamba", "causal": False}, "objective": {"kind": "causal"}}, "found one that sees both"),
+        ({**CAUSAL, "sampling.max_tokens": 3}, "a causal model needs 4 or more, so that windows can overlap"),
         ({"model": {"kind": "bert", "head": "none"}}, "an encoder without a language head cannot learn"),
     ],
 )

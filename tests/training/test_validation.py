@@ -6,8 +6,9 @@ import torch
 from numpy.typing import NDArray
 
 from nuclex.data.pack import pack
-from nuclex.data.sample import windows
+from nuclex.data.sample import overlapping_windows, windows
 from nuclex.data.tokens import TokenTable, tokenize
+from nuclex.inference.windows import windows_of
 from nuclex.models import Gpt2Config, LanguageModel, Layout, RinalmoConfig
 from nuclex.objectives.masking import folds_of, mask_fold
 from nuclex.tokenizers import NucleotideConfig
@@ -125,14 +126,14 @@ def causal() -> LanguageModel:
     return LanguageModel(config, vocabulary_size=22, pad_id=1, mask_id=4).eval()
 
 
-def told(model: LanguageModel, text: str, room: int, known: int) -> tuple[int, int, float]:
+def told(model: LanguageModel, text: str, room: int) -> tuple[int, int, float]:
     """The plainest way: for each next token the model is asked by itself, with the context that the rule gives."""
-    ids = TOKENIZER.encode(text).tolist()
-    hits, cost, window = 0, 0.0, 0
+    ids, last = TOKENIZER.encode(text).tolist(), max(len(text) - room, 0)
+    hits, cost = 0, 0.0
     for place in range(1, len(ids)):
-        if place > room + window * (room + 1 - known) and place < len(ids) - 1:
-            window += 1
-        first = 0 if window == 0 else 1 + room + (window - 1) * (room + 1 - known) - known
+        letter = min(place, len(text)) - 1  # of the sequence; the end goes with the last one
+        begins = [first for first in (*range(0, last, room // 2), last) if first <= letter < first + room]
+        first = begins[0] + (begins[0] > 0)  # <cls> stands in front of the first window only
         with torch.no_grad():
             logits = model(torch.tensor(ids[first:place]), Layout.of([place - first])).double()[-1]
         chances = logits.softmax(-1)
@@ -146,10 +147,20 @@ def told(model: LanguageModel, text: str, room: int, known: int) -> tuple[int, i
 def test_next_tokens_are_scored_as_one_asks_for_them(most: int, micro_tokens: int, causal: LanguageModel) -> None:
     table = table_of(np.arange(7))
     scores = score_next(causal, TOKENIZER, table, most, micro_tokens)
-    wanted = [told(causal, text, most - 2, (most - 1) // 2) for text in TEXTS]
+    wanted = [told(causal, text, most - 2) for text in TEXTS]
     assert scores.tokens_N.tolist() == [tokens for tokens, _, _ in wanted] == [len(text) + 1 for text in TEXTS]
     assert scores.hits_N.tolist() == [hits for _, hits, _ in wanted]
     assert scores.nll_N == pytest.approx([cost for _, _, cost in wanted], rel=1e-5)
+
+
+@pytest.mark.parametrize("most", [4, 5, 11, 24])
+def test_windows_are_those_in_which_inference_reads(most: int) -> None:
+    table = tokenize(["A" * length for length in range(60)], TOKENIZER)
+    pieces, known_P = overlapping_windows(table, most)
+    other = windows_of(table.lengths_N, most, causal=True)
+    for name in ("index_P", "first_P", "last_P", "starts_P", "ends_P"):
+        assert getattr(pieces, name).tolist() == getattr(other.pieces, name).tolist(), name
+    assert (pieces.first_P + known_P - pieces.starts_P).tolist() == other.from_P.tolist()
 
 
 def test_the_model_decides_how_it_is_asked(model: LanguageModel, causal: LanguageModel) -> None:

@@ -150,20 +150,26 @@ def windows(table: TokenTable, max_tokens: int, index_P: NDArray[np.int64] | Non
     return Pieces(index[sequence_P], first_P, last_P, first_P == 0, last_P == lengths[sequence_P])
 
 
-def overlapping_windows(table: TokenTable, max_tokens: int) -> tuple[Pieces, int]:
-    """Windows for reading from left to right: each after the first begins with ``known`` tokens of the one before it.
+def overlapping_windows(table: TokenTable, max_tokens: int) -> tuple[Pieces, NDArray[np.int64]]:
+    """Windows for reading from left to right, and how many tokens at the start of each (P,) are not to be foretold.
 
-    A sequence of up to ``max_tokens - 2`` tokens is one window. Of a longer one, that many tokens are new in the first
-    window; each later one, which has no ``<cls>``, repeats the last ``known`` = (max_tokens - 1) // 2 tokens and goes
-    on from there, so that every token has as many before it or all there are. Returns the windows and ``known``.
+    A sequence of up to ``max_tokens - 2`` tokens is one window, of which only ``<cls>`` is given. In a longer one a
+    window of that many tokens begins at every half window, the last ends where the sequence does, and what the window
+    before held is given: every token is foretold once, from at least half a window or all there is. ValueError for
+    windows below 4 tokens, which cannot overlap.
     """
+    if max_tokens < 4:
+        raise ValueError(f"max_tokens: found {max_tokens}; windows of 4 tokens or more can overlap")
     room = max_tokens - 2
-    known = (room + 1) // 2
-    step = room + 1 - known
-    lengths_N = table.lengths_N
+    step, lengths_N = room // 2, table.lengths_N
     counts_N = 1 + np.maximum(-(-(lengths_N - room) // step), 0)
     index_P = np.repeat(np.arange(len(table)), counts_N)
-    place_P = np.arange(len(index_P)) - np.repeat(np.cumsum(counts_N) - counts_N, counts_N)
-    first_P = np.where(place_P > 0, room + (place_P - 1) * step - known, 0)
-    last_P = np.minimum(room + place_P * step, lengths_N[index_P])
-    return Pieces(index_P, first_P, last_P, place_P == 0, last_P == lengths_N[index_P]), known
+    place_P, lengths_P = (
+        np.arange(len(index_P)) - np.repeat(np.cumsum(counts_N) - counts_N, counts_N),
+        lengths_N[index_P],
+    )
+    first_P = np.minimum(place_P * step, np.maximum(lengths_P - room, 0))
+    last_P = np.minimum(first_P + room, lengths_P)
+    starts_P = place_P == 0
+    known_P = np.where(starts_P, 1, np.roll(last_P, 1) - first_P)
+    return Pieces(index_P, first_P, last_P, starts_P, last_P == lengths_P), known_P

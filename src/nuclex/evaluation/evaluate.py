@@ -165,7 +165,8 @@ def evaluate(
     end; so are the baselines. They are counted on the train split; the Markov order and smoothing are chosen on the
     validation split, which flatters the baseline where that is also the split reported. Sequences longer than
     ``max_tokens`` (default: what the model was trained on) are scored in windows (``training.validation.score``).
-    InputError for an empty split, a limit below 1, windows below 3 tokens or beyond what the model reads.
+    InputError for an empty split, a limit below 1, windows below 3 tokens (4 for a causal model) or beyond what the
+    model reads.
     """
     if limit is not None and limit < 1:
         raise InputError(f"limit: found {limit}; 1 or more sequences are needed")
@@ -236,7 +237,8 @@ def _window(bundle: Bundle, max_tokens: int | None) -> int:
     room = bundle.model.config.longest
     if max_tokens is None:
         return longest_piece(bundle)
-    if max_tokens < 3 or (room is not None and max_tokens > room):
-        allowed = "3 or more" if room is None else f"3 to {room}"
+    least = 4 if bundle.model.config.causal else 3
+    if max_tokens < least or (room is not None and max_tokens > room):
+        allowed = f"{least} or more" if room is None else f"{least} to {room}"
         raise InputError(f"max_tokens: found {max_tokens}; this model takes {allowed}")
     return max_tokens

@@ -68,6 +68,8 @@ class PretrainConfig(Config):
             sees = {True: "only looks back (causal)", False: "sees both sides"}
             needed, found = sees[asks.causal], sees[network.causal]
             raise ValueError(f"objective.kind {asks.kind!r} needs a model that {needed}, found one that {found}")
+        if asks.causal and self.sampling.max_tokens < 4:
+            raise ValueError("sampling.max_tokens is 3; a causal model needs 4 or more, so that windows can overlap")
         return self
 
 

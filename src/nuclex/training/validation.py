@@ -110,12 +110,15 @@ def score_next(
 
     A sequence of L tokens is L + 1 predictions. As many are in memory at a time as of hidden tokens.
     """
-    pieces, known = overlapping_windows(table, max_tokens)
+    pieces, known_P = overlapping_windows(table, max_tokens)
+    order = np.argsort(pieces.lengths_P, kind="stable")  # that of the batches
+    known = iter(known_P[order])
 
     def questions(part: Pieces, batch: PackedBatch) -> Iterator[Question]:
-        yield next_tokens(batch, np.where(part.starts_P, 1, known))
+        yield next_tokens(batch, np.fromiter(itertools.islice(known, len(part)), np.int64))
 
-    return _scored(model, table, packed_batches(table, pieces, tokenizer, micro_tokens // FOLDS), questions)
+    batches = packed_batches(table, pieces.take(order), tokenizer, micro_tokens // FOLDS)
+    return _scored(model, table, batches, questions)
 
 
 def _scored(
