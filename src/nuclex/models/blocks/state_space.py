@@ -6,9 +6,10 @@ It reads a sequence once, from left to right, in time proportional to its length
 from __future__ import annotations
 
 import math
+from typing import Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -37,6 +38,12 @@ class StateSpaceConfig(Config):
     chunk: int = Field(default=64, ge=1, le=4096, description="tokens in one matrix product (Mamba-2 only)")
     norm_epsilon: float = Field(default=1e-5, gt=0, description="of the norm before the last matrix (Mamba-2 only)")
     norm_before_gate: bool = Field(default=False, description="published weights: the gate first (Mamba-2 only)")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.delta_min > self.delta_max:
+            raise ValueError(f"delta_min {self.delta_min} is above delta_max {self.delta_max}")
+        return self
 
     def inner(self, width: int) -> int:
         """Inner width E of a mixer ``width`` wide."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -26,9 +27,25 @@ def dual_scan(
     (T, H, K), and a function that computes each sequence's last memory (N, H, K, S). Computed in float32, or in
     float64 where the inputs are, under autocast too.
     """
+    parts = [at_least_single(part) for part in (written_THK, fade_TH, B_TRS, C_TRS)]
     with torch.autocast(written_THK.device.type, enabled=False):
-        parts = [at_least_single(part) for part in (written_THK, fade_TH, B_TRS, C_TRS)]
+        if _has_kernel(written_THK.device) and parts[0].dtype == torch.float32:
+            from nuclex.models.blocks.scan_gpu import dual_scan_packed
+
+            outputs_THK, memories_NHKS = dual_scan_packed(parts, layout)
+            return outputs_THK, memories_NHKS.detach
         return _chunked(parts, layout, chunk)
+
+
+def dual_path(device: torch.device | str) -> str:
+    """Which way the scan of Mamba-2 takes for float32 numbers on this device, in words."""
+    if _has_kernel(torch.device(device)):
+        return "kernels of flash-linear-attention (untested on hardware)"
+    return "matrix products in plain torch"
+
+
+def _has_kernel(device: torch.device) -> bool:
+    return device.type == "cuda" and find_spec("fla") is not None
 
 
 def _chunked(parts: list[Tensor], layout: Layout, chunk: int) -> tuple[Tensor, Callable[[], Tensor]]:
@@ -91,13 +108,12 @@ class _Fading(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *by: Tensor) -> tuple[Tensor, None]:
-        """The fade of token k counts in all pairs with j < k <= i."""
+        """The fade of token k counts in all pairs with j < k <= i. (Differences would leak into other sequences.)"""
         (within_GHQQ,), (by_within_GHQQ, by_last_GHQ) = ctx.saved_tensors, by
         by_sums_GHQQ = by_within_GHQQ * within_GHQQ
         by_sums_GHQQ[..., -1, :] += by_last_GHQ * within_GHQQ[..., -1, :]
-        by_sums_GHQQ = by_sums_GHQQ.tril_(-1)
-        by_ends_GHQ = by_sums_GHQQ.sum(-1) - by_sums_GHQQ.sum(-2)
-        return by_ends_GHQ.flip(-1).cumsum(-1).flip(-1), None
+        from_here_GHQQ = by_sums_GHQQ.flip(-2).cumsum(-2).flip(-2)
+        return from_here_GHQQ.tril_(-1).sum(-1), None
 
 
 def _memories(pieces: tuple[Tensor, ...], places_N: Tensor) -> Tensor:
