@@ -25,6 +25,7 @@ VERBS: dict[str, str] = {
     "finetune": "nuclex.training.finetune:finetune",
     "predict": "nuclex.inference.predict:predict",
     "embed": "nuclex.inference.embed:embed",
+    "score": "nuclex.inference.score:score",
     "generate": "nuclex.inference.generate:generate",
     "export": "nuclex.bundle.export:export",
 }

@@ -104,7 +104,7 @@ def test_gpt2s_matrices_are_turned_and_mambas_kernels_have_an_axis_more(making):
         ("gpt2", {"attention_bias": False}, 1, "attention_bias"),
         ("mamba", {"inner": 8}, 1, "inner is 8, where only 0 fits"),
         ("mamba", {"causal": False}, 1, "causal"),
-        ("mamba", {"attention_every": 2, "heads": 2}, 1, "attention_every"),
+        ("mamba", {"attention_every": 2, "heads": 2}, 1, "its layers are attention and mamba, where only mamba"),
         ("mamba", {"attention_every": 7, "heads": 2}, 1, None),
         ("mamba", {"norm_kind": "layer"}, 1, "norm_kind"),
         ("mamba", {"dropout": 0.1}, 1, "dropout"),

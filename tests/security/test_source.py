@@ -16,6 +16,8 @@ ONLY = {  # keyword -> the one value that is allowed, and why
     "trust_remote_code": ("False", "runs code of others"),
     "verify": ("True", "believes any server"),
 }
+ALLOWED = {"src/nuclex/bundle/rinalmo.py: torch.save(...) pickles or runs code"}
+"""What ``nuclex export --format rinalmo`` is for: RiNALMo's own code reads nothing else."""
 YAML_CALLS = {"load", "load_all", "unsafe_load", "unsafe_load_all", "full_load", "full_load_all"}
 
 
@@ -66,11 +68,12 @@ def test_no_source_executes_what_it_reads():
     paths = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
     assert len(paths) > 100
     found = [
-        f"{path.relative_to(ROOT)}:{line}: {wrong}"
+        (f"{path.relative_to(ROOT).as_posix()}: {wrong}", line)
         for path in paths
         for line, wrong in offences(path.read_text(encoding="utf-8"))
     ]
-    assert not found, "\n".join(found)
+    assert len([wrong for wrong, _ in found if wrong in ALLOWED]) == len(ALLOWED)
+    assert not [(wrong, line) for wrong, line in found if wrong not in ALLOWED]
 
 
 BAD = [

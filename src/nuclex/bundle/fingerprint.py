@@ -54,16 +54,16 @@ def check_fingerprint(
     """CorruptError if tokenizer, weights or scores are not those that the fingerprint was taken from."""
     try:
         hashes = (stored["tokenizer"], stored["parameters"])
-        probes = [(list(probe["tokens"]), _scores(probe)) for probe in stored["probes"]]
+        wanted = [(list(probe["tokens"]), _scores(probe)) for probe in stored["probes"]]
     except (KeyError, TypeError, ValueError):
         raise CorruptError(f"{origin}: the fingerprint is not readable") from None
     if tokenizer_hash(tokenizer) != hashes[0]:
         raise CorruptError(f"{origin}: the tokenizer is not the one that the model was saved with")
     if parameter_hash(tensors) != hashes[1]:
         raise CorruptError(f"{origin}: the weights are not those that the fingerprint was taken from")
-    if len(probes) != len(PROBES):
-        raise CorruptError(f"{origin}: the fingerprint has {len(probes)} probe sequences, not {len(PROBES)}")
-    for number, (probe, (tokens, scores)) in enumerate(zip(_probe(model, tokenizer), probes, strict=True), start=1):
+    if len(wanted) != len(PROBES):
+        raise CorruptError(f"{origin}: the fingerprint has {len(wanted)} probe sequences, not {len(PROBES)}")
+    for number, (probe, (tokens, scores)) in enumerate(zip(_probe(model, tokenizer), wanted, strict=True), start=1):
         if probe["tokens"] != tokens:
             raise CorruptError(
                 f"{origin}: the tokenizer reads probe sequence {number} otherwise than when it was saved"
@@ -94,14 +94,14 @@ def _probe(model: LanguageModel, tokenizer: Tokenizer) -> list[dict[str, Any]]:
 
     An encoder without a language head has no scores; the numbers of its hidden vectors stand for them.
     """
-    probes = [_tokens(number, model, tokenizer) for number in range(len(PROBES))]
-    layout = Layout.of([len(tokens) for tokens in probes])
+    sequences = probes(model, tokenizer)
+    layout = Layout.of([len(tokens) for tokens in sequences])
     with torch.no_grad(), torch.autocast("cpu", enabled=False):
-        hidden_TD = model.encode(torch.cat(probes), layout)
+        hidden_TD = model.encode(torch.cat(sequences), layout)
         logits_TV = hidden_TD if model.head is None else model.scores(hidden_TD)
     ids = _spread(logits_TV.shape[1], IDS)
     described = []
-    for tokens, logits_LV in zip(probes, logits_TV.split(layout.lengths), strict=True):
+    for tokens, logits_LV in zip(sequences, logits_TV.split(layout.lengths), strict=True):
         positions = _spread(len(tokens), POSITIONS)
         chosen = logits_LV[positions]
         if not bool(torch.isfinite(chosen).all()):
@@ -116,6 +116,11 @@ def _probe(model: LanguageModel, tokenizer: Tokenizer) -> list[dict[str, Any]]:
             }
         )
     return described
+
+
+def probes(model: LanguageModel, tokenizer: Tokenizer) -> list[Tensor]:
+    """The probe sequences as the model reads them, (L,) ids each."""
+    return [_tokens(number, model, tokenizer) for number in range(len(PROBES))]
 
 
 def _tokens(number: int, model: LanguageModel, tokenizer: Tokenizer) -> Tensor:

@@ -51,6 +51,8 @@ class Format:
     """The network of its keys, with a head; InputError for a variant that nuclex does not compute."""
     body: Callable[[BackboneConfig], Iterable[Weight]]
     head: Callable[[BackboneConfig], Iterable[Weight]]
+    mixer: MixerName = "attention"
+    """What all of its layers are."""
     more: tuple[str, ...] = ()
     """How the names of weights begin that it may have beyond a language model's; an import leaves them out."""
     headless: Mapping[str, Any] = field(default_factory=dict)
@@ -72,6 +74,8 @@ class Format:
 
     def misfit(self, config: BackboneConfig, pad_id: int) -> str | None:
         """Why this program has no such network, in a few words; None where it has it."""
+        if set(config.mixers) != {self.mixer}:
+            return f"its layers are {' and '.join(sorted(set(config.mixers)))}, where only {self.mixer} fits"
         try:
             theirs = self.network({**self.keys(config, pad_id), "pad_token_id": pad_id})
         except ValidationError as error:

@@ -111,5 +111,23 @@ def _body(config: BackboneConfig) -> Iterator[Weight]:
     yield Weight("norm.weight", ("norm_f.weight",))
 
 
-MAMBA = Format("mamba", ("MambaForCausalLM", "MambaModel"), "backbone.", _mamba_keys, _mamba, _body, matrix_head)
-MAMBA2 = Format("mamba2", ("Mamba2ForCausalLM", "Mamba2Model"), "backbone.", _mamba2_keys, _mamba2, _body, matrix_head)
+MAMBA = Format(
+    name="mamba",
+    classes=("MambaForCausalLM", "MambaModel"),
+    prefix="backbone.",
+    keys=_mamba_keys,
+    network=_mamba,
+    body=_body,
+    head=matrix_head,
+    mixer="mamba",
+)
+MAMBA2 = Format(
+    name="mamba2",
+    classes=("Mamba2ForCausalLM", "Mamba2Model"),
+    prefix="backbone.",
+    keys=_mamba2_keys,
+    network=_mamba2,
+    body=_body,
+    head=matrix_head,
+    mixer="mamba2",
+)

@@ -106,3 +106,10 @@ def filled(bare: LanguageModel, tensors: Mapping[str, Tensor], origin: Path) -> 
         owner, _, leaf = name.rpartition(".")
         setattr(bare.get_submodule(owner), leaf, parameters[shared[id(value)]])
     return bare.eval()
+
+
+def copy_on_cpu(model: LanguageModel) -> LanguageModel:
+    """The same network with copies of its weights on the CPU, in evaluation mode; ``model`` stays as it is."""
+    sizes = {"vocabulary_size": model.vocabulary_size, "pad_id": model.pad_id, "mask_id": model.mask_id}
+    bare = skeleton(model.config, **sizes)
+    return filled(bare, {name: value.cpu() for name, value in unshared(model).items()}, Path("model"))

@@ -14,7 +14,7 @@ from nuclex.bundle.fingerprint import fingerprint
 from nuclex.bundle.foreign import to_foreign
 from nuclex.bundle.formats import format_of
 from nuclex.bundle.record import Record, TaskPart
-from nuclex.bundle.weights import filled, skeleton, unshared
+from nuclex.bundle.weights import copy_on_cpu, unshared
 from nuclex.core.artifact import atomic_folder, write_json, write_manifest
 from nuclex.core.errors import InputError
 from nuclex.models.backbone import LanguageModel
@@ -54,9 +54,7 @@ def fill_bundle(
     _refuse_unfit(model, tokenizer)
     tensors = _on_cpu(unshared(model))
     head = _on_cpu({f"{HEAD_PREFIX}{name}": value for name, value in (task.weights if task else {}).items()})
-    bare = skeleton(model.config, vocabulary_size=model.vocabulary_size, pad_id=model.pad_id, mask_id=model.mask_id)
-    copy = filled(bare, tensors, folder)
-    print_of_it = fingerprint(copy, tokenizer, {**tensors, **head})
+    print_of_it = fingerprint(copy_on_cpu(model), tokenizer, {**tensors, **head})
 
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / CONFIG_FILE, config_keys(model, tokenizer))

@@ -91,6 +91,35 @@ def embed(
     return nuclex.embed(bundle, inputs, out, resume=resume, device=choose_device(device), **settings)
 
 
+def score(
+    bundle: Path, inputs: Path, *, out: Path, resume: bool = False, device: Device = "auto", set: Settings = ()
+) -> dict[str, Any]:
+    """How likely sequences or variants are. Example: nuclex score bundle hg38.fa.gz --variants my.vcf.gz --out llr.tsv
+
+    Settings for sequences: --method exact (each token hidden alone), one-pass (nothing hidden) or causal; --window N,
+    tokens read at once. For variants: --variants FILE, a VCF, or a table with the columns chrom, pos (1-based) or start
+    (0-based), ref, alt; --around N, letters read around each (512); --strands both.
+
+    Parameters
+    ----------
+    bundle:
+        A model made by nuclex.
+    inputs:
+        Sequences, or the reference of the variants: FASTA, FASTQ, GenBank, EMBL, CSV, TSV, AIRR, Parquet or Arrow.
+    out:
+        A .csv, .tsv or .parquet file: log-likelihoods, or ln p(alt) - ln p(ref), in nats.
+    resume:
+        Go on from the finished parts that a stopped process left beside the file.
+    """
+    import nuclex
+    from nuclex.core.config import load_config, parse_settings
+    from nuclex.inference.score import ScoreConfig
+    from nuclex.training.device import choose_device
+
+    settings = load_config(ScoreConfig, None, parse_settings(set)).to_data()
+    return nuclex.score(bundle, inputs, out, resume=resume, device=choose_device(device), **settings)
+
+
 def generate(
     bundle: Path, *, out: Path, prompts: Path | None = None, device: Device = "auto", set: Settings = ()
 ) -> dict[str, Any]:

@@ -28,6 +28,7 @@ def register(app: App) -> None:
         (app, "finetune", making.finetune),
         (app, "predict", using.predict),
         (app, "embed", using.embed),
+        (app, "score", using.score),
         (app, "generate", using.generate),
         (app, "export", using.export),
     ):

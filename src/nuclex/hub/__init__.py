@@ -12,6 +12,7 @@ except ModuleNotFoundError as error:
         raise
     raise missing_extra("transformers", "hub", "nuclex.hub") from None
 
+from nuclex.hub.bundles import import_bundle
 from nuclex.hub.convert import from_transformers, import_transformers, to_transformers
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "NuclexForMaskedLM",
     "NuclexModel",
     "from_transformers",
+    "import_bundle",
     "import_transformers",
     "to_transformers",
 ]

@@ -138,7 +138,6 @@ def _foreign(path_or_id: str | Path, *, with_tokenizer: bool) -> tuple[Any, Any]
     """The model and, if wanted, the tokenizer beside it; InputError unless its weights are whole."""
     import transformers
 
-    kind = InputError if Path(path_or_id).is_dir() else OutsideError
     foreign: Any = None
     try:
         config = transformers.AutoConfig.from_pretrained(path_or_id, trust_remote_code=False)
@@ -157,12 +156,18 @@ def _foreign(path_or_id: str | Path, *, with_tokenizer: bool) -> tuple[Any, Any]
     except (MemoryError, InputError):
         raise
     except Exception as error:  # a foreign file can bring any error to light, and which one is up to its maker
-        raise kind(f"{path_or_id}: cannot be read by transformers: {_reason(error)}") from None
+        raise failure(path_or_id, error) from None
     if missing := sorted(loaded[1]["missing_keys"]):
         raise InputError(f"{path_or_id}: lacks the weight {and_more(missing)}; it would stay random: not a whole model")
     if extra := sorted(name for name in loaded[1]["unexpected_keys"] if not name.startswith(form.more)):
         raise InputError(f"{path_or_id}: holds the weight {and_more(extra)}, which {cls.__name__} does not have")
     return loaded[0], foreign
+
+
+def failure(path_or_id: str | Path, error: Exception) -> InputError | OutsideError:
+    """What to say where ``transformers`` could not read a folder, or not fetch what is no folder."""
+    kind = InputError if Path(path_or_id).is_dir() else OutsideError
+    return kind(f"{path_or_id}: cannot be read by transformers: {_reason(error)}")
 
 
 def _reason(error: Exception) -> str:

@@ -116,6 +116,21 @@ class Attention(Mixer):
             found += list(scores_NHLL.softmax(-1))
         return found
 
+    def padded(self, hidden_TD: Tensor, read_BL: Tensor, cos_sin: CosSin | None = None) -> Tensor:
+        """As ``forward`` without dropout, over a padded batch laid end to end (T = B L), of which ``read_BL`` is read.
+
+        What comes out at padding means nothing. Only for attention that looks both ways.
+        """
+        query, key, value = (
+            part_THK.unflatten(0, read_BL.shape).transpose(1, 2) for part_THK in self._projected(hidden_TD, cos_sin)
+        )
+        scores_BHLL = query @ key.mT * self.config.factor(query.shape[-1])
+        if (bias := self._bias(query, key)) is not None:
+            scores_BHLL = scores_BHLL + bias
+        unread_B11L = ~read_BL[:, None, None]
+        weights_BHLL = scores_BHLL.masked_fill(unread_B11L, torch.finfo(scores_BHLL.dtype).min).softmax(-1)
+        return self.output((weights_BHLL @ value).transpose(1, 2).flatten(2).flatten(0, 1))
+
     def prefill(self, hidden_TD: Tensor, layout: Layout, cos_sin: CosSin | None = None) -> tuple[Tensor, State]:
         """Keys and values of all tokens so far, (N, room, H, K) each, and how many there are (N,)."""
         mixed_TD = self.forward(hidden_TD, layout, cos_sin)

@@ -29,13 +29,26 @@ class Embedding(nn.Module):
 
     def forward(self, tokens_T: Tensor, layout: Layout) -> Tensor:
         """(T,) ids to (T, D)."""
-        hidden_TD = self.tokens(tokens_T)
+        share_T1 = None
         if self.token_dropout:
-            hidden_TD = self._drop_masks(hidden_TD, tokens_T, layout)
+            masked_T1 = (tokens_T == self.mask_id).to(self.tokens.weight.dtype)[:, None]
+            share_T1 = layout.sequence_mean(masked_T1)[layout.sequence_T]
+        return self.placed(tokens_T, layout.positions_T, share_T1)
+
+    def placed(self, tokens_T: Tensor, positions_T: Tensor, share_T1: Tensor | None) -> Tensor:
+        """(T,) ids at these positions to (T, D); ``share_T1`` is how much of each token's sequence is masked.
+
+        With token dropout the vectors of ``<mask>`` are 0, and all others are multiplied with (1 - expected share) /
+        (1 - share), as in RiNALMo.
+        """
+        hidden_TD = self.tokens(tokens_T)
+        if share_T1 is not None:
+            seen_T1 = (tokens_T != self.mask_id).to(hidden_TD.dtype)[:, None]
+            hidden_TD = hidden_TD * seen_T1 * ((1 - self.token_dropout) / (1 - share_T1).clamp(min=1e-6))
         if self.types is not None:
             hidden_TD = hidden_TD + self.types.weight[0]
         if self.positions is not None:
-            where_TP = self.positions(layout.positions_T + self.offset)
+            where_TP = self.positions(positions_T + self.offset)
             where_TP = where_TP if self.widen is None else self.widen(where_TP)
             hidden_TD = torch.cat([hidden_TD, where_TP], -1) if self.concatenate else hidden_TD + where_TP
         if self.norm is not None:
@@ -43,10 +56,3 @@ class Embedding(nn.Module):
         if self.gate is not None:
             hidden_TD = hidden_TD * torch.sigmoid(self.gate(hidden_TD))
         return self.dropout(hidden_TD)
-
-    def _drop_masks(self, hidden_TD: Tensor, tokens_T: Tensor, layout: Layout) -> Tensor:
-        """Zero the ``<mask>`` vectors and rescale each sequence by (1 - expected) / (1 - observed mask share)."""
-        masked_T1 = (tokens_T == self.mask_id).to(hidden_TD.dtype)[:, None]
-        share_N1 = layout.sequence_mean(masked_T1)
-        scale_N1 = (1 - self.token_dropout) / (1 - share_N1).clamp(min=1e-6)
-        return hidden_TD * (1 - masked_T1) * scale_N1[layout.sequence_T]
