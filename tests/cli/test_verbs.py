@@ -139,6 +139,14 @@ def test_from_fasta_to_vectors(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     )
     assert (vectors["sequences"], vectors["width"]) == (60, 16)
     assert (tmp_path / "v.npz").is_file()
+    scores = answer(capsys, "score", done["bundle"], fasta, "--out", tmp_path / "s.tsv", "--method", "one-pass")
+    assert (scores["sequences"], scores["method"]) == (60, "one-pass")
+    first = fasta.read_text().split("\n")[:2]
+    row = f"{first[0][1:].split()[0]},0,{first[1][0]},{'A' if first[1][0] != 'A' else 'C'}"
+    (tmp_path / "variants.csv").write_text(f"id,start,ref,alt\n{row}\n")
+    flags = ["--variants", tmp_path / "variants.csv", "--around", "30", "--strands", "both", "--device", "cpu"]
+    told = answer(capsys, "score", done["bundle"], fasta, "--out", tmp_path / "e.tsv", *flags)
+    assert (told["variants"], told["skipped"], told["around"]) == (1, {}, 30)
 
 
 def test_the_catalogue(capsys: pytest.CaptureFixture[str]) -> None:
@@ -202,6 +210,16 @@ WRONG = [
     ("embed bundle a.fa --out a.fa/v.npz", 5, "a.fa/v.npz: cannot be written: Not a directory"),
     ("embed bundle odd.fa --out v.npz", 2, "odd.fa:3: b: 'X' at position 4"),
     ("predict bundle a.fa --out p.csv", 2, "bundle: was not fine-tuned"),
+    ("score bundle a.fa --out s.npz", 2, "s.npz: a table is written to .csv, .tsv, .parquet, found '.npz'"),
+    ("score bundle a.fa --out s.csv --method causal", 2, "method: found 'causal'; this model sees both sides"),
+    ("score bundle a.fa --out s.csv --methd exact", 2, "methd: unknown key (did you mean 'method'?); allowed: "),
+    ("score bundle a.fa --out s.csv --strands both", 2, "around and strands are for variants; give --variants FILE"),
+    ("score bundle a.fa --out s.csv --variants none.vcf", 2, "none.vcf: no such file"),
+    ("score bundle a.fa --out s.csv --variants odd.fa", 2, "odd.fa:1: no column is called chrom or "),
+    ("score bundle a.fa --out s.csv --variants wrong.csv", 2, "wrong.csv:2: REF is 'G', but a.fa has 'A' there, at "),
+    ("score bundle odd.fa --out s.csv", 2, "odd.fa:3: b: 'X' at position 4"),
+    ("score bundle a.fa --out a.fa/s.csv", 5, "a.fa/s.csv: cannot be written: Not a directory"),
+    ("score spoilt a.fa --out s.csv", 4, "spoilt/model.safetensors"),
 ]  # fmt: skip
 
 
@@ -227,6 +245,7 @@ def workplace(tmp_path: Path, tiny_corpus: Path, tiny_bundle: Path, monkeypatch:
     (tmp_path / "broken.toml").write_text("[model\n")
     (tmp_path / "a.fa").write_text(">a\nACGTACGTACGTACGTACGT\n")
     (tmp_path / "odd.fa").write_text(">a\nACGT\n>b\nACGTXXXX\n")
+    (tmp_path / "wrong.csv").write_text("id,pos,ref,alt\na,1,G,C\n")
     (tmp_path / "protein.fa").write_text(">a\nMEEPQSDPSVEPPLSQETFSDLWKLLPENNVLSPLPSQ\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -54,15 +54,15 @@ def begun(bundle: Bundle, tmp_path: Path) -> Path:
 
 def taken_up(begun: Path, bundle: Bundle, settings: dict[str, Any] | None = None, *, resume: bool = True) -> list[int]:
     """Go on to five parts and end; which were made now."""
-    made = []
+    made: list[int] = []
+
+    def make(numbers: list[int]) -> Part:
+        made.extend(numbers)
+        return part(numbers[0])
+
     out = begun.with_name("out.npz")
     with opened_parts(out, bundle, settings or SETTINGS, resume=resume) as parts:
-        for number in range(5):
-            made_of = digest([b"%d" % number])
-            if not parts.finished(made_of):
-                made.append(number)
-                parts.add(made_of, part(number))
-        parts.close()
+        parts.fill([[number] for number in range(5)], lambda numbers: digest([b"%d" % numbers[0]]), make)
         found = [(one.texts["id"], one.arrays["value"].tolist()) for one in parts]
         assert len(parts) == 5
     assert found == [([f"s{number}", "ä"], list(range(number))) for number in range(5)]
@@ -84,9 +84,7 @@ def test_what_is_said_when_work_is_broken_off(
 
 
 def test_without_resume_finished_parts_are_not_thrown_away(begun: Path, bundle: Bundle) -> None:
-    with pytest.raises(
-        InputError, match=r"holds finished parts \(3\) of an unfinished result; go on with --resume"
-    ):
+    with pytest.raises(InputError, match=r"holds finished parts \(3\) of an unfinished result; go on with --resume"):
         taken_up(begun, bundle, resume=False)
     assert len(list(begun.glob("part-*"))) == 3
 
@@ -119,7 +117,7 @@ def test_other_input_is_refused(begun: Path, bundle: Bundle) -> None:
         with pytest.raises(InputError, match=r"part-00000001: was made of other input than is there now; remove"):
             parts.finished(digest([b"another"]))
         with pytest.raises(InputError, match="holds more parts than the input that is there now gives"):
-            parts.close()
+            parts.fill([], lambda numbers: "", lambda numbers: part(0))
     assert not begun.exists()
 
 

@@ -98,7 +98,7 @@ def test_an_answer_does_not_depend_on_the_other_sequences(classes: Path, tmp_pat
 @pytest.mark.parametrize(
     ("text", "ending", "sentence"),
     [
-        (">a\nACGU\n", "dbn", r"a class is written to \.tsv, \.csv, \.parquet, found '\.dbn'"),
+        (">a\nACGU\n", "dbn", r"a class is written to \.csv, \.tsv, \.parquet, found '\.dbn'"),
         (">a\nACGU\nthis is no sequence!\n", "tsv", r"in\.fa:3"),
         (">a\nACGU\n>b\nMEEPQSDPSVEPPLSQETFSDLWKLLPE\n", "tsv", r"in\.fa: 'b': .*unknown"),
         (None, "tsv", r"in\.fa: no such file"),

@@ -260,3 +260,51 @@ def test_sizes_that_do_not_fit_are_refused(wrong):
 def test_absurd_sizes_are_refused_before_anything_is_built(wrong):
     with pytest.raises(ValidationError, match="less than or equal to"):
         BackboneConfig(**{"depth": 1, "width": 8, "heads": 1, "inner": 4, **wrong})
+
+
+# ---- attention maps: the slow path that spells the weights out ----
+
+ATTENTIVE = {
+    **{
+        positions: {"positions": positions, "max_positions": 64}
+        for positions in ("rotary", "learned", "relative", "none")
+    },
+    "1/d": {"attention_scale": "1/d", "attention_multiplier": 1.7},
+    "no biases": {"attention_bias": False},
+    "post": {"norm": "post", "final_norm": False},
+    "rinalmo": {"norm": "rinalmo", "token_dropout": 0.12, "activation": "swiglu-beta"},
+    "hybrid": {"mixer": "mamba", "attention_every": 2},
+}
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("name", ATTENTIVE)
+def test_maps_times_values_are_what_the_fast_path_computes(name, causal):
+    config = BackboneConfig.from_data(
+        {"depth": 4, "width": 24, "heads": 3, "inner": 40, "causal": causal, **ATTENTIVE[name]}
+    )
+    model, sequences = made(config), sentences()
+    tokens_T, layout, seen = torch.cat(sequences), Layout.of(LENGTHS), []
+
+    def see(mixer, given, mixed_TD):
+        seen.append((mixer, given[0], mixed_TD))
+
+    attentions = [block.mixer for kind, block in zip(config.mixers, model.blocks, strict=True) if kind == "attention"]
+    handles = [mixer.register_forward_hook(see) for mixer in attentions]
+    with torch.no_grad():
+        model.encode(tokens_T, layout)
+        for handle in handles:
+            handle.remove()
+        maps = model.attention_maps(tokens_T, layout)
+        assert len(maps) == len(seen) == (2 if name == "hybrid" else 4)
+        for weights_N, (mixer, read_TD, mixed_TD) in zip(maps, seen, strict=True):
+            values_TD = mixer.query_key_value(read_TD)[:, 48:]
+            parts = zip(weights_N, values_TD.split(LENGTHS), mixed_TD.split(LENGTHS), strict=True)
+            for weights_HLL, values_LD, wanted_LD in parts:
+                assert close(weights_HLL.sum(-1), torch.ones(weights_HLL.shape[:2]))
+                mixed_HLK = weights_HLL @ values_LD.unflatten(-1, (3, 8)).transpose(0, 1)
+                assert close(mixer.output(mixed_HLK.transpose(0, 1).flatten(1)), wanted_LD)
+                if causal:
+                    assert weights_HLL.triu(1).abs().max() == 0
+                elif weights_HLL.shape[-1] > 2:
+                    assert weights_HLL.triu(1).max() > 0

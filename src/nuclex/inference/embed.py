@@ -106,16 +106,13 @@ def embed(
     out = Path(out)
     given: EmbedConfig = load_config(EmbedConfig, None, settings)
     write = writer_for(out)
-    bundle = bundle if isinstance(bundle, Bundle) else load(bundle, device=device)
-    config = given.checked(bundle)
-    width, per_token = bundle.model.config.width, config.pool == "none"
+    opened = bundle if isinstance(bundle, Bundle) else load(bundle, device=device)
+    config = given.checked(opened)
+    width, per_token = opened.model.config.width, config.pool == "none"
     asked = {"verb": "embed", **config.to_data()}
-    with within_memory(), opened_parts(out, bundle, asked, resume=resume) as parts:
-        for chunk in _chunks(named_in(inputs), bundle, config):
-            made_of = digest_of(chunk)
-            if not parts.finished(made_of):
-                parts.add(made_of, _embedded(bundle, chunk, config))
-        parts.close()
+    with within_memory(), opened_parts(out, opened, asked, resume=resume) as parts:
+        chunks = _chunks(named_in(inputs), opened, config)
+        parts.fill(chunks, digest_of, lambda chunk: _embedded(opened, chunk, config))
         sizes = Sizes.of(parts, width)
         with atomic_file(out) as temporary:
             write(temporary, parts, sizes, per_token)

@@ -67,6 +67,22 @@ class Parts:
             path = self._path(number)
             yield Part(_read(path)[1], {file.stem: np.load(file, mmap_mode="r") for file in path.glob("*.npy")})
 
+    def fill(
+        self, chunks: Iterable[list[Item]], made_of: Callable[[list[Item]], str], make: Callable[[list[Item]], Part]
+    ) -> None:
+        """Make every part that is not there yet, and see to it that there are no others.
+
+        ``made_of`` is the digest of what a part is made of.
+        """
+        for chunk in chunks:
+            found = made_of(chunk)
+            if not self.finished(found):
+                self.add(found, make(chunk))
+        if self._path(self._count).exists():
+            raise InputError(
+                f"{self.folder}: holds more parts than the input that is there now gives; remove it to begin again"
+            )
+
     def finished(self, made_of: str) -> bool:
         """Whether the next part is there, and whole; then it is counted, and the one behind it is next.
 
@@ -93,13 +109,6 @@ class Parts:
                 np.save(folder / f"{name}.npy", values, allow_pickle=False)
             write_json(folder / PART, {"made of": made_of, "texts": part.texts})
         self._count += 1
-
-    def close(self) -> None:
-        """InputError where there are more parts than the input gives."""
-        if self._path(self._count).exists():
-            raise InputError(
-                f"{self.folder}: holds more parts than the input that is there now gives; remove it to begin again"
-            )
 
     def _path(self, number: int) -> Path:
         return self.folder / f"part-{number:08d}"

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from nuclex.bio.secondary_structure import to_dot_bracket
 from nuclex.bundle import Bundle, load
@@ -17,6 +13,7 @@ from nuclex.core.artifact import atomic_file
 from nuclex.core.errors import CorruptError, InputError
 from nuclex.core.progress import say
 from nuclex.data.read import read_sequences
+from nuclex.inference.tables import TABLES, check_table, write_rows
 from nuclex.models.heads import AnsweringModel
 from nuclex.tasks import Example, Shape
 from nuclex.training.classes import class_probabilities
@@ -27,7 +24,7 @@ from nuclex.training.supervised import Reading, answering_model
 AT_ONCE = 1024
 """Sequences read and answered together; bounds memory."""
 MICRO_TOKENS = 16_384
-ENDINGS = {Shape.CLASS: (".tsv", ".csv", ".parquet"), Shape.PAIR_MAP: (".dbn",)}
+ENDINGS = {Shape.CLASS: TABLES, Shape.PAIR_MAP: (".dbn",)}
 
 
 def predict(bundle: Bundle | str | Path, inputs: str | Path, out: str | Path, *, device: str = "cpu") -> dict[str, Any]:
@@ -41,9 +38,7 @@ def predict(bundle: Bundle | str | Path, inputs: str | Path, out: str | Path, *,
     model, target = answering_model(opened), Path(out)
     assert opened.task is not None
     shape = Shape(opened.task.config["shape"])
-    if target.suffix not in ENDINGS[shape]:
-        allowed = ", ".join(ENDINGS[shape])
-        raise InputError(f"{target}: a {shape} is written to {allowed}, found {target.suffix or 'no ending'!r}")
+    check_table(target, ENDINGS[shape], f"a {shape}")
     readings = _readings(opened, inputs)
     with atomic_file(target) as temporary, within_memory():
         if shape is Shape.CLASS:
@@ -66,44 +61,15 @@ def _readings(bundle: Bundle, inputs: str | Path) -> Iterator[Reading]:
 
 
 def _write_classes(path: Path, model: AnsweringModel, readings: Iterator[Reading], classes: Sequence[str]) -> int:
-    rows = _class_rows(model, readings, classes)
-    columns = ["id", "class", *(f"p_{name}" for name in classes)]
-    if path.suffix == ".parquet":
-        return _write_parquet(path, columns, rows)
-    count = 0
-    with path.open("w", encoding="utf-8", newline="") as handle:
-        table = csv.writer(handle, delimiter="\t" if path.suffix == ".tsv" else ",", lineterminator="\n")
-        table.writerow(columns)
-        for name, answer, probability_C in rows:
-            table.writerow([name, answer, *(f"{value:.6g}" for value in probability_C)])
-            count += 1
-    return count
+    columns: dict[str, type] = {"id": str, "class": str, **{f"p_{name}": float for name in classes}}
+    return write_rows(path, columns, _class_rows(model, readings, classes), digits=6)
 
 
-def _class_rows(
-    model: AnsweringModel, readings: Iterator[Reading], classes: Sequence[str]
-) -> Iterator[tuple[str, str, NDArray[np.float64]]]:
+def _class_rows(model: AnsweringModel, readings: Iterator[Reading], classes: Sequence[str]) -> Iterator[list[Any]]:
     for reading in readings:
         probability_NC = class_probabilities(model, reading, MICRO_TOKENS)
         for example, probability_C in zip(reading.examples, probability_NC, strict=True):
-            yield example.id, classes[int(probability_C.argmax())], probability_C
-
-
-def _write_parquet(path: Path, columns: Sequence[str], rows: Iterator[tuple[str, str, NDArray[np.float64]]]) -> int:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    text, number = pa.string(), pa.float32()
-    schema = pa.schema([(name, text if place < 2 else number) for place, name in enumerate(columns)])
-    count = 0
-    with pq.ParquetWriter(path, schema) as writer:
-        while chunk := list(islice(rows, AT_ONCE)):
-            probability_NC = np.stack([probability_C for _, _, probability_C in chunk]).astype(np.float32)
-            arrays = [pa.array([row[0] for row in chunk], text), pa.array([row[1] for row in chunk], text)]
-            arrays += [pa.array(column_N, number) for column_N in probability_NC.T]
-            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
-            count += len(chunk)
-    return count
+            yield [example.id, classes[int(probability_C.argmax())], *probability_C.tolist()]
 
 
 def _write_structures(path: Path, model: AnsweringModel, readings: Iterator[Reading], bundle: Bundle) -> int:

@@ -1,0 +1,91 @@
+"""How likely a model finds each token of a sequence where it stands: three ways to ask, one sum.
+
+``exact``     each token is hidden alone and foretold from all others, in as many passes as there are tokens: the terms
+              of the pseudo-log-likelihood (arXiv:1910.14659)
+``one-pass``  nothing is hidden: one pass, in which the model sees the very token that it is asked for, as in the
+              wild-type marginals of doi:10.1101/2021.07.09.450648. Models copy what they see, so these numbers are too
+              high; the correction that arXiv:2407.07265 trains for that is not made here
+``causal``    each token is foretold from those before it, in one pass: the log-likelihood itself
+
+The first two ask models that see both sides, the third those that read from left to right. The first token of a
+sequence is foretold, by a causal model, from ``<cls>`` alone. ``<cls>`` and ``<eos>`` are read and never asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nuclex.bundle import Bundle
+from nuclex.core.errors import InputError
+from nuclex.data.tokens import TokenTable
+from nuclex.inference.reading import MICRO_TOKENS
+from nuclex.inference.windows import Ints, Windows
+from nuclex.models import BackboneConfig, LanguageModel, Layout
+from nuclex.objectives import Question
+from nuclex.tokenizers import Tokenizer
+
+Method = Literal["exact", "one-pass", "causal"]
+NUMBERS = 1 << 26
+"""Scores held at a time (256 MB)."""
+
+
+def method_for(config: BackboneConfig, wanted: Method | None) -> Method:
+    """How to ask a model: as wanted, else causal or exact; InputError where it cannot be asked so."""
+    if config.head == "none":
+        raise InputError("this model is an encoder without a language head (head = 'none'); it gives no likelihood")
+    allowed: tuple[Method, ...] = ("causal",) if config.causal else ("exact", "one-pass")
+    if wanted is not None and wanted not in allowed:
+        reads = "reads from left to right" if config.causal else "sees both sides of every token"
+        raise InputError(f"method: found {wanted!r}; this model {reads}, so allowed: {', '.join(allowed)}")
+    return wanted or allowed[0]
+
+
+def log_likelihoods(bundle: Bundle, table: TokenTable, windows: Windows, method: Method) -> NDArray[np.float64]:
+    """The sum of ln p over the tokens of each of N sequences, in nats; what else is asked does not matter."""
+    sums_N = np.zeros(len(table))
+    for index_M, question, lengths_P in _questions(table, windows, bundle.tokenizer, method):
+        term_M = log_p(bundle.model, question, lengths_P, question.targets_M[:, None])[:, 0]
+        sums_N += np.bincount(index_M, weights=term_M, minlength=len(table))
+    return sums_N
+
+
+def log_p(model: LanguageModel, question: Question, lengths_P: Ints, wanted_MK: Ints) -> NDArray[np.float64]:
+    """ln p of K tokens at each of the M places that are asked for: (M, K), in nats.
+
+    Scores of ``NUMBERS`` tokens of the vocabulary are held at a time. The model must be in evaluation mode (ValueError:
+    dropout would make the numbers random), as ``bundle.load`` gives it.
+    """
+    if model.training:
+        raise ValueError("the model is in training mode; call model.eval() before scoring")
+    device = next(model.parameters()).device
+    inputs_T, where_M, wanted = (torch.from_numpy(part) for part in (question.inputs_T, question.selected_M, wanted_MK))
+    step, found = max(NUMBERS // model.vocabulary_size, 1), np.zeros(wanted_MK.shape)
+    with torch.no_grad():
+        hidden_TD = model.encode(inputs_T.to(device), Layout.of(lengths_P, device))
+        for first in range(0, len(where_M), step):
+            some = slice(first, first + step)
+            scores_MV = model.scores(hidden_TD[where_M[some].to(device)]).float().log_softmax(-1)
+            found[some] = scores_MV.gather(-1, wanted[some].to(device)).cpu().numpy()
+    return found
+
+
+def _questions(
+    table: TokenTable, windows: Windows, tokenizer: Tokenizer, method: Method
+) -> Iterator[tuple[Ints, Question, Ints]]:
+    """For each forward pass: the sequences of the tokens asked for (M,), the question, and the lengths packed."""
+    asked = windows.one_token_each() if method == "exact" else windows
+    for part, batch in asked.batches(table, tokenizer, MICRO_TOKENS):
+        window_M, _, place_M = part.answers()
+        if not len(place_M):
+            continue
+        inputs_T, targets_M = batch.tokens_T, batch.tokens_T[place_M]
+        if method == "exact":
+            inputs_T = inputs_T.copy()
+            inputs_T[place_M] = tokenizer.mask_id
+        where_M = place_M - 1 if method == "causal" else place_M
+        yield part.pieces.index_P[window_M], Question(inputs_T, where_M, targets_M), batch.lengths_N
