@@ -1,7 +1,8 @@
 """The selective scan as machine code for the CPU: numba compiles it at the first use and keeps it for the next.
 
 For the gradient only the memories at the start of each chunk are kept; the others are computed again, chunk by chunk.
-Channels are independent of each other, so threads share them out; the result does not depend on their number.
+Channels are independent of each other, so threads share them out. Outputs do not depend on how many there are, the
+gradients by B and C, sums over channels, only in rounding.
 
 This module imports numba, an optional package (extra ``scan``); ``scan`` imports it only where it is used.
 """
@@ -21,8 +22,8 @@ from torch import Tensor
 
 from nuclex.models.layout import Layout
 
-BLOCK, CHUNK = 128, 32
-"""Channels that one call computes, and tokens between two memories that are kept: what fits the first-level cache."""
+BLOCK, CHUNK = 512, 32
+"""Most channels that one call computes, and tokens between two memories that are kept: what fits a core's cache."""
 
 EXACT = {"contract", "reassoc", "nsz"}
 """What the compiler may do with sums; infinities and NaN stay what they are."""
@@ -158,8 +159,11 @@ def _compiled() -> tuple[Any, Any]:
 
 
 def _blocks(channels: int) -> list[tuple[int, int]]:
-    """First and last channel (exclusive) of each call."""
-    return [(first, min(first + BLOCK, channels)) for first in range(0, channels, BLOCK)]
+    """First and last channel (exclusive) of each call: as many for every thread, since long rows are what is fast."""
+    threads = torch.get_num_threads()
+    calls = threads * -(-channels // (threads * BLOCK))
+    width = -(-channels // calls // 64) * 64
+    return [(first, min(first + width, channels)) for first in range(0, channels, width)]
 
 
 def _share(call: Callable[[int], None], count: int) -> None:
