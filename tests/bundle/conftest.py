@@ -9,7 +9,15 @@ import torch
 
 from nuclex.bundle import Record, TaskPart, write_bundle
 from nuclex.core.artifact import write_manifest
-from nuclex.models import BertConfig, Gpt2Config, LanguageModel, MambaConfig, RinalmoConfig, RobertaConfig
+from nuclex.models import (
+    BertConfig,
+    Gpt2Config,
+    HyenaModelConfig,
+    LanguageModel,
+    MambaConfig,
+    RinalmoConfig,
+    RobertaConfig,
+)
 from nuclex.models.blocks.state_space import StateSpaceConfig
 from nuclex.tokenizers import TOKENIZERS
 
@@ -22,6 +30,8 @@ CONFIGS = {
     "mamba": MambaConfig(depth=2, width=16).backbone(),
     "mamba2": MambaConfig(depth=2, width=16, version=2, state_space=StateSpaceConfig(head_size=8, groups=2)).backbone(),
     "bimamba": MambaConfig(depth=2, width=16, causal=False, embedding_gate=True).backbone(),
+    "hyena": HyenaModelConfig(depth=2, width=16, inner=24).backbone(),
+    "hyena both ways": HyenaModelConfig(depth=2, width=16, inner=24, causal=False).backbone(),
     "hybrid": MambaConfig(depth=2, width=16, inner=24, attention_every=2, heads=2).backbone(),
 }
 CONFIGS["untied roberta"] = CONFIGS["roberta"].model_copy(update={"tied": False})
@@ -55,6 +65,8 @@ CLASSES = {
     "rotary gpt2": "NuclexForCausalLM",
     "bimamba": "NuclexForMaskedLM",
     "headless bimamba": "NuclexModel",
+    "hyena": "NuclexForCausalLM",
+    "hyena both ways": "NuclexForMaskedLM",
     "hybrid": "NuclexForCausalLM",
     "rounded hybrid": "NuclexForCausalLM",
 }

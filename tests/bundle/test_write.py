@@ -14,67 +14,110 @@ from nuclex.core.errors import InputError, NonFiniteError
 from nuclex.models import LanguageModel, Layout, RobertaConfig
 
 ELSEWHERE = """
-import json, sys
-sys.modules["nuclex"] = None  # as if it were not installed
+import importlib.abc, json, sys
+
+class NotInstalled(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.split(".")[0] == "nuclex":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, NotInstalled())
 try:
     import nuclex
     raise SystemExit("nuclex can be imported here")
-except ImportError:
+except ModuleNotFoundError:
     pass
 import torch
-from transformers import AutoModelForMaskedLM, AutoTokenizer, RobertaForMaskedLM, RobertaTokenizerFast
+import transformers
 
 def opened(path, sequences, tokenizer_class, model_class):
-    tokenizer = tokenizer_class.from_pretrained(path)
-    model, loading = model_class.from_pretrained(path, output_loading_info=True)
-    assert type(model) is RobertaForMaskedLM and not model.training
+    tokenizer = getattr(transformers, tokenizer_class).from_pretrained(path)
+    model, loading = getattr(transformers, model_class).from_pretrained(path, output_loading_info=True)
+    assert not model.training
     batch = tokenizer(sequences, return_tensors="pt", padding=True)
     with torch.no_grad():
-        logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+        output = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+        rows = output.logits if hasattr(output, "logits") else output.last_hidden_state
+        more = []
+        if model.can_generate():
+            prompt = batch["input_ids"][0][batch["attention_mask"][0].bool()][:-1][None]
+            more = model.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=4, do_sample=False,
+                                  eos_token_id=None)[0, -4:].tolist()
     return {
-        "problems": [f"{kind}: {value}" for kind, value in loading.items() if value],
+        "class": type(model).__name__,
+        "problems": [f"{kind}: {sorted(value)}" for kind, value in loading.items() if value],
         "tokens": len(tokenizer),
         "longest": tokenizer.model_max_length,
         "special": [tokenizer.cls_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.mask_token_id],
         "ids": [ids[mask.bool()].tolist() for ids, mask in zip(batch["input_ids"], batch["attention_mask"])],
-        "logits": [rows[mask.bool()].tolist() for rows, mask in zip(logits, batch["attention_mask"])],
+        "rows": [row[mask.bool()].tolist() for row, mask in zip(rows, batch["attention_mask"])],
+        "generated": more,
     }
 
-ways = [(AutoTokenizer, AutoModelForMaskedLM), (RobertaTokenizerFast, RobertaForMaskedLM)]
 asked = json.loads(sys.stdin.read())
-print(json.dumps({path: [opened(path, sequences, *way) for way in ways] for path, sequences in asked.items()}))
+print(json.dumps({path: [opened(path, sequences, *way) for way in ways] for path, sequences, ways in asked}))
 """
 SEQUENCES = ("ACGTACGTACGGTACCATGA", "GG", "ACGTACGTAC" * 4, "A")
+ROBERTAS = [["AutoTokenizer", "AutoModelForMaskedLM"], ["RobertaTokenizerFast", "RobertaForMaskedLM"]]
+CAUSAL, PLAIN = ["AutoTokenizer", "AutoModelForCausalLM"], "PreTrainedTokenizerFast"
+OPENED = [  # the bundle, its tokenizer, and how it is opened where nuclex is not installed
+    ("roberta", "nucleotide", ROBERTAS),
+    ("roberta", "bpe", ROBERTAS),
+    ("untied roberta", "rna", ROBERTAS),
+    ("rounded roberta", "nucleotide", ROBERTAS),
+    ("headless roberta", "nucleotide", [["AutoTokenizer", "AutoModel"], ["RobertaTokenizerFast", "RobertaModel"]]),
+    ("bert", "nucleotide", [["AutoTokenizer", "AutoModelForMaskedLM"], [PLAIN, "BertForMaskedLM"]]),
+    ("headless bert", "nucleotide", [[PLAIN, "BertModel"]]),
+    ("gpt2", "nucleotide", [CAUSAL, ["GPT2TokenizerFast", "GPT2LMHeadModel"]]),
+    ("untied gpt2", "bpe", [CAUSAL]),
+    ("headless gpt2", "nucleotide", [[PLAIN, "GPT2Model"]]),
+    ("mamba", "nucleotide", [CAUSAL, [PLAIN, "MambaForCausalLM"]]),
+    ("headless mamba", "nucleotide", [[PLAIN, "MambaModel"]]),
+    ("mamba2", "nucleotide", [CAUSAL, [PLAIN, "Mamba2ForCausalLM"]]),
+    ("untied mamba2", "rna", [CAUSAL]),
+]
 
 
 @pytest.mark.slow
 def test_transformers_opens_it_without_nuclex_and_computes_the_same(making):
-    asked = {}
-    for name, kind in (("roberta", "nucleotide"), ("roberta", "bpe"), ("untied roberta", "rna")):
+    asked = []
+    for name, kind, ways in OPENED:
         path = making.bundle(name, kind).rename(making.folder / f"{name} {kind}")
-        asked[str(path)] = [sequence.replace("T", "U") if kind == "rna" else sequence for sequence in SEQUENCES]
+        sequences = [sequence.replace("T", "U") if kind == "rna" else sequence for sequence in SEQUENCES]
+        asked.append((str(path), sequences, ways))
     command, given = [sys.executable, "-I", "-c", ELSEWHERE], json.dumps(asked)
     offline = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     result = subprocess.run(command, input=given, capture_output=True, text=True, env=offline, check=False)
     assert result.returncode == 0, result.stderr
     answers = json.loads(result.stdout)
-    assert answers.keys() == asked.keys()
-    for path, sequences in asked.items():
+    for (path, sequences, ways), (name, _, _) in zip(asked, OPENED, strict=True):
+        assert len(answers[path]) == len(ways)
         for answer in answers[path]:
+            assert answer["class"] == making.classes[name]
             agrees(load(path), sequences, answer)
 
 
 def agrees(bundle, sequences, answer):
-    tokenizer = bundle.tokenizer
-    assert answer["problems"] == []
-    assert (answer["tokens"], answer["longest"]) == (len(tokenizer), 48)
+    tokenizer, model = bundle.tokenizer, bundle.model
+    pooled = answer["class"] in (
+        "RobertaModel",
+        "BertModel",
+    )  # which add a pooler that nobody trained, unless told not to
+    assert answer["problems"] == (["missing_keys: ['pooler.dense.bias', 'pooler.dense.weight']"] if pooled else [])
+    assert answer["tokens"] == len(tokenizer)
+    assert model.config.longest is None or answer["longest"] == 48
     assert answer["special"] == [tokenizer.cls_id, tokenizer.pad_id, tokenizer.eos_id, tokenizer.mask_id]
-    for sequence, ids, logits in zip(sequences, answer["ids"], answer["logits"], strict=True):
+    for sequence, ids, rows in zip(sequences, answer["ids"], answer["rows"], strict=True):
         tokens = torch.from_numpy(tokenizer.encode(sequence))
         assert ids == tokens.tolist()
-        ours = bundle.model(tokens, Layout.of([len(tokens)])).detach()
+        ours = (model.encode if model.head is None else model)(tokens, Layout.of([len(tokens)])).detach()
         assert float(ours.abs().max()) > 0.5
-        torch.testing.assert_close(torch.tensor(logits), ours, rtol=0, atol=1e-5)
+        torch.testing.assert_close(torch.tensor(rows), ours, rtol=1e-5, atol=1e-5)
+    tokens = torch.tensor(answer["ids"][0][:-1])
+    for token in answer["generated"]:
+        assert int(model(tokens, Layout.of([len(tokens)]))[-1].argmax()) == token
+        tokens = torch.cat([tokens, torch.tensor([token])])
+    assert len(answer["generated"]) == (4 if model.config.causal and model.head is not None else 0)
 
 
 def test_a_written_bundle_is_whole_and_nothing_else_is_left(making):

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from nuclex.bundle import Record, TaskPart, load, write_bundle
 from nuclex.core.errors import CorruptError, InputError
-from nuclex.models import LanguageModel, Layout, RinalmoConfig
+from nuclex.models import Gpt2Config, HyenaModelConfig, LanguageModel, Layout, MambaConfig, RinalmoConfig, helm
 from nuclex.tokenizers import CodonConfig, NucleotideConfig
 
 pytestmark = pytest.mark.slow  # imports transformers
@@ -170,6 +170,119 @@ def test_a_codon_bundle_opens_too(auto, tmp_path):
         logits_BLV, inputs["attention_mask"].bool(), ours(tmp_path / "b", sequences)[1], strict=True
     ):
         torch.testing.assert_close(row[mask], wanted, rtol=1e-5, atol=1e-5)
+
+
+OTHERS = {
+    "rotary GPT-2": Gpt2Config(depth=2, width=16, heads=2, inner=24, positions="rotary"),
+    "Mamba with feed-forward": MambaConfig(depth=2, width=16, inner=24, vocabulary_multiple=8),
+    "hybrid": MambaConfig(depth=2, width=16, version=1, attention_every=2, heads=2),
+    "Hyena": HyenaModelConfig(depth=2, width=16, inner=24, tied=False),
+    "bidirectional Mamba": MambaConfig(depth=2, width=16, causal=False, embedding_gate=True),
+}
+LETTERS = ["ACGTTGCAACGT", "GG", "ACGTN" * 6]
+
+
+def written(config, folder, **changes):
+    """A bundle of a network with random weights."""
+    tokenizer = NucleotideConfig().build()
+    ids = {"pad_id": tokenizer.pad_id, "mask_id": tokenizer.mask_id}
+    model = LanguageModel(config.backbone().model_copy(update=changes), vocabulary_size=22, **ids)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for value in model.parameters():
+            value.copy_(torch.randn(value.shape, generator=generator) * 0.3 + (value.ndim == 1))
+    write_bundle(folder / "b", model, tokenizer, Record({}, {}, {}, None, "small"))
+    return folder / "b"
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_other_network_opens_with_its_own_class(auto, tmp_path, name):
+    causal = OTHERS[name].causal
+    path = written(OTHERS[name], tmp_path)
+    opener, wrong = (auto.AutoModelForCausalLM, auto.AutoModelForMaskedLM)[:: 1 if causal else -1]
+    model, loading = opener.from_pretrained(path, output_loading_info=True)
+    assert type(model).__name__ == ("NuclexForCausalLM" if causal else "NuclexForMaskedLM")
+    assert not any(loading.values())
+    inputs = batch(auto, path, LETTERS)
+    with torch.no_grad():
+        logits_BLV = model(**inputs).logits
+    for row, mask, wanted in zip(logits_BLV, inputs["attention_mask"].bool(), ours(path, LETTERS)[1], strict=True):
+        torch.testing.assert_close(row[mask], wanted, rtol=1e-5, atol=2e-5)
+        assert not row[~mask].any()
+    with pytest.raises(InputError, match=r"nuclex\.backbone\.causal: found"):
+        wrong.from_pretrained(path)
+
+
+@pytest.mark.parametrize("name", ["rotary GPT-2", "bidirectional Mamba"])
+def test_an_encoder_without_a_head_opens_as_a_model_alone(auto, tmp_path, name):
+    path = written(OTHERS[name], tmp_path, head="none")
+    model, loading = auto.AutoModel.from_pretrained(path, output_loading_info=True)
+    assert type(model).__name__ == "NuclexModel"
+    assert not any(loading.values())
+    inputs, bundle = batch(auto, path, LETTERS), load(path)
+    with torch.no_grad():
+        hidden_BLD = model(**inputs).last_hidden_state
+        for row, text in zip(hidden_BLD, LETTERS, strict=True):
+            ids = torch.from_numpy(bundle.tokenizer.encode(text))
+            torch.testing.assert_close(
+                row[: len(ids)], bundle.model.encode(ids, Layout.of([len(ids)])), rtol=1e-5, atol=2e-5
+            )
+    with pytest.raises(InputError, match="an encoder without a language head; AutoModel opens it"):
+        auto.AutoModelForMaskedLM.from_pretrained(path)
+
+
+def test_the_causal_loss_is_of_the_next_token(auto, tmp_path):
+    path = written(OTHERS["rotary GPT-2"], tmp_path)
+    model, inputs = auto.AutoModelForCausalLM.from_pretrained(path), batch(auto, path, LETTERS)
+    labels = inputs["input_ids"].masked_fill(inputs["attention_mask"] == 0, -100)
+    output = model(**inputs, labels=labels)
+    log_p = output.logits.log_softmax(-1)
+    terms = [-log_p[row, at - 1, labels[row, at]] for row in range(3) for at in range(1, 32) if labels[row, at] >= 0]
+    torch.testing.assert_close(output.loss, torch.stack(terms).mean())
+    output.loss.backward()
+    assert all(value.grad is not None for value in model.parameters())
+    loss, logits = model(**inputs, labels=labels, return_dict=False)
+    assert torch.equal(loss, output.loss)
+    assert torch.equal(logits, output.logits)
+
+
+@pytest.mark.parametrize("name", ["rotary GPT-2", "Mamba with feed-forward"])
+def test_generate_continues_each_prompt_as_if_alone(auto, tmp_path, name):
+    path = written(OTHERS[name], tmp_path)
+    model, tokenizer = auto.AutoModelForCausalLM.from_pretrained(path), load(path).tokenizer
+    prompts = [torch.from_numpy(tokenizer.encode(text, end=False)) for text in ("ACG", "GATTACA")]
+    longest = max(len(ids) for ids in prompts)
+    ids_BL = torch.stack([torch.nn.functional.pad(ids, (longest - len(ids), 0), value=1) for ids in prompts])
+    options = {"max_new_tokens": 6, "do_sample": False, "eos_token_id": None, "pad_token_id": 1}
+    together = model.generate(ids_BL, attention_mask=(ids_BL != 1).long(), **options)
+    assert together.shape == (2, longest + 6)
+    for row, ids in zip(together, prompts, strict=True):
+        wanted = ids
+        for _ in range(6):
+            with torch.no_grad():
+                logits_TV = load(path).model(wanted, Layout.of([len(wanted)]))
+            wanted = torch.cat([wanted, logits_TV[-1].argmax()[None]])
+        assert row[-6:].tolist() == wanted[-6:].tolist()
+
+
+def test_the_pipelines_of_transformers_work(auto, tmp_path):
+    path = written(RinalmoConfig(depth=2, width=16, heads=4), tmp_path / "rinalmo")
+    answers = auto.pipeline("fill-mask", model=str(path))("ACG<mask>ACG", top_k=3)
+    ids = torch.from_numpy(load(path).tokenizer.encode("ACGNACG"))
+    ids[4] = 4
+    with torch.no_grad():
+        probability_V = load(path).model(ids, Layout.of([len(ids)]))[4].softmax(-1)
+    assert [answer["token"] for answer in answers] == probability_V.topk(3).indices.tolist()
+    assert answers[0]["score"] == pytest.approx(float(probability_V.max()), rel=1e-4)
+    path = written(OTHERS["hybrid"], tmp_path / "hybrid")
+    made = auto.pipeline("text-generation", model=str(path))
+    assert made("ACG", max_new_tokens=4, do_sample=False)[0]["generated_text"].startswith("ACG")
+
+
+def test_helms_bidirectional_mamba_of_50_million_opens(auto, tmp_path):
+    config = helm("bimamba").model_copy(update={"depth": 2})
+    model = auto.AutoModelForMaskedLM.from_pretrained(written(config, tmp_path))
+    assert model.nuclex.config == config.backbone()
 
 
 def test_a_config_without_the_network_is_refused(hub):

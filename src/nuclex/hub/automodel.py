@@ -44,7 +44,6 @@ class NuclexConfig(PreTrainedConfig):
     bos_token_id: int | None = 0
     eos_token_id: int | None = 2
     tie_word_embeddings: bool = False
-    use_cache: bool = False
     nuclex: dict[str, Any] | None = None
 
 
@@ -135,6 +134,16 @@ class NuclexForCausalLM(_NuclexPreTrained, GenerationMixin):
 
     ``generate`` reads the whole sequence for every token; ``nuclex generate`` remembers what it has read.
     """
+
+    @classmethod
+    def _supports_default_dynamic_cache(cls) -> bool:
+        return False
+
+    def prepare_inputs_for_generation(  # type: ignore[override]
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, **not_used: Any
+    ) -> dict[str, Any]:
+        """What ``generate`` gives to ``forward`` for the next token: all tokens so far."""
+        return {"input_ids": input_ids, "attention_mask": attention_mask}
 
     def _refuse_other_purpose(self) -> None:
         _refuse_other_head(self.nuclex, causal=True)

@@ -170,9 +170,12 @@ def _config(source: str | Path) -> dict[str, Any]:
     from transformers import PreTrainedConfig
 
     try:
-        return dict(PreTrainedConfig.get_config_dict(source)[0])
+        keys = dict(PreTrainedConfig.get_config_dict(source)[0])
     except Exception as error:  # a foreign file can bring any error to light
         raise failure(source, error) from None
+    if not keys:
+        raise InputError(f"{source}: has no config.json; a model's folder or one of RiNALMo's .pt files is needed")
+    return keys
 
 
 def _file(source: str | Path, name: str) -> Path | None:
