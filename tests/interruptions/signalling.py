@@ -19,7 +19,7 @@ from killing import Measured, Runner, differences, label, reach
 class Stop:
     """One signal: where it came, with what the process left, how many finished steps its checkpoint lacks.
 
-    ``tools``: how many processes of MMseqs2 ran just before; ``left``: they, and unfinished files, if any are left.
+    ``tools``: how many processes of MMseqs2 ran just before; ``left``: those that still run, and a build's files.
     """
 
     job: str
@@ -56,7 +56,8 @@ def stop_once(runner: Runner, job: Job, whole: Measured, phase: str, moments: ra
         return None  # it was done before the signal came
     seconds, said = time.monotonic() - began, runner.errors.read_text()
     lost = _lost(job, board.control, board.step)
-    left = [f"process {one}" for one in orphans.running(job)] + job.leftovers()
+    left = [f"process {one}" for one in orphans.running(job)]
+    left += [] if job.resumed else job.leftovers()  # what a stopped run leaves goes when it is resumed
     return Stop(job.name, where, number.name, process.exitcode or 0, lost, seconds, said, tools, left)
 
 
