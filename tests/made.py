@@ -7,6 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
+
+from nuclex.data import compression
 
 
 def letters(seed: int, length: int) -> str:
@@ -18,6 +21,12 @@ def fasta(path: Path, records: Iterable[tuple[str, str]]) -> Path:
     """A FASTA file of these names and sequences."""
     path.write_text("".join(f">{name}\n{text}\n" for name, text in records))
     return path
+
+
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let files be read 4 kB at a time, so that a small one shows whether memory grows with it."""
+    monkeypatch.setattr(compression, "CHUNK", 4096)
+    monkeypatch.setattr(compression, "_PEEK", 4096)
 
 
 def spoilt(content: bytes, rng: random.Random, cases: Sequence[bytes], changes: Sequence[int]) -> bytes:

@@ -360,6 +360,7 @@ def test_killed_scoring_of_variants_goes_on(
     assert out.read_bytes() == (tmp_path / "whole.tsv").read_bytes()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_variants(
     bundle: Bundle, files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ import torch
 from safetensors.numpy import load_file
 
 import nuclex
-from made import letters
+from made import letters, small_pieces
 from nuclex.bundle import Bundle, Record, load
 from nuclex.core.errors import DiskError, InputError
 from nuclex.core.progress import quiet
@@ -285,11 +285,13 @@ def test_no_more_is_read_than_is_embedded_together(bundle: Bundle, monkeypatch: 
         assert pulled == 4, "three fit into 21 letters, the fourth says so"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", WRITERS)
 def test_memory_does_not_grow_with_the_number_of_sequences(
     ending: str, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "AT_ONCE", 64)
+    small_pieces(monkeypatch)
     peaks = {}
     for count in (64, 256, 1280):
         (tmp_path / "in.fa").write_text("".join(f">s{n}\n{'ACGU' * 20}\n" for n in range(count)))

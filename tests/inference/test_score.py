@@ -16,7 +16,7 @@ import torch
 
 import nuclex
 from likelihoods import SMALL, causal, chances, exact, network_in, one_pass
-from made import fasta, letters
+from made import fasta, letters, small_pieces
 from nuclex.bundle import Bundle, load
 from nuclex.core.errors import InputError
 from nuclex.core.progress import quiet
@@ -272,10 +272,12 @@ def test_no_more_is_read_than_is_scored_together(bundle: Bundle, monkeypatch: py
         assert pulled == 4
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_sequences(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "AT_ONCE", 50)
+    small_pieces(monkeypatch)
     peaks = {}
     for count in (50, 200, 1000):
         path = fasta(tmp_path / "in.fa", [(f"s{number}", "ACGU" * 30) for number in range(count)])
