@@ -234,7 +234,7 @@ def test_numba_is_taken_where_it_is(chosen_anew: None) -> None:
 
 
 def test_without_numba_the_torch_path_is_taken(chosen_anew: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan, "find_spec", lambda name: None)
+    monkeypatch.setattr(scan, "installed", lambda name: False)
     assert "pip install 'nuclex[scan]'" in scan_path("cpu")
     layout = Layout.of([30, 4])
     parts = drawn(layout, 5, 3)
@@ -242,9 +242,15 @@ def test_without_numba_the_torch_path_is_taken(chosen_anew: None, monkeypatch: p
 
 
 def test_a_numba_that_does_not_load_is_said(chosen_anew: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan, "find_spec", lambda name: True)
+    monkeypatch.setattr(scan, "installed", lambda name: True)
     monkeypatch.setitem(sys.modules, "nuclex.models.blocks.scan_kernel", None)
     assert "numba is installed but does not load" in scan_path("cpu")
+
+
+def test_kernels_for_gpus_are_taken_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert scan_path("cuda") == "chunks in plain torch"
+    monkeypatch.setattr(scan, "installed", lambda name: name == "mamba_ssm")
+    assert scan_path("cuda") == "kernels of mamba-ssm (untested on hardware)"
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 
 import numpy as np
@@ -12,7 +13,19 @@ from nuclex.models.layout import Layout
 
 pytest.importorskip("numba")
 
-from nuclex.models.blocks.scan_kernel import BLOCK, CHUNK, _blocks, _chunks, _fade, _share, compiled_scan
+import numba
+
+from nuclex.models.blocks.scan_kernel import (
+    BLOCK,
+    CHUNK,
+    _blocks,
+    _chunks,
+    _compile,
+    _fade,
+    _jit,
+    _share,
+    compiled_scan,
+)
 
 
 def test_chunks_hold_one_sequence_each() -> None:
@@ -81,3 +94,33 @@ def test_what_goes_wrong_in_a_thread_is_raised() -> None:
                 _share(fail, 2)
     finally:
         torch.set_num_threads(before)
+
+
+def test_where_nothing_can_be_kept_it_is_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiler, asked = numba.njit, []
+
+    def nowhere(cache: bool = False, nogil: bool = False, fastmath: object = None, error_model: str = "") -> object:
+        asked.append(cache)
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return compiler(nogil=nogil, fastmath=fastmath, error_model=error_model)
+
+    monkeypatch.setattr(numba, "njit", nowhere)
+    assert _jit(lambda x: x + 1)(1) == 2
+    assert asked == [True, False]
+
+
+def test_a_full_disk_does_not_keep_it_from_being_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = numba.njit(lambda x: x + 1)
+
+    class Full:
+        def load_overload(self, signature: object, context: object) -> None:
+            return None
+
+        def save_overload(self, signature: object, result: object) -> None:
+            raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr(kernel, "_cache", Full())
+    _compile(kernel, (numba.float32,))
+    assert kernel.signatures == [(numba.float32,)]
+    assert kernel(np.float32(1)) == 2

@@ -232,6 +232,6 @@ def test_sizes_that_do_not_divide_each_other_are_refused(wrong: dict[str, int], 
 
 def test_the_path_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert dual_path("cpu") == "matrix products in plain torch"
-    monkeypatch.setattr(state_space_dual, "find_spec", lambda name: name == "fla")
+    monkeypatch.setattr(state_space_dual, "installed", lambda name: name == "fla")
     assert "flash-linear-attention" in dual_path("cuda")
     assert dual_path("cpu") == "matrix products in plain torch"

@@ -32,6 +32,12 @@ def at_least_single(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
+@cache
+def installed(package: str) -> bool:
+    """Whether a package could be imported; it is not."""
+    return find_spec(package) is not None
+
+
 @torch.compiler.disable
 def selective_scan(
     inputs_TE: Tensor, delta_TE: Tensor, A_ES: Tensor, B_TS: Tensor, C_TS: Tensor, layout: Layout
@@ -56,7 +62,7 @@ def scan_path(device: torch.device | str) -> str:
 def _chosen(device: torch.device, dtype: torch.dtype) -> tuple[Scan, str]:
     if dtype == torch.float32 and device.type == "cpu":
         return _on_cpu()
-    if dtype == torch.float32 and device.type == "cuda" and find_spec("mamba_ssm") is not None:
+    if dtype == torch.float32 and device.type == "cuda" and installed("mamba_ssm"):
         from nuclex.models.blocks.scan_gpu import selective_scan_groups
 
         return selective_scan_groups, "kernels of mamba-ssm (untested on hardware)"
@@ -65,7 +71,7 @@ def _chosen(device: torch.device, dtype: torch.dtype) -> tuple[Scan, str]:
 
 @cache
 def _on_cpu() -> tuple[Scan, str]:
-    if find_spec("numba") is None:
+    if not installed("numba"):
         return (
             chunked_scan,
             "chunks in plain torch; numba (pip install 'nuclex[scan]') would make it several times faster",

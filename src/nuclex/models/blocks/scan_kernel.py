@@ -22,6 +22,9 @@ from torch import Tensor
 
 from nuclex.models.layout import Layout
 
+if getattr(numba.config, "DISABLE_JIT", False):
+    raise ImportError("NUMBA_DISABLE_JIT is set")
+
 BLOCK, CHUNK = 512, 32
 """Most channels that one call computes, and tokens between two memories that are kept: what fits a core's cache."""
 
@@ -150,12 +153,16 @@ def _compiled() -> tuple[Any, Any]:
     forward = (types.UniTuple(grid, 4), grid, chunks, types.Tuple([grid, stack, stack]), *block)
     tokens = types.Tuple([grid, grid, grid, grid, stack, grid])
     backward = (tokens, grid, chunks, types.UniTuple(grid, 4), *block)
-    for kernel, signature in ((_forward, forward), (_backward, backward)):
-        try:
-            kernel.compile(signature)
-        except OSError:  # compiled, but the disk had no room to keep it
-            kernel.compile(signature)
+    _compile(_forward, forward)
+    _compile(_backward, backward)
     return _forward, _backward
+
+
+def _compile(kernel: Any, signature: tuple[Any, ...]) -> None:
+    try:
+        kernel.compile(signature)
+    except OSError:  # the disk has no room to keep it; it is compiled nevertheless, and found this time
+        kernel.compile(signature)
 
 
 def _blocks(channels: int) -> list[tuple[int, int]]:

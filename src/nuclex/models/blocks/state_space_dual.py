@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from torch.nn import functional as F
 
 from nuclex.models.blocks.convolution import ShortConvolution
 from nuclex.models.blocks.mixer import CosSin, Mixer, State
-from nuclex.models.blocks.scan import at_least_single, recurrence
+from nuclex.models.blocks.scan import at_least_single, installed, recurrence
 from nuclex.models.blocks.state_space import StateSpaceConfig
 from nuclex.models.layout import Layout
 
@@ -45,7 +44,7 @@ def dual_path(device: torch.device | str) -> str:
 
 
 def _has_kernel(device: torch.device) -> bool:
-    return device.type == "cuda" and find_spec("fla") is not None
+    return device.type == "cuda" and installed("fla")
 
 
 def _chunked(parts: list[Tensor], layout: Layout, chunk: int) -> tuple[Tensor, Callable[[], Tensor]]:
