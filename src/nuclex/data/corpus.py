@@ -1,6 +1,6 @@
 """From sequence files to a corpus: cleaned, deduplicated, clustered, split without leakage, stored for random access.
 
-Memory does not grow with the letters, and with the number of sequences by a few bytes each, unless they are clustered:
+Memory does not grow with the letters, and with the number of sequences by one byte each, unless they are clustered:
 what has passed the filters lies on disk (``stage``), equal sequences are found there by their hashes (``duplicates``),
 and so are the groups that a split keeps together (``divide``). Clusters take some 100 bytes a sequence here, and what
 MMseqs2 itself takes.
