@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -29,7 +31,7 @@ def asked(batch: PackedBatch, question: Question) -> list[tuple[str, str]]:
 def by_hand(texts: list[str]) -> list[tuple[str, str]]:
     """Each token of a whole sequence with the one behind it, sequence by sequence."""
     spelled = [["<cls>", *text, "<eos>"] for text in texts]
-    return [pair for tokens in spelled for pair in zip(tokens[:-1], tokens[1:], strict=True)]
+    return [pair for tokens in spelled for pair in itertools.pairwise(tokens)]
 
 
 def test_every_token_is_asked_for_the_next_of_its_own_sequence() -> None:
