@@ -33,8 +33,8 @@ from nuclex.models.heads import AnsweringModel, PairHeadConfig
 
 TOKENS, CLS, PAD, EOS, MASK = 22, 0, 1, 2, 4
 LENGTHS = (9, 2, 17, 9, 9, 1, 30, 5)
-TOLERANCE = 1e-5
-"""The largest difference allowed, relative to the largest number of its tensor (absolute where that is below 1)."""
+TOLERANCE, OF_GRADIENTS = 1e-5, 3e-5
+"""The largest differences allowed, relative to the largest number of a tensor (absolute where that is below 1)."""
 
 SMALL = {"depth": 3, "width": 32, "heads": 4, "inner": 48, "max_positions": 64}
 PRESETS = {

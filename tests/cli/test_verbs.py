@@ -155,6 +155,11 @@ def test_the_catalogue(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(row["name"] for row in found)
 
 
+def test_export(capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_bundle: Path) -> None:
+    found = answer(capsys, "export", tiny_bundle, "--format", "rinalmo", "--out", tmp_path / "out")
+    assert (found["format"], found["files"], found["class"]) == ("rinalmo", ["rinalmo.pt"], "RiNALMo")
+
+
 # ---- what goes wrong gets a sentence, a code, and leaves nothing ----
 
 WRONG = [
@@ -210,6 +215,10 @@ WRONG = [
     ("embed bundle a.fa --out a.fa/v.npz", 5, "a.fa/v.npz: cannot be written: Not a directory"),
     ("embed bundle odd.fa --out v.npz", 2, "odd.fa:3: b: 'X' at position 4"),
     ("predict bundle a.fa --out p.csv", 2, "bundle: was not fine-tuned"),
+    ("export bundle --format mamba --out new", 2, "bundle: cannot be written as mamba: its layers are attention"),
+    ("export bundle --format keras --out new", 2, 'command line: Invalid value "keras" for --format.'),
+    ("export bundle --format rinalmo --out full", 2, "full: exists already"),
+    ("export spoilt --format roberta --out new", 4, "spoilt/model.safetensors"),
     ("score bundle a.fa --out s.npz", 2, "s.npz: a table is written to .csv, .tsv, .parquet, found '.npz'"),
     ("score bundle a.fa --out s.csv --method causal", 2, "method: found 'causal'; this model sees both sides"),
     ("score bundle a.fa --out s.csv --methd exact", 2, "methd: unknown key (did you mean 'method'?); allowed: "),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from oracles import HEADLESS, PRESETS, TOLERANCE, against_transformers
+from oracles import HEADLESS, OF_GRADIENTS, PRESETS, TOLERANCE, against_transformers
 
 pytestmark = pytest.mark.slow  # imports transformers
 
@@ -20,7 +20,7 @@ def test_values_and_gradients_are_theirs(name, direction):
     found = against_transformers(name, direction)
     assert found.largest > 1, "numbers near 0 prove nothing"
     assert found.values <= TOLERANCE
-    assert found.gradients <= TOLERANCE
+    assert found.gradients <= OF_GRADIENTS
 
 
 def test_a_wrong_weight_would_be_seen(monkeypatch):
@@ -37,4 +37,4 @@ def test_a_wrong_weight_would_be_seen(monkeypatch):
     monkeypatch.setattr(hub, "to_transformers", spoilt)
     found = against_transformers("BERT", "export")
     assert found.values > 10 * TOLERANCE
-    assert found.gradients > 10 * TOLERANCE
+    assert found.gradients > 3 * OF_GRADIENTS

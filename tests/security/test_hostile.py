@@ -87,6 +87,12 @@ class Place:
         return partial(import_transformers, path)
 
 
+def imported(path):
+    from nuclex.hub import import_bundle
+
+    return import_bundle(path, path.with_name("bundle"))
+
+
 def read_corpus(path):
     corpus = Corpus.open(path)
     return [corpus.sequence(row) for row in range(len(corpus))], corpus.clusters, corpus.split_codes, corpus.sources
@@ -160,6 +166,12 @@ def in_the_weights_of_a_foreign_model(place, gadget):
     return place.foreign(spoil)
 
 
+@payload("pickle", **{name: name for name in GADGETS})
+def in_one_of_rinalmos_files(place, gadget):
+    path = place.file("rinalmo_giga_pretrained.pt", torch_file(gadgets(place)[gadget], zipped=True))
+    return partial(imported, path)
+
+
 FORMS = {
     "legacy": lambda value: torch_file(value, zipped=False),
     "legacy tar": legacy_tar,
@@ -175,6 +187,11 @@ def in_another_form_in_a_foreign_model(place, form):
         (path / "pytorch_model.bin").write_bytes(form(gadgets(place)["exec"]))
 
     return place.foreign(spoil)
+
+
+@payload("pickle", **FORMS)
+def in_another_form_in_one_of_rinalmos_files(place, form):
+    return partial(imported, place.file("rinalmo.pt", form(gadgets(place)["exec"])))
 
 
 EXTRA = ("pytorch_model.bin", "model.pt", "last.ckpt", "scaler.pkl", "x.joblib", "x.npy", "x.pth", "optimizer.bin")
