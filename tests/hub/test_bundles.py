@@ -1,5 +1,9 @@
 """Whatever another program made becomes a bundle that nuclex proves, or is refused with the names that are wrong."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -178,6 +182,38 @@ def test_weights_in_pickles_are_not_read(hub, theirs):
     (theirs / "model.safetensors").rename(theirs / "pytorch_model.bin")
     with pytest.raises(InputError, match=r"has no model\.safetensors; weights in pickles"):
         hub.import_bundle(theirs, theirs.parent / "b")
+
+
+FETCHED = """
+import sys
+from nuclex.hub import import_bundle
+from nuclex.tokenizers import NucleotideConfig
+bundle = import_bundle(sys.argv[1], sys.argv[2], tokenizer=NucleotideConfig().build())
+record, alphabet = bundle.record, bundle.tokenizer.config.alphabet
+print(record.name, bundle.model.config.depth, alphabet, record.provenance["sha256"])
+"""
+
+
+@pytest.mark.parametrize("kind", ["multimolecule", "roberta"])
+def test_an_id_of_the_hub_is_read_like_a_folder(hub, tmp_path, kind):
+    """From a cache as the hub's own client leaves it, since nothing is fetched in tests."""
+    snapshot = tmp_path / "cache" / "models--lab--small" / "snapshots" / ("0" * 40)
+    snapshot.parent.mkdir(parents=True)
+    write_bundle(
+        tmp_path / "bundle",
+        made(NAME if kind == "multimolecule" else "RoBERTa"),
+        NucleotideConfig().build(),
+        Record({}, {}, {}, None, "x"),
+    )
+    nuclex.export(tmp_path / "bundle", format=kind, out=snapshot)
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text("0" * 40)
+    environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", FETCHED, "lab/small", str(tmp_path / "b")]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert result.returncode == 0, result.stderr
+    alphabet = "rna" if kind == "multimolecule" else "dna"
+    assert result.stdout.split() == ["small", "3", alphabet, "{}"]
 
 
 # ---- transformers' folders ----

@@ -1,4 +1,8 @@
-"""BERT as Hugging Face's ``transformers`` writes it: RoBERTa's network and names, with positions from row 0."""
+"""BERT as Hugging Face's ``transformers`` writes it: RoBERTa's network and names, with positions from row 0.
+
+``AutoTokenizer`` and ``PreTrainedTokenizerFast`` read the tokenizer of such a bundle. ``BertTokenizerFast`` of
+transformers 5 builds a WordPiece of words anew and makes ``<unk>`` of everything.
+"""
 
 from __future__ import annotations
 
