@@ -242,6 +242,17 @@ def test_impossible_recipes_get_a_sentence(changes: dict[str, Any], sentence: st
         load_config(FinetuneConfig, None, {**STRUCTURE, "bundle": "x", **changes})
 
 
+def test_a_causal_model_is_not_read_where_it_has_seen_nothing(tmp_path: Path) -> None:
+    keys = {
+        "task": {"kind": "fasta-class", "train": str(toy_fasta(tmp_path / "all.fa", 240))},
+        "model": {"kind": "gpt2", "depth": 1, "width": 8, "heads": 2, "inner": 8},
+        "tokenizer": {"kind": "nucleotide"},
+    }
+    with pytest.raises(InputError, match="head.pooling: 'cls' reads the first token"):
+        finetune(load_config(FinetuneConfig, None, keys), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_sequence_too_long_for_the_positions_is_named(tmp_path: Path) -> None:
     model = {"kind": "roberta", "depth": 1, "width": 8, "heads": 2, "inner": 8, "max_positions": 64}
     config = load_config(FinetuneConfig, None, {**STRUCTURE, "model": model, "tokenizer": {"kind": "nucleotide"}})

@@ -116,7 +116,9 @@ def finetune(config: FinetuneConfig, out: str | Path, *, resume: bool = False, d
     control, ``results.json`` the test scores side by side. Raises InputError (exit 2) where recipe, bundle and data
     do not fit, StoppedError after a signal.
     """
-    run, start, task = Path(out), _start(config), config.task.read()
+    run, start = Path(out), _start(config)
+    _refuse_blind(config, start)
+    task = config.task.read()
     answers, readings = _answers(config, task, start)
     arms: dict[Arm, Path] = {"scratch": run} if start.bundle is None else {"pretrained": run}
     if start.bundle is not None and config.controls:
@@ -220,6 +222,16 @@ def _start(config: FinetuneConfig) -> _Start:
     assert config.model is not None
     assert config.tokenizer is not None
     return _Start(config.model.backbone(), config.tokenizer.build(), None)
+
+
+def _refuse_blind(config: FinetuneConfig, start: _Start) -> None:
+    """InputError where the head reads a token that has seen nothing of its sequence."""
+    head = config.answering_head
+    if start.network.causal and isinstance(head, ClassHeadConfig) and head.pooling == "cls":
+        raise InputError(
+            "head.pooling: 'cls' reads the first token, and a causal model has seen nothing by then; "
+            "give --head.kind class --head.pooling mean"
+        )
 
 
 def _answers(config: FinetuneConfig, task: Task, start: _Start) -> tuple[Answers, dict[str, Reading]]:
