@@ -248,7 +248,7 @@ def test_a_causal_model_is_not_read_where_it_has_seen_nothing(tmp_path: Path) ->
         "model": {"kind": "gpt2", "depth": 1, "width": 8, "heads": 2, "inner": 8},
         "tokenizer": {"kind": "nucleotide"},
     }
-    with pytest.raises(InputError, match="head.pooling: 'cls' reads the first token"):
+    with pytest.raises(InputError, match=r"head\.pooling: 'cls' reads the first token"):
         finetune(load_config(FinetuneConfig, None, keys), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
