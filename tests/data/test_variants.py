@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,22 @@ def test_what_is_no_change_of_letters_is_told(tmp_path: Path) -> None:
         *(None, None, None, None, "overlapping deletion (*)", "symbolic (<...>)", "no alternative (.)", "breakend"),
         *(None, "breakend"),
     ]
+
+
+def test_bcf_is_read_where_pysam_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, binary = vcf(tmp_path / "in.vcf"), tmp_path / "in.bcf"
+    with pysam.VariantFile(str(path)) as file, pysam.VariantFile(str(binary), "wb", header=file.header) as out:
+        for record in file:
+            out.write(record)
+    found = list(read_variants(binary))
+    assert [one[:5] for one in found] == [one[:5] for one in read_variants(path)]
+    assert found[1].place == f"{binary}: record 2"
+    (tmp_path / "cut.bcf").write_bytes(binary.read_bytes()[:-60])
+    with pytest.raises(InputError, match=r"cut\.bcf:?.*"):
+        list(read_variants(tmp_path / "cut.bcf"))
+    monkeypatch.setitem(sys.modules, "pysam", None)
+    with pytest.raises(InputError, match=r"in\.bcf: reading BCF needs the package 'pysam'.*nuclex\[variants\]"):
+        list(read_variants(binary))
 
 
 @pytest.mark.parametrize("packed", ["gzip", "bgzip"])
@@ -142,7 +159,7 @@ def test_without_chrom_the_id_is_that_of_the_sequence(tmp_path: Path) -> None:
         (HEADER + "chr1\t1\tA\n", r"in\.csv:9: found 3 columns; a record of VCF has CHROM, POS, ID, REF and ALT"),
         (HEADER + "chr1\tx\t.\tA\tC\t.\n", r"in\.csv:9: the position is 'x'"),
         (HEADER + "chr1\t1\t.\tA\tC,?\t.\n", r"in\.csv:9: ALT is '\?'; nucleotides"),
-        ("BCF\x02", r"in\.csv: is BCF; variants are read from VCF"),
+        ("BCF\x02\x02", r"in\.csv: cannot be read behind record 0: "),
         (">a\nACGT\n", r"in\.csv:1: no column is called chrom"),
     ],
 )

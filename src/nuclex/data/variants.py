@@ -1,6 +1,7 @@
 """Small variants out of VCF files and tables, one at a time, each with its place in the file.
 
-VCF (version 4; plain, gzip or bgzip) is read line by line for its first five columns; samples are passed over. A table
+VCF (version 4; plain, gzip or bgzip) is read line by line for its first five columns; samples are passed over. BCF is
+read with pysam, where it is installed, and has records instead of lines. A table
 (comma, tab or semicolon between the columns, names in the first line) has the columns
 
 ``chrom``, ``contig``, ``sequence_id`` or ``id``  the id of the sequence
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nuclex.bio.alphabet import to_dna
-from nuclex.core.errors import InputError, at, shown
+from nuclex.core.errors import InputError, at, missing_extra, one_line, shown
 from nuclex.data.compression import STDIN, Text, lines, opened, pieces
 from nuclex.data.table import delimiter_of, rows
 
@@ -71,7 +72,8 @@ def read_variants(path: str | Path) -> Iterator[Variant]:
     with opened(path, label) as text:
         head = text.peek().removeprefix(b"\xef\xbb\xbf")
         if head.startswith(b"BCF"):
-            raise InputError(f"{label}: is BCF; variants are read from VCF (bcftools view gives it) or a table")
+            yield from _bcf(path, label)
+            return
         if not head.strip():
             raise InputError(f"{label}: is empty; a VCF file or a table of variants is needed")
         yield from _vcf(text) if head.startswith(_VCF) else _table(text)
@@ -112,6 +114,24 @@ def _lines(text: Text) -> Iterator[tuple[int, bytes]]:
                 text.line, waiting = text.line + 1, b""
     if waiting:
         yield text.line, waiting
+
+
+def _bcf(path: str | Path, label: str) -> Iterator[Variant]:
+    try:
+        import pysam
+    except ImportError:
+        raise missing_extra("pysam", "variants", f"{label}: reading BCF") from None
+    number, before = 0, pysam.set_verbosity(0)  # its library writes to stderr what is raised as well
+    try:
+        with pysam.VariantFile(str(path)) as file:
+            for number, record in enumerate(file, start=1):
+                alternatives = ",".join(record.alts or (".",))
+                found = (record.contig, record.start, record.ref or "", alternatives)
+                yield from _variants(found, record.id or ".", f"{label}: record {number}")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{label}: cannot be read behind record {number}: {one_line(str(error))}") from None
+    finally:
+        pysam.set_verbosity(before)
 
 
 def _table(text: Text) -> Iterator[Variant]:
