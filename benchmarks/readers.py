@@ -89,7 +89,7 @@ def nuclex_records(path: Path) -> int:
 
 
 def nuclex_batches(path: Path) -> int:
-    return sum(ids_of(b"".join(batch.sequences)) for batch in read_batches(path))
+    return sum(ids_of(batch.letters) for batch in read_batches(path))
 
 
 CONTESTANTS: dict[str, Counter] = {

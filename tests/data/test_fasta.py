@@ -21,6 +21,7 @@ def outcome(content, *, fast, read=read_fasta):
     records, sentence = [], ""
     try:
         for batch in read(Text(io.BytesIO(content), "x.fa"), fast=fast):
+            assert sum(batch.lengths) == len(batch.letters)
             records += batch.records("x")
     except InputError as error:
         sentence = str(error)

@@ -17,9 +17,9 @@ from nuclex.core.errors import InputError, at
 from nuclex.data.record import LONGEST_HEADER
 
 STDIN = "-"
-CHUNK = 3 << 15
-"""Bytes read at a time. What is made of them stays in the cache, and below 128 KiB malloc gives no page back to the
-kernel, which would have to be cleared again for the next bytes."""
+CHUNK = 63 << 11
+"""Bytes read at a time. What is made of them stays in the cache, and below 128 KiB malloc does not give each page back
+to the kernel, which would have to clear it again for the next bytes."""
 _HEAD = 18
 _PACKED = 1 << 15  # packed bytes taken at a time; small, since what follows a short stream is copied
 _PEEK = 1 << 16
@@ -82,16 +82,16 @@ class Text:
 
     def _next(self) -> bytes:
         """What comes next; none at the end, and from where it is damaged on."""
-        if self._damage is not None:
-            return b""
+        found, room = list[bytes](), CHUNK
         try:
-            found = self._handle.read(CHUNK)
+            while self._damage is None and room and (part := self._handle.read(room)):
+                found.append(part)
+                room -= len(part)
         except DAMAGED as error:
             self._damage = str(error)
-            return b""
-        if not found and self._is_bgzf and self._raw.tail != _BGZF_END:
+        if self._damage is None and room and self._is_bgzf and self._raw.tail != _BGZF_END:
             self._damage = "bgzip's end mark is missing"
-        return found
+        return b"".join(found)
 
 
 def pieces(text: Text) -> Iterator[bytes]:
@@ -141,7 +141,7 @@ def open_raw(path: str | Path, label: str) -> BinaryIO:
     if Path(path).is_dir():
         raise InputError(f"{label}: is a folder; give the files in it")
     try:
-        return open(path, "rb", buffering=1 << 16)
+        return open(path, "rb", buffering=CHUNK)
     except FileNotFoundError:
         raise InputError(f"{label}: no such file; a file of sequences is needed") from None
     except OSError as error:

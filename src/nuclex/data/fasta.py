@@ -7,8 +7,9 @@ rest, with its place, to the strict one; so both find the same records and the s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import accumulate
-from operator import sub
+from typing import NamedTuple
+
+import numpy as np
 
 from nuclex.core.errors import InputError, at, shown
 from nuclex.data.compression import Text, pieces
@@ -18,15 +19,18 @@ from nuclex.data.record import (
     LETTERS,
     LONGEST_HEADER,
     LONGEST_SEQUENCE,
-    PLAIN,
     Batch,
     Found,
     batch_of,
     header_text,
     only_letters,
+    plain_headers,
     strange_letter,
     too_long,
 )
+
+_SHORT = 1000
+"""Bytes, up to which each is looked up as quickly as all are compared."""
 
 
 class Fasta:
@@ -93,82 +97,90 @@ def read_fasta(text: Text, *, fast: bool = True) -> Iterator[Batch]:
         if not parser.ready:
             start = piece.find(b"\n") + 1 or len(piece)
             parser.feed(piece[:start])
-        batch = _many(parser, piece[start:]) if fast and piece.endswith(b"\n") else None
-        if batch is not None:
-            yield batch
-        else:
-            yield from one_by_one(parser, piece[start:])
+        batches = _many(parser, piece[start:]) if fast and piece.endswith(b"\n") else None
+        yield from one_by_one(parser, piece[start:]) if batches is None else batches
         text.line = parser.line
     yield batch_of([parser.end()])
 
 
-def _many(parser: Fasta, piece: bytes) -> Batch | None:
+class _Look(NamedTuple):
+    """What whole lines hold: header lines and where they are, and the letters above, between and below them."""
+
+    heads: list[bytes]
+    lines: list[int]
+    next_line: int
+    lead: bytes
+    letters: bytes
+    lengths: list[int]
+    tail: bytes
+
+
+def _many(parser: Fasta, piece: bytes) -> list[Batch] | None:
     """What whole lines complete, found by looking at all of them at once; None where anything is out of the plain."""
-    if len(piece) > LONGEST_HEADER:
+    if not 0 < len(piece) <= LONGEST_HEADER:
         return None
     if b"\r" in piece:
         piece = piece.replace(b"\r\n", b"\n")
-    heads, sequences, ends = _unwrapped(piece) or _joined(piece)
-    letters = b"".join(sequences)
-    left = b"" if only_letters(letters) else letters.translate(None, LETTERS)
-    if left.translate(None, BLANKS) or not all(heads) or b"\n".join(heads).translate(None, PLAIN):
-        return None
-    if left:
-        sequences = [sequence.translate(None, BLANKS) for sequence in sequences]
-    if (parser.header is None and sequences[0]) or not all(sequences[1:-1]):
-        return None
-    return _completed(parser, heads, sequences, ends)
+    for look_at in (_unwrapped, _wrapped):
+        look = look_at(piece, parser.line)
+        if look is None or (look.lead and parser.header is None) or not all(look.lengths):
+            continue
+        heads = plain_headers(look.heads, b">")
+        if heads is not None and _known(look.letters) and _known(look.lead + look.tail):
+            return _completed(parser, look, heads)
+    return None
 
 
-_Split = tuple[list[bytes], list[bytes], list[int]]
-"""Headers; the letters in front of the first and below each, one more than headers; the line ends among those."""
+def _known(text: bytes) -> bool:
+    return (len(text) > _SHORT and only_letters(text)) or not text.translate(None, LETTERS)
 
 
-def _joined(piece: bytes) -> _Split:
-    """Lines of any number below each header."""
-    lead, *more = piece.split(b">")
-    if (lead and not lead.endswith(b"\n")) or not {part[-1:] for part in more} <= {b"\n"}:
-        # slower, and knows the ">" of a line from one inside a header
-        lead, *more = [part + b"\n" for part in b"\n".join([b"", piece[:-1]]).split(b"\n>")]
-        lead = lead[1:]
-    split = [part.partition(b"\n") for part in more]
-    bodies = [lead, *[body for _, _, body in split]]
-    sequences = [body.replace(b"\n", b"") for body in bodies]
-    return [head.strip() for head, _, _ in split], sequences, list(map(sub, map(len, bodies), map(len, sequences)))
+def _completed(parser: Fasta, look: _Look, heads: list[bytes]) -> list[Batch]:
+    """Close the open sequence and all below it but the last, which stays open."""
+    if parser.header is not None:
+        parser.add(look.lead)
+    parser.line = look.next_line
+    if not heads:
+        return []
+    batches = [batch_of([parser.end()]), Batch(heads[:-1], look.letters, look.lengths, look.lines[:-1])]
+    parser.header, parser.start, parser.length, parser.parts = heads[-1], look.lines[-1], len(look.tail), [look.tail]
+    return batches
 
 
-def _unwrapped(piece: bytes) -> _Split | None:
-    """One line below each header, which is quicker; None where it is not so."""
+def _unwrapped(piece: bytes, line: int) -> _Look | None:
+    """One line below each header, which is quicker; None where it is not so at the start."""
     start = piece.find(b">")
     second = piece.find(b"\n", piece.find(b"\n", start) + 1) + 1
     if start < 0 or piece[second : second + 1] != b">" or (start and piece[start - 1 : start] != b"\n"):
         return None
-    lines = piece[start:].split(b"\n")
-    open_ended = len(lines) % 2 == 0  # the last line is a header
-    lines += [b""] * open_ended
-    heads = lines[:-1:2]
-    if {head[:1] for head in heads} != {b">"}:
-        return None
-    lead = piece[:start]
-    ends = [lead.count(b"\n"), *[1] * (len(heads) - 1), int(not open_ended)]
-    return [head[1:].strip() for head in heads], [lead.replace(b"\n", b""), *lines[1::2]], ends
+    rows = piece[start:-1].split(b"\n")
+    heads, bodies = rows[::2], rows[1::2]
+    tail = bodies.pop() if len(bodies) == len(heads) else b""
+    line += piece.count(b"\n", 0, start)
+    next_line = line + len(rows)
+    lead, lengths = piece[:start].replace(b"\n", b""), list(map(len, bodies))
+    return _Look(heads, list(range(line, next_line, 2)), next_line, lead, b"".join(bodies), lengths, tail)
 
 
-def _completed(parser: Fasta, heads: list[bytes], sequences: list[bytes], ends: list[int]) -> Batch:
-    """Close the open sequence and all below it but the last, which stays open; ``ends`` counts their lines."""
-    if parser.header is not None:
-        parser.add(sequences[0])
-    lines = list(accumulate([count + 1 for count in ends[1:]], initial=parser.line + ends[0]))
-    if not heads:
-        parser.line = lines[0]
-        return Batch([], [], [])
-    batch = Batch(heads[:-1], sequences[1:-1], lines[:-2])
-    first = parser.end()
-    if first is not None:
-        batch = Batch([first[0], *heads[:-1]], [first[1], *sequences[1:-1]], [first[2], *lines[:-2]])
-    parser.header, parser.start, parser.length, parser.parts = heads[-1], lines[-2], len(sequences[-1]), sequences[-1:]
-    parser.line = lines[-1]
-    return batch
+def _wrapped(piece: bytes, line: int) -> _Look:
+    """Lines of any number below each header."""
+    if b">" not in piece:
+        lead = piece.replace(b"\n", b"")
+        return _Look([], [], line + len(piece) - len(lead), lead, b"", [], b"")
+    piece = b"\n" + piece
+    text = np.frombuffer(piece, dtype=np.uint8)
+    ends_L = (text == ord("\n")).nonzero()[0]  # of the line above each line, and of the last
+    heads_N = (text[ends_L[:-1] + 1] == ord(">")).nonzero()[0]
+    starts_N, stops_N = ends_L[heads_N], ends_L[heads_N + 1]
+    starts, stops = starts_N.tolist(), stops_N.tolist()
+    heads = [piece[start + 1 : stop] for start, stop in zip(starts, stops, strict=True)]
+    lead, tail = (piece[: starts[0]], piece[stops[-1] :]) if heads else (piece, b"")
+    view, between = memoryview(piece), zip(stops, starts[1:], strict=False)
+    letters = b"".join([view[stop + 1 : start] for stop, start in between])
+    lengths_N = starts_N[1:] - heads_N[1:] - stops_N[:-1] + heads_N[:-1] + 1  # without the line ends
+    lead, letters, tail = (text.replace(b"\n", b"") for text in (lead, letters, tail))
+    lines = (heads_N + line).tolist()
+    return _Look(heads, lines, line + len(ends_L) - 1, lead, letters, lengths_N.tolist(), tail)
 
 
 def _no_header(letters: bytes, label: str, line: int) -> InputError:

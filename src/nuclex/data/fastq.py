@@ -6,7 +6,6 @@ As with FASTA a strict parser goes line by line and names the wrong line, and a 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from operator import methodcaller
 
 import numpy as np
 
@@ -17,19 +16,18 @@ from nuclex.data.record import (
     LETTERS,
     LONGEST_HEADER,
     LONGEST_SEQUENCE,
-    PLAIN,
     Batch,
     Found,
     batch_of,
     header_text,
     only_letters,
+    plain_headers,
     strange_letter,
     too_long,
 )
 
 QUALITIES = bytes(range(33, 127))
 """The symbols of qualities, from ! (the worst) to ~, in all of the FASTQ variants (doi:10.1093/nar/gkp1137)."""
-_MARKED = methodcaller("startswith", b"@")
 
 
 class Fastq:
@@ -144,22 +142,20 @@ def _many(parser: Fastq, piece: bytes) -> tuple[Batch | None, int]:
     if b"\r" in piece:
         lines = [line.removesuffix(b"\r") for line in lines]
     heads, sequences, middles, qualities = lines[::4], lines[1::4], lines[2::4], lines[3::4]
-    named = b"\n".join(heads)
-    headers = [head[1:].strip() for head in heads]
+    headers = plain_headers(heads, b"@") if len(piece) <= LONGEST_HEADER else None
+    if headers is None:
+        return None, 0
+    letters, lengths = b"".join(sequences), list(map(len, sequences))
     plain = (
-        len(piece) <= LONGEST_HEADER
-        and all(map(_MARKED, heads))
-        and all(headers)
-        and not named.translate(None, PLAIN)
-        and all(sequences)
-        and list(map(len, sequences)) == list(map(len, qualities))
-        and only_letters(b"".join(sequences))
+        all(lengths)
+        and lengths == list(map(len, qualities))
+        and only_letters(letters)
         and _are_qualities(b"".join(qualities))
         and (middles.count(b"+") == len(middles) or _repeated(middles, headers))
     )
     if not plain:
         return None, 0
-    batch = Batch(headers, sequences, list(range(parser.line, parser.line + whole, 4)))
+    batch = Batch(headers, letters, lengths, list(range(parser.line, parser.line + whole, 4)))
     parser.line += whole
     return batch, len(piece) - rest
 

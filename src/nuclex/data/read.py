@@ -17,7 +17,7 @@ from nuclex.data.compression import STDIN, Text, open_raw, opened
 from nuclex.data.fasta import read_fasta
 from nuclex.data.fastq import read_fastq
 from nuclex.data.flatfile import read_flatfile
-from nuclex.data.record import LETTERS, LONGEST_HEADER, Batch, Record
+from nuclex.data.record import LETTERS, LONGEST_HEADER, Batch, Record, batch_of
 from nuclex.data.table import delimiter_of, read_table
 
 __all__ = [
@@ -81,8 +81,7 @@ def read_batches(path: str | Path, *, label: str | None = None, config: ReadConf
             yield batch
             continue
         while part := list(islice(batch, 1024)):
-            headers = [record.description.encode() for record in part]
-            yield Batch(headers, [record.sequence for record in part], [record.line for record in part])
+            yield batch_of((record.description.encode(), record.sequence, record.line) for record in part)
 
 
 def source_name(path: str | Path) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import repeat
+from itertools import accumulate, repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -47,14 +47,24 @@ _record = partial(tuple.__new__, Record)  # what Record(...) calls, from a tuple
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Sequences that were read together: N headers (UTF-8, neither empty nor with a line end), letters and lines.
+    """N sequences that were read together: headers (UTF-8, neither empty nor with a line end), letters and lines.
 
-    Whoever wants only letters (a tokenizer, a hash) saves making an object a sequence.
+    ``letters`` are those of all sequences end to end, ``lengths`` says how many are each one's. Whoever wants only
+    letters (a tokenizer, a hash) saves making an object a sequence.
     """
 
     headers: list[bytes]
-    sequences: list[bytes]
+    letters: bytes
+    lengths: list[int]
     lines: list[int]
+
+    @property
+    def sequences(self) -> list[bytes]:
+        """The letters of each sequence, cut out anew."""
+        if len(self.lengths) == 1:
+            return [self.letters]  # which may be a chromosome
+        ends = accumulate(self.lengths)
+        return [self.letters[end - length : end] for length, end in zip(self.lengths, ends, strict=True)]
 
     def records(self, source: str) -> Iterator[Record]:
         """The same as one Record each."""
@@ -72,7 +82,8 @@ Found = tuple[bytes, bytes, int]
 def batch_of(found: Iterable[Found | None]) -> Batch:
     """Sequences in one batch; None is none."""
     taken = [one for one in found if one is not None]
-    return Batch([one[0] for one in taken], [one[1] for one in taken], [one[2] for one in taken])
+    sequences = [one[1] for one in taken]
+    return Batch([one[0] for one in taken], b"".join(sequences), list(map(len, sequences)), [one[2] for one in taken])
 
 
 def only_letters(text: bytes) -> bool:
@@ -81,7 +92,7 @@ def only_letters(text: bytes) -> bool:
         return True
     places = np.frombuffer(text, dtype=np.uint8) | 32  # upper case falls on lower case, and nothing else does
     np.subtract(places, ord("a"), out=places)
-    return int(places.max()) < 26
+    return int(np.maximum.reduce(places)) < 26
 
 
 def header_text(header: bytes, label: str, line: int, mark: str = ">") -> bytes:
@@ -100,6 +111,16 @@ def header_text(header: bytes, label: str, line: int, mark: str = ">") -> bytes:
     if not text:
         raise InputError(f"{at(label, line)}: the header has no id; {mark!r} is followed by at least one word")
     return text.encode()
+
+
+def plain_headers(lines: list[bytes], mark: bytes) -> list[bytes] | None:
+    """The headers of many header lines, as ``header_text`` has them; None where a line is out of the plain."""
+    text = b"\n".join([b"", *lines])
+    headers = text.split(b"\n" + mark)[1:]
+    if len(headers) != len(lines) or text.translate(None, PLAIN):
+        return None
+    headers = list(map(bytes.strip, headers))
+    return headers if all(headers) else None
 
 
 def strange_letter(letters: bytes, where: str) -> InputError:
