@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import random
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from made import accepted_share, spoilt
 from nuclex.core.errors import InputError
 from nuclex.data.variants import Variant, read_variants
 
@@ -188,3 +190,19 @@ def test_the_file_is_read_as_it_is_used(tmp_path: Path) -> None:
     assert [next(found).start for _ in range(3)] == [0, 0, 0]
     with pytest.raises(InputError, match=r"in\.vcf:12"):
         next(found)
+
+
+def test_spoilt_files_are_read_or_refused_in_one_sentence(tmp_path: Path) -> None:
+    """What is left of a file after random damage is variants or one sentence, and never anything else."""
+    table = "chrom,pos,id,ref,alt\n" + "".join(f"c{n},{n + 1},v{n},A,{'CGT'[n % 3] * 2}\n" for n in range(8))
+    pieces = [b"\t", b"\n", b",", b'"', b"\x00", b"\xff", b"##", b"#CHROM", b"<DEL>", b"*", b"-1", b"9" * 40, b"BCF"]
+    rng = random.Random(5)
+    for name, content in (("a.vcf", vcf(tmp_path / "in.vcf").read_bytes()), ("a.csv", table.encode())):
+        path, sentences = tmp_path / name, []
+        for _ in range(400):
+            path.write_bytes(spoilt(content, rng, pieces, (1, 1, 2, 4)))
+            try:
+                sentences.append("" if list(read_variants(path)) is not None else "never")
+            except InputError as error:
+                sentences.append(str(error).removeprefix(f"{tmp_path}/"))
+        assert 0.02 < accepted_share(sentences, name) < 0.98
