@@ -113,7 +113,7 @@ def test_the_compiled_path_is_the_torch_path(lengths: list[int], channels: int, 
     layout = Layout.of(lengths)
     parts = drawn(layout, channels, size, seed=seed)
     wanted = results(chunked_scan, [part.double() for part in parts], layout)
-    compare(results(compiled_scan, parts, layout), wanted, 3e-6)
+    compare(results(compiled_scan, parts, layout), wanted, 3e-5)  # gradients by A are sums whose terms may cancel
 
 
 @pytest.mark.parametrize("run", SCANS)

@@ -201,7 +201,7 @@ def test_steps_in_single_precision_stay_with_the_whole_pass() -> None:
     assert (state["memory"].shape, state["convolution"].shape) == ((1, 8, 8, 5), (1, 3, 104))
 
 
-def test_special_weights_start_as_published_and_are_drawn_anew() -> None:
+def test_special_weights_start_as_in_transformers_and_are_drawn_anew() -> None:
     torch.manual_seed(0)
     mixer = Mamba2(512, StateSpaceConfig(head_size=4))
     with torch.no_grad():

@@ -72,10 +72,7 @@ def _chosen(device: torch.device, dtype: torch.dtype) -> tuple[Scan, str]:
 @cache
 def _on_cpu() -> tuple[Scan, str]:
     if not installed("numba"):
-        return (
-            chunked_scan,
-            "chunks in plain torch; numba (pip install 'nuclex[scan]') would make it several times faster",
-        )
+        return chunked_scan, "chunks in plain torch; with numba (pip install 'nuclex[scan]') some ten times faster"
     try:
         from nuclex.models.blocks.scan_kernel import compiled_scan
     except ImportError as error:
@@ -116,7 +113,10 @@ def recurrence(decay: Tensor, inputs: Tensor) -> Tensor:
 
 
 def chunked_scan(parts: list[Tensor], layout: Layout) -> tuple[Tensor, Tensor]:
-    """The scan in plain torch: segments one after the other, of which only inputs are kept for the gradient."""
+    """The scan in plain torch: segments one after the other, of which only inputs are kept for the gradient.
+
+    A sequence begins with a memory multiplied by 0: numbers never cross, but what is not a number (NaN) would.
+    """
     inputs_TE, delta_TE, A_ES, B_TS, C_TS = parts
     memory_ES = torch.zeros_like(A_ES)
     starts_T = layout.positions_T == 0

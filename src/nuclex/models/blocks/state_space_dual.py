@@ -51,7 +51,7 @@ def _chunked(parts: list[Tensor], layout: Layout, chunk: int) -> tuple[Tensor, C
     """Chunks of the packed axis (G of them, Q tokens each) as matrix products, their memories one after the other.
 
     A chunk may hold several sequences: only pairs of tokens of the same one count, and a memory passes into a chunk
-    only as far as the sequence that it came from.
+    only as far as the sequence that it came from. The others are multiplied by 0: numbers never cross, NaN would.
     """
     written_GHQK, fade_GHQ, B_GRQS, C_GRQS = (_in_chunks(part, chunk) for part in parts)
     fill, heads = -layout.tokens % chunk, fade_GHQ.shape[1]
@@ -180,7 +180,7 @@ class Mamba2(Mixer):
         return self.output(self.norm(mixed_NHK.flatten(1), gate_NE))
 
     def reset_special(self) -> None:
-        """As published: A = -1 … -H, D = 1, step sizes log-uniform; the norm's weights are 1."""
+        """As transformers draws them: A = -1 … -H, D = 1, step sizes log-uniform; the norm's weights are 1."""
         with torch.no_grad():
             self.A_log.copy_(torch.arange(1, len(self.A_log) + 1).log())
             self.D.fill_(1)
