@@ -106,7 +106,7 @@ def test_the_torch_path_is_as_exact_as_its_numbers(case: str) -> None:
 
 @numba_only
 @given(
-    st.lists(st.integers(1, 80), min_size=1, max_size=6), st.integers(1, 140), st.integers(1, 20), st.integers(0, 99)
+    st.lists(st.integers(1, 80), min_size=1, max_size=6), st.integers(4, 140), st.integers(2, 20), st.integers(0, 99)
 )
 @settings(max_examples=25)
 def test_the_compiled_path_is_the_torch_path(lengths: list[int], channels: int, size: int, seed: int) -> None:
