@@ -68,7 +68,8 @@ def multimolecule(folder: Path) -> Iterator[Compared]:
     model, name = made(next(iter(RINALMOS))), next(iter(RINALMOS))
     write_bundle(folder / "b", model, NucleotideConfig().build(), Record({}, {}, {}, None, "x"))
     nuclex.export(folder / "b", format="multimolecule", out=folder / "out")
-    foreign = oracles.multimolecule().RiNALMoForMaskedLM.from_pretrained(folder / "out").eval()
+    cls = oracles.multimolecule().RiNALMoForMaskedLM
+    foreign = cls.from_pretrained(folder / "out", trust_remote_code=False).eval()
     yield oracles.against_multimolecule(f"{name}, export", model, foreign)
     foreign = oracles.random_multimolecule(name, folder / "pairs", pairs=True)
     bundle = hub.import_bundle(folder / "pairs", folder / "ours")
