@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from nuclex.models import LanguageModel, RobertaConfig
+from nuclex.models import LanguageModel, MambaConfig, RobertaConfig
 from nuclex.training.optimizer import OptimizerConfig, build_optimizer
 
 
@@ -55,3 +55,13 @@ def test_every_trained_weight_is_in_one_group() -> None:
 def test_a_model_of_matrices_alone_has_one_group() -> None:
     optimizer = build_optimizer(nn.Linear(2, 2, bias=False).named_parameters(), OptimizerConfig())
     assert len(optimizer.param_groups) == 1
+
+
+def test_how_fast_a_state_space_forgets_does_not_decay() -> None:
+    config = MambaConfig(depth=1, width=16).backbone()
+    model = LanguageModel(config, vocabulary_size=22, pad_id=1, mask_id=4)
+    optimizer = build_optimizer(model.named_parameters(), OptimizerConfig(weight_decay=0.3))
+    decaying, resting = ({id(value) for value in group["params"]} for group in optimizer.param_groups)
+    mixer = model.blocks[0].mixer
+    assert {id(mixer.A_log), id(mixer.D)} <= resting
+    assert id(mixer.output.weight) in decaying

@@ -11,6 +11,10 @@ from torch import nn
 from nuclex.core.config import Config
 
 
+UNDECAYED = ("A_log",)
+"""Matrices by name that are logarithms of rates: pulling them to 0 would make every channel forget alike."""
+
+
 class OptimizerConfig(Config):
     """AdamW's numbers; the learning rate is the schedule's."""
 
@@ -24,10 +28,11 @@ class OptimizerConfig(Config):
 
 
 def build_optimizer(parameters: Iterable[tuple[str, nn.Parameter]], config: OptimizerConfig) -> torch.optim.AdamW:
-    """Two groups: matrices decay; biases, norms and other vectors do not."""
+    """Two groups: matrices decay; biases, norms and other vectors do not, nor how fast a state space forgets."""
     trained = [(name, parameter) for name, parameter in parameters if parameter.requires_grad]
-    matrices = [parameter for _, parameter in trained if parameter.ndim >= 2]
-    vectors = [parameter for _, parameter in trained if parameter.ndim < 2]
+    decayed = {name for name, parameter in trained if parameter.ndim >= 2 and name.split(".")[-1] not in UNDECAYED}
+    matrices = [parameter for name, parameter in trained if name in decayed]
+    vectors = [parameter for name, parameter in trained if name not in decayed]
     groups = [
         {"params": matrices, "weight_decay": config.weight_decay},
         {"params": vectors, "weight_decay": 0.0},

@@ -61,6 +61,7 @@ def _devices() -> dict[str, tuple[str, dict[str, str]]]:
 def _paths(device: str) -> dict[str, str]:
     """Which way each mixer computes on a device."""
     from nuclex.models.blocks.scan import scan_path
+    from nuclex.models.blocks.state_space_dual import dual_path
 
     untested = "" if device == "cpu" else " (untested on hardware)"
     attention = "runs of sequences of equal length through scaled_dot_product_attention"
@@ -69,7 +70,7 @@ def _paths(device: str) -> dict[str, str]:
     return {
         "attention": attention + untested,
         "mamba": scan_path(device),
-        "mamba2": "matrix products over chunks in plain torch" + untested,
+        "mamba2": dual_path(device),
         "hyena": "fast Fourier transforms of sequences of like length" + untested,
     }
 
