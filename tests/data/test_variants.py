@@ -131,8 +131,11 @@ def test_a_table_says_by_its_names_what_is_counted_from(mark: str, position: str
 
 def test_without_chrom_the_id_is_that_of_the_sequence(tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
-    path.write_text("id,start,ref,alt,variant\ns1,0,A,C,first\n")
-    assert list(read_variants(path)) == [Variant("s1", 0, "A", "C", "first", f"{path}:2")]
+    path.write_text('id,start,ref,alt,variant\ns1,0,A,"C,-",first\n')
+    assert list(read_variants(path)) == [
+        Variant("s1", 0, "A", "C", "first", f"{path}:2"),
+        Variant("s1", 0, "A", "", "first", f"{path}:2"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +151,9 @@ def test_without_chrom_the_id_is_that_of_the_sequence(tmp_path: Path) -> None:
         ("chrom,pos,ref\n", r"in\.csv:1: no column is called alt, found"),
         ("chrom,pos,ref,alt\nx,one,A,C\n", r"in\.csv:2: the position is 'one'; a whole number is needed"),
         ("chrom,pos,ref,alt\nx,-1,A,C\n", r"in\.csv:2: the position is '-1'"),
-        ("chrom,pos,ref,alt\nx,1,A,-\n", r"in\.csv:2: ALT is '-'; nucleotides are needed, and where some are put in"),
+        ("chrom,pos,ref,alt\nx,1,-,A\n", r"in\.csv:2: REF is '-'; nucleotides are needed, and where some are put in"),
+        ("chrom,pos,ref,alt\nx,1,A,\n", r"in\.csv:2: ALT is ''; nucleotides are needed"),
+        (HEADER + "chr1\t1\t.\tA\t-\t.\n", r"in\.csv:9: ALT is '-'; nucleotides"),
         ("chrom,pos,ref,alt\nx,1,,C\n", r"in\.csv:2: REF is ''; nucleotides are needed"),
         ("chrom,pos,ref,alt\nx,1,A,Q\n", r"in\.csv:2: ALT is 'Q'; nucleotides"),
         ("chrom,pos,ref,alt\n,1,A,C\n", r"in\.csv:2: names no sequence"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,6 +19,7 @@ from nuclex.bio.alphabet import DNA
 from nuclex.bundle import Bundle, load
 from nuclex.core.errors import InputError
 from nuclex.core.progress import quiet
+from nuclex.data.read import read_sequences
 from nuclex.data.reference import Reference
 from nuclex.data.variants import Variant
 from nuclex.inference import likelihood
@@ -66,6 +68,7 @@ INDELS = [
     variant(0, CONTIG[:3], CONTIG[0]),
     variant(56, CONTIG[56:60], CONTIG[56]),
     variant(59, CONTIG[59], CONTIG[59] + "AC"),
+    variant(20, CONTIG[20:22], ""),
     variant(40, CONTIG[40:43], "TTTT" if CONTIG[40] != "T" else "AAAA"),
 ]
 
@@ -83,6 +86,7 @@ INDELS = [
         (changed(59, 1), 7, (56, 60), CONTIG[56:], None),
         (INDELS[1], 10, (17, 27), CONTIG[17:27], CONTIG[17:21] + CONTIG[24:30]),  # three letters more behind a deletion
         (INDELS[0], 12, (17, 29), CONTIG[17:29], CONTIG[17:21] + "GATTA" + CONTIG[21:24]),
+        (INDELS[5], 10, (16, 26), CONTIG[16:26], CONTIG[16:20] + CONTIG[22:28]),
         (INDELS[3], 10, (53, 60), CONTIG[53:], CONTIG[53:57]),  # the contig ends
     ],
 )
@@ -271,7 +275,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     """A reference and a VCF of it, with alternatives of every kind."""
     genome = fasta(tmp_path / "genome.fa", [("c", CONTIG), ("d", letters(8, 30))])
     lines = ["##fileformat=VCFv4.3", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
-    rows = [(one.start + 1, one.name, one.ref, one.alt) for one in SNVS + INDELS]
+    rows = [(one.start + 1, one.name, one.ref, one.alt) for one in SNVS + INDELS if one.alt]
     rows += [(21, "many", CONTIG[20], ",".join(letter for letter in "ACGT" if letter != CONTIG[20]))]
     rows += [(5, ".", CONTIG[4], f"<DEL>,*,{CONTIG[4]}TT"), (7, ".", CONTIG[6], "<DUP>"), (8, ".", CONTIG[7], ".")]
     lines += ["\t".join(map(str, ("c", *row, ".", "PASS", "."))) for row in rows]
@@ -303,12 +307,14 @@ def test_a_vcf_becomes_a_table(bundle: Bundle, files: tuple[Path, Path], tmp_pat
 
 
 def test_a_table_of_variants_is_the_same(bundle: Bundle, files: tuple[Path, Path], tmp_path: Path) -> None:
-    lines = ["id,start,ref,alt", *(f"c,{one.start},{one.ref},{one.alt}" for one in SNVS + INDELS)]
+    lines = ["id,start,ref,alt", *(f"c,{one.start},{one.ref},{one.alt or '-'}" for one in SNVS + INDELS)]
     (tmp_path / "in.csv").write_text("\n".join(lines) + "\n")
     with quiet():
         score(bundle, files[0], tmp_path / "vcf.tsv", variants=files[1])
         score(bundle, files[0], tmp_path / "csv.tsv", variants=tmp_path / "in.csv")
     found, wanted = rows_of(tmp_path / "csv.tsv"), rows_of(tmp_path / "vcf.tsv")[:12]
+    (bare,) = (row for row in found if row["alt"] == "-")
+    found.remove(bare)
     assert [float(row["score"]) for row in found] == pytest.approx([float(row["score"]) for row in wanted], abs=1e-5)
     assert [row["window_start"] for row in found] == ["0"] * 12
 
@@ -382,3 +388,27 @@ def test_memory_does_not_grow_with_the_number_of_variants(
         tracemalloc.stop()
     assert pulled == 1250
     assert peaks[1000] < 1.3 * peaks[200] + 100_000, peaks
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_saturation_mutagenesis_of_regulatory_elements(bundle: Bundle, mirror: Path, tmp_path: Path) -> None:
+    """Every REF of Kircher et al. (doi:10.1038/s41467-019-11526-w) is where the table of positions says it is."""
+    folder, places = mirror / "variant_effect", {}
+    for record in read_sequences(folder / "kircher2019_elements_ref.fa.gz"):
+        places[record.id] = int(record.description.split(":")[1].split("-")[0])
+    lines, count = ["chrom\tpos\tref\talt"], 0
+    with gzip.open(folder / "kircher2019_satmut_elements.tsv.gz", "rt") as handle:
+        for row in csv.DictReader(handle, delimiter="\t"):
+            if row["Element"] in places and row["Release"] == "GRCh38" and row["Pos"] != "NA":
+                place = int(row["Pos"]) - places[row["Element"]] + 1
+                lines.append(f"{row['Element']}\t{place}\t{row['Ref']}\t{row['Alt']}")
+                count += 1
+    (tmp_path / "in.tsv").write_text("\n".join(lines) + "\n")
+    with quiet():
+        done = score(
+            bundle, folder / "kircher2019_elements_ref.fa.gz", tmp_path / "out.parquet",
+            variants=tmp_path / "in.tsv", around=16, method="one-pass",
+        )  # fmt: skip
+    assert count == 44_647
+    assert (done["variants"], done["skipped"]) == (count - 5, {"no change within the window": 5}), "runs of one letter"

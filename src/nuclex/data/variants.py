@@ -6,7 +6,8 @@ read with pysam, where it is installed, and has records instead of lines. A tabl
 
 ``chrom``, ``contig``, ``sequence_id`` or ``id``  the id of the sequence
 ``pos`` or ``start``                              where ``ref`` begins: ``pos`` 1-based, as in VCF; ``start`` 0-based
-``ref``, ``alt``                                  letters, as in VCF: indels begin with the letter before them
+``ref``, ``alt``                                  letters, as in VCF: indels begin with the letter before them; an
+                                                  ``alt`` of ``-`` says that all of ``ref`` is left out
 ``variant``, ``variant_id``, ``rsid``             a name of its own, if there is one (or ``id`` beside ``chrom``)
 
 with upper or lower case in their names. Several alternatives in one row, with commas, are as many variants.
@@ -37,8 +38,8 @@ _FIRST_COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT")
 class Variant(NamedTuple):
     """One alternative: the letters ``ref`` from ``start`` on (0-based) of a sequence become ``alt``.
 
-    Letters are upper case, with T for U. ``alt`` is as written where it is no letters (``other``). ``name`` is empty
-    where the file gives none; ``place`` is file and line.
+    Letters are upper case, with T for U; ``alt`` may be none. It is as written where it stands for something else
+    (``other``). ``name`` is empty where the file gives none; ``place`` is file and line.
     """
 
     contig: str
@@ -152,7 +153,8 @@ def _table(text: Text) -> Iterator[Variant]:
         where = at(text.label, number)
         start = _number(fields[position].strip(), first, where)
         own = "" if name is None else fields[name].strip()
-        yield from _variants((fields[contig].strip(), start, fields[ref].strip(), fields[alt].strip()), own, where)
+        found_here = (fields[contig].strip(), start, fields[ref].strip(), fields[alt].strip())
+        yield from _variants(found_here, own, where, bare=True)
 
 
 def _column(names: Sequence[str], wanted: Sequence[str], where: str) -> int:
@@ -172,16 +174,18 @@ def _number(text: str, first: int, where: str) -> int:
     return int(text) - first
 
 
-def _variants(found: tuple[str, int, str, str], name: str, where: str) -> Iterator[Variant]:
+def _variants(found: tuple[str, int, str, str], name: str, where: str, *, bare: bool = False) -> Iterator[Variant]:
+    """Each alternative of a record; ``bare``: one of "-" is a deletion of all of REF."""
     contig, start, ref, alternatives = found
     if not contig:
         raise InputError(f"{where}: names no sequence")
     for alt in alternatives.split(","):
         variant = Variant(contig, start, to_dna(ref.upper()), alt, "" if name == "." else name, where)
+        whole = bare and alt == "-"
         if variant.other is None:
-            variant = variant._replace(alt=to_dna(alt.upper()))
+            variant = variant._replace(alt="" if whole else to_dna(alt.upper()))
         for allele, letters in (("REF", variant.ref), ("ALT", variant.alt if variant.other is None else "N")):
-            if not _LETTERS.fullmatch(letters):
+            if not _LETTERS.fullmatch(letters) and not (whole and allele == "ALT"):
                 raise InputError(
                     f"{where}: {allele} is {shown(letters)}; nucleotides are needed, and where some are put in or left "
                     "out, the one before, as in VCF"

@@ -21,7 +21,8 @@ window begins in the contig's own frame. Each window is read as a sequence of it
 ===================================== =================================================================================
 
 With both strands a result is the mean of the window's and of its reverse complement's. What is no change of letters
-(symbolic alternatives, ``*``), does not fit into the window or is refused by the tokenizer is counted, not scored.
+(symbolic alternatives, ``*``), does not fit into the window, does not show in it (a letter less in a run as long as the
+window) or is refused by the tokenizer is counted, not scored.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ def effect_rows(part: Part) -> Iterator[list[object]]:
     numbers = zip(part.arrays["places"].tolist(), part.arrays["scores"].tolist(), strict=True)
     for name, contig, ref, alt, convention, ((start, first, last), scores) in zip(*texts, numbers, strict=True):
         both = scores if len(scores) > 1 else []
-        yield [name, contig, start, ref, alt, sum(scores) / len(scores), convention, first, last, *both]
+        yield [name, contig, start, ref, alt or "-", sum(scores) / len(scores), convention, first, last, *both]
 
 
 def window_pair(reference: Reference, variant: Variant, around: int, tokenizer: Tokenizer) -> Pair | str:
@@ -189,7 +190,7 @@ def _strands(bundle: Bundle, pair: Pair, manner: Manner, row: int) -> list[_Aske
             return "refused by the tokenizer"
         _refuse_long(bundle, pair, max(len(ref), len(alt)))
         if np.array_equal(ref, alt):
-            return "no change of tokens"
+            return "no change within the window"
         found.append(_Asked(row, ref, alt, marginal))
     return found
 
