@@ -13,12 +13,16 @@ from jobs import Job
 
 
 def running(job: Job) -> list[int]:
-    """The ids of the processes that work in an unfinished folder of this job, be it still there or not (Linux)."""
+    """The ids of the programs that work in an unfinished folder of this job, be it still there or not (Linux).
+
+    A child that is still Python is not yet one: it holds the lock of the folder and is in the session of its parent.
+    """
     stem = f"{os.path.realpath(job.out.parent)}/.tmp-{job.out.name}-"
     found = []
     for link in Path("/proc").glob("[0-9]*/cwd"):
         with contextlib.suppress(OSError):  # it ended just now
-            if os.readlink(link).startswith(stem):
+            begun = os.readlink(link.with_name("exe")) != os.readlink("/proc/self/exe")
+            if begun and os.readlink(link).startswith(stem):
                 found.append(int(link.parent.name))
     return found
 
