@@ -13,7 +13,7 @@ COVERAGE := --cov --cov-report=term
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help quickstart check test test-all tree clean
+.PHONY: help quickstart check test test-all benchmark tree clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-20s %s\n' "$$name" "$$text"; done
@@ -38,6 +38,9 @@ test-all: .venv/.installed ## everything, the long tests too
 	$(static)
 	@echo '== tests: all, with coverage'
 	$(PYTEST) --durations=20 --durations-min=1 $(COVERAGE)
+
+benchmark: .venv/.installed ## nuclex against its peers, interleaved on one thread, with targets beside results; about half an hour
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed.py
 
 tree: .venv/.installed ## rewrite the tree in README.md from the modules' docstrings
 	@$(BIN)/python docs/tree.py

@@ -113,6 +113,20 @@ def mixers(length: int) -> dict[str, dict[str, Work]]:
     }
 
 
+def measure(rounds: int) -> list[Row]:
+    """Scans and layers of 128 and 512 tokens against transformers', scans of 2 048 against chunks in plain torch."""
+    transformers.logging.set_verbosity_error()
+    table: list[Row] = []
+    for length in (128, 512):
+        targets = {NUMBA: TARGET} if length == 512 else None
+        table += rows(f"scan of {length} tokens", interleaved(scans(length), rounds), SLOW, targets)
+        for name, field in mixers(length).items():
+            table += rows(f"{name}, {length} tokens", interleaved(field, rounds), SLOW)
+    longest = scans(2048)
+    del longest[SLOW]
+    return table + rows("scan of 2048 tokens", interleaved(longest, rounds), CHUNKS)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
@@ -120,16 +134,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/scan.json"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    transformers.logging.set_verbosity_error()
-    table: list[Row] = []
-    for length in (128, 512):
-        targets = {NUMBA: TARGET} if length == 512 else None
-        table += rows(f"scan of {length} tokens", interleaved(scans(length), arguments.rounds), SLOW, targets)
-        for name, field in mixers(length).items():
-            table += rows(f"{name}, {length} tokens", interleaved(field, arguments.rounds), SLOW)
-    longest = scans(2048)
-    del longest[SLOW]
-    table += rows("scan of 2048 tokens", interleaved(longest, arguments.rounds), CHUNKS)
+    table = measure(arguments.rounds)
     print_table(table)
     facts = {"threads": arguments.threads, "rounds": arguments.rounds}
     save(table, arguments.out, **facts, numba=numba.__version__, transformers=transformers.__version__)

@@ -34,7 +34,7 @@ def _tokenizing(sequences: list[str], rounds: int) -> list[Row]:
     tokenizer = NucleotideConfig().build()
     with tempfile.TemporaryDirectory() as folder:
         save_tokenizer(tokenizer, folder)
-        theirs = RobertaTokenizerFast.from_pretrained(folder)
+        theirs = RobertaTokenizerFast.from_pretrained(folder, trust_remote_code=False)
     inside = [ids[1:-1] for ids in theirs(sequences)["input_ids"]]
     assert np.concatenate(inside).tolist() == tokenize(sequences, tokenizer).ids.tolist()
     times = interleaved(

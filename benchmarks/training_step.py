@@ -161,7 +161,7 @@ def _opened() -> Any:
 
     with tempfile.TemporaryDirectory() as folder:
         save_tokenizer(NucleotideConfig().build(), folder)
-        return PreTrainedTokenizerFast.from_pretrained(folder)
+        return PreTrainedTokenizerFast.from_pretrained(folder, trust_remote_code=False)
 
 
 def _rows(title: str, times: dict[str, list[float]]) -> list[Row]:

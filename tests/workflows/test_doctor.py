@@ -43,4 +43,4 @@ def test_without_numba_mamba_goes_the_plain_way() -> None:
     code += "u.find_spec = lambda name, *rest: None if name == 'numba' else old(name, *rest)\n"
     code += "import nuclex; print(nuclex.doctor()['paths']['cpu']['mamba'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("chunks in plain torch; numba")
+    assert done.stdout.startswith("chunks in plain torch; with numba")

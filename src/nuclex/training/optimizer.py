@@ -10,7 +10,6 @@ from torch import nn
 
 from nuclex.core.config import Config
 
-
 UNDECAYED = ("A_log",)
 """Matrices by name that are logarithms of rates: pulling them to 0 would make every channel forget alike."""
 
