@@ -15,7 +15,7 @@ from nuclex.data.divide import divide, undivided
 from nuclex.data.duplicates import divided_duplicates, first_occurrences
 from nuclex.data.gather import Gathered, Source
 from nuclex.data.split import SplitConfig
-from nuclex.data.stage import Kept, Stage, Staged
+from nuclex.data.stage import Kept, Stage, Staged, rows_of
 from nuclex.data.store import Corpus
 
 pytestmark = pytest.mark.usefixtures("silent")
@@ -192,7 +192,9 @@ def _peak(folder, rows, config):
     staged = Stage(folder)
     for number in range(rows):
         key = sequence_key(b"%d" % number if number % 2 else b"one of %d" % (number % 3))
-        staged.add(Staged("s", b"A", "x", None, key, number % 9, False, 0, -1, -1))
+        row = rows_of([key], [1])
+        row["contig"] = number % 9
+        staged.add(Staged(["s"], b"A", ["x"], [None], row))
     staged.close()
     gathered = Gathered(staged, [Source("x", "x.fa", "", 0)])
     tracemalloc.start()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from nuclex.data import partition
 from nuclex.data.curate import sequence_key
 from nuclex.data.duplicates import divided_duplicates, first_occurrences
-from nuclex.data.stage import Kept, Stage, Staged, kept_batches
+from nuclex.data.stage import Kept, Stage, Staged, kept_batches, rows_of
 
 words = st.lists(st.text("AC", min_size=1, max_size=4), min_size=1, max_size=80)
 
@@ -15,7 +15,8 @@ words = st.lists(st.text("AC", min_size=1, max_size=4), min_size=1, max_size=80)
 def _staged(folder, keys):
     stage = Stage(folder)
     for number, key in enumerate(keys):
-        stage.add(Staged(f"s{number}", b"ACGT"[: number % 4 + 1], "x", None, key, 0, False, 0, -1, -1))
+        letters = b"ACGT"[: number % 4 + 1]
+        stage.add(Staged([f"s{number}"], letters, ["x"], [None], rows_of([key], [len(letters)])))
     stage.close()
     return stage
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nuclex.data.curate import sequence_key
+from nuclex.data.curate import sequence_keys
 from nuclex.data.partition import Partitions
 from nuclex.data.stage import Kept, Stage, kept_batches
-from nuclex.data.store import sequences_of
+from nuclex.data.store import letters, runs
 
 _KEYED = np.dtype([("key", "<u8"), ("key_end", "<u8"), ("row", "<i8")])
 _SPREAD = np.dtype([("key", "<u8"), ("key_end", "<u8"), ("lowest", "i1"), ("highest", "i1")])
@@ -72,9 +72,13 @@ def _borders(rows: NDArray[np.void]) -> NDArray[np.int64]:
 def _keyed_on_both_strands(stage: Stage, keep_M: NDArray[np.bool_] | Kept) -> Iterator[NDArray[np.void]]:
     """The kept rows, with keys that a sequence and its reverse complement share."""
     for batch, _, places_N in kept_batches(stage, keep_M):
-        keys = b"".join(sequence_key(text, both_strands=True) for text in sequences_of(batch.column("sequence")))
+        data, offsets = letters(batch.column("sequence"))
+        offsets_N1, keys = np.asarray(offsets), list[bytes]()
+        for first, last in runs(offsets_N1):
+            text = bytes(data[offsets[first] : offsets[last]])
+            keys += sequence_keys(text, np.diff(offsets_N1[first : last + 1]).tolist(), both_strands=True)
         block = np.empty(len(places_N), dtype=_KEYED)
-        block["key"], block["key_end"] = np.frombuffer(keys, dtype="<u8").reshape(-1, 2).T
+        block["key"], block["key_end"] = np.frombuffer(b"".join(keys), dtype="<u8").reshape(-1, 2).T
         block["row"] = places_N
         yield block
 

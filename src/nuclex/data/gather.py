@@ -8,9 +8,10 @@ import shutil
 import stat
 import sys
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain, compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +21,13 @@ from numpy.typing import NDArray
 from nuclex.core.artifact import sha256_file
 from nuclex.core.errors import InputError
 from nuclex.core.progress import Bar, bar
-from nuclex.data.curate import Curator, Kept, count_lower, mask_lower
+from nuclex.data.curate import Curator, count_lower, mask_lower
 from nuclex.data.partition import BLOCK_ROWS, distinct
-from nuclex.data.read import STDIN, Record, open_raw, read_sequences, source_name
+from nuclex.data.read import STDIN, open_raw, read_batches, source_name
+from nuclex.data.record import Batch, batches_of
 from nuclex.data.segment import Segmenter, contig_of
 from nuclex.data.split import family_of, name_keys
-from nuclex.data.stage import Stage, Staged
+from nuclex.data.stage import Stage, Staged, rows_of
 
 if TYPE_CHECKING:
     from nuclex.data.corpus import CorpusConfig
@@ -105,21 +107,23 @@ class _Reader:
         self.kept = 0
         self._curator = Curator(config.filter, config.alphabet)
         self._segmenter = Segmenter(config.segment, config.seed)
-        self._kind = re.compile(config.type_pattern)
+        self._kind, self._family = re.compile(config.type_pattern), re.compile(config.split.family_pattern)
         self._named = {*config.split.validation_contigs, *config.split.test_contigs}
         self._last = ("", int(name_keys([""])[0]))
 
     def read(self, source: Source, readable: Path, progress: Bar) -> None:
         gathered, number = self.gathered, len(self.gathered.sources)
         gathered.sources.append(source)
-        label, self.kept = ("stdin" if source.path == STDIN else source.path), 0
-        records = self._counted(source, readable, label)
+        label, self.kept, told = ("stdin" if source.path == STDIN else source.path), 0, 0
+        batches = self._counted(source, readable, label)
         if self.segmented:
-            records = self._segmenter.cut(records)
-        for kept in self._curator.curate(records, label):
-            gathered.stage.add(self._staged(kept, source.name, number, label))
-            self.kept += 1
-            if self.kept % _NOTE_EVERY == 0:
+            records = chain.from_iterable(batch.records(source.name) for batch in batches)
+            batches = batches_of(self._segmenter.cut(records))
+        for batch, keys in self._curator.curate_batches(batches, label):
+            gathered.stage.add(self._staged(batch, keys, number, label))
+            self.kept += len(keys)
+            if self.kept - told >= _NOTE_EVERY:
+                told = self.kept
                 progress.advance(0, f"{source.name}: {self.kept} sequences kept")
 
     def finished(self) -> Gathered:
@@ -128,42 +132,43 @@ class _Reader:
             self.gathered.filters.insert(0, self._segmenter.record())
         return self.gathered
 
-    def _counted(self, source: Source, readable: Path, label: str) -> Iterator[Record]:
-        """The records of a source; counts them, and the ids that came before in it."""
+    def _counted(self, source: Source, readable: Path, label: str) -> Iterator[Batch]:
+        """The sequences of a source; counts them, and the ids that came before in it."""
         ids = _IdCounter(self.work / "ids")
         masked = self.config.filter.soft_mask == "n"
-        for record in read_sequences(readable, source=source.name, label=label, config=self.config.read):
-            source.sequences_in += 1
-            source.nucleotides_in += len(record.sequence)
-            lower = count_lower(record.sequence)
+        for batch in read_batches(readable, label=label, config=self.config.read):
+            lower = count_lower(batch.letters)
+            source.sequences_in += len(batch.headers)
+            source.nucleotides_in += len(batch.letters)
             source.lower_case += lower
-            ids.add(hash(record.id))
-            yield record._replace(sequence=mask_lower(record.sequence)) if lower and masked else record
+            ids.extend(map(hash, batch.names()[0]))
+            yield replace(batch, letters=mask_lower(batch.letters)) if lower and masked else batch
         source.repeated_ids = ids.repeated()
 
-    def _staged(self, kept: Kept, source: str, number: int, label: str) -> Staged:
-        record, config = kept.record, self.config
-        family = family_of(record, config.split, label)
-        kind = self._kind.search(record.description)
-        return Staged(
-            record.id,
-            kept.sequence,
-            source,
-            family,
-            kept.key,
-            self._contig(record) if config.split.by == "contig" else 0,
-            "simulated" in record.description and "simulated" in record.description.split(),
-            number,
-            self.gathered.families.number(family),
-            self.gathered.kinds.number(kind.group(1) if kind is not None else None),
-        )
+    def _staged(self, batch: Batch, keys: list[bytes], number: int, label: str) -> Staged:
+        """What is known of the sequences of a batch that have these keys; ``number`` is that of the source."""
+        gathered, split, (ids, texts) = self.gathered, self.config.split, batch.names()
+        families = _groups(self._family, texts)
+        if split.by == "family" and None in families:
+            for record in compress(batch.records(""), [family is None for family in families]):
+                family_of(record, split, label)  # which refuses it
+        kinds = _groups(self._kind, texts)
+        rows_N = rows_of(keys, batch.lengths)
+        rows_N["source"] = number
+        rows_N["family"] = list(map(gathered.families.number, families))
+        rows_N["kind"] = list(map(gathered.kinds.number, kinds))
+        if any("simulated" in text for text in texts):
+            rows_N["simulated"] = ["simulated" in text.split() for text in texts]
+        if split.by == "contig":
+            rows_N["contig"] = list(map(self._contig, ids))
+        return Staged(ids, batch.letters, [gathered.sources[number].name] * len(ids), families, rows_N)
 
-    def _contig(self, record: Record) -> int:
+    def _contig(self, name: str) -> int:
         """The hash of the contig of a piece (or of a whole sequence): of its name alone, whatever the file.
 
         Two files with a chromosome I may be two builds of one genome, which a split must not divide.
         """
-        name = contig_of(record.id) if self.segmented else record.id
+        name = contig_of(name) if self.segmented else name
         if self._last[0] != name:
             found = int(name_keys([name])[0])
             self._last = (name, found)
@@ -174,6 +179,12 @@ class _Reader:
         return self._last[1]
 
 
+def _groups(pattern: re.Pattern[str], texts: list[str]) -> list[str | None]:
+    """What the one group of a pattern finds in each text, or None."""
+    found = list(map(pattern.search, texts))
+    return [one and one.group(1) for one in found] if any(found) else [None] * len(texts)
+
+
 class _IdCounter:
     """Counts ids that came before, by their hashes on disk: 64 bits tell ids apart well enough to count them."""
 
@@ -182,9 +193,9 @@ class _IdCounter:
         self._held = array("q")
         path.unlink(missing_ok=True)
 
-    def add(self, number: int) -> None:
-        self._held.append(number)
-        if len(self._held) == BLOCK_ROWS:
+    def extend(self, numbers: Iterable[int]) -> None:
+        self._held.extend(numbers)
+        if len(self._held) >= BLOCK_ROWS:
             self._flush()
 
     def repeated(self) -> int:

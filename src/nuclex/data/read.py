@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 from nuclex.core.errors import InputError, at
@@ -17,7 +16,7 @@ from nuclex.data.compression import STDIN, Text, open_raw, opened
 from nuclex.data.fasta import read_fasta
 from nuclex.data.fastq import read_fastq
 from nuclex.data.flatfile import read_flatfile
-from nuclex.data.record import LETTERS, LONGEST_HEADER, Batch, Record, batch_of
+from nuclex.data.record import LETTERS, LONGEST_HEADER, Batch, Record, batches_of
 from nuclex.data.table import delimiter_of, read_table
 
 __all__ = [
@@ -77,11 +76,7 @@ def read_batches(path: str | Path, *, label: str | None = None, config: ReadConf
     For short sequences some twice as fast as ``read_sequences`` (``benchmarks/readers.py``).
     """
     for batch in _read(path, "", label, config or ReadConfig()):
-        if isinstance(batch, Batch):
-            yield batch
-            continue
-        while part := list(islice(batch, 1024)):
-            yield batch_of((record.description.encode(), record.sequence, record.line) for record in part)
+        yield from [batch] if isinstance(batch, Batch) else batches_of(batch)
 
 
 def source_name(path: str | Path) -> str:

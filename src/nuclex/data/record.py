@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate, repeat
+from itertools import accumulate, compress, repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +25,7 @@ CONTROLS = bytes([*range(9), 11, 12, *range(14, 32), 127])
 """The bytes that no row or line holds: the same, but with their line ends."""
 PLAIN = bytes(range(32, 127)) + b"\t\n"
 """What is in most headers; any other byte is a case for a strict parser."""
+_LETTERS_AT_ONCE = 1 << 16
 
 
 class Record(NamedTuple):
@@ -61,18 +62,31 @@ class Batch:
     @property
     def sequences(self) -> list[bytes]:
         """The letters of each sequence, cut out anew."""
-        if len(self.lengths) == 1:
-            return [self.letters]  # which may be a chromosome
-        ends = accumulate(self.lengths)
-        return [self.letters[end - length : end] for length, end in zip(self.lengths, ends, strict=True)]
+        return cut(self.letters, self.lengths)
+
+    def names(self) -> tuple[list[str], list[str]]:
+        """The ids, which are the first words of the headers, and the headers, as text."""
+        texts = b"\n".join(self.headers).decode().split("\n") if self.headers else []
+        return [text.split(None, 1)[0] for text in texts], texts
+
+    def only(self, chosen: list[bool]) -> Batch:
+        """Without those that are not chosen; itself where all are."""
+        if all(chosen):
+            return self
+        letters, lengths = b"".join(compress(self.sequences, chosen)), list(compress(self.lengths, chosen))
+        return Batch(list(compress(self.headers, chosen)), letters, lengths, list(compress(self.lines, chosen)))
 
     def records(self, source: str) -> Iterator[Record]:
         """The same as one Record each."""
-        if not self.headers:
-            return iter(())
-        texts = b"\n".join(self.headers).decode().split("\n")
-        names = [text.split(None, 1)[0] for text in texts]
+        names, texts = self.names()
         return map(_record, zip(names, texts, self.sequences, repeat(source), self.lines))
+
+
+def cut(letters: bytes, lengths: list[int]) -> list[bytes]:
+    """A text in parts of these lengths."""
+    if len(lengths) == 1:
+        return [letters]  # which may be a chromosome
+    return [letters[end - length : end] for length, end in zip(lengths, accumulate(lengths), strict=True)]
 
 
 Found = tuple[bytes, bytes, int]
@@ -84,6 +98,22 @@ def batch_of(found: Iterable[Found | None]) -> Batch:
     taken = [one for one in found if one is not None]
     sequences = [one[1] for one in taken]
     return Batch([one[0] for one in taken], b"".join(sequences), list(map(len, sequences)), [one[2] for one in taken])
+
+
+def batches_of(records: Iterable[Record]) -> Iterator[Batch]:
+    """Records in batches of some 64,000 letters, or one that is longer; what precedes an error is given before it."""
+    held, letters = list[Found](), 0
+    try:
+        for record in records:
+            held.append((record.description.encode(), record.sequence, record.line))
+            letters += len(record.sequence)
+            if letters >= _LETTERS_AT_ONCE:
+                yield batch_of(held)
+                held, letters = [], 0
+    except InputError:
+        yield batch_of(held)
+        raise
+    yield batch_of(held)
 
 
 def only_letters(text: bytes) -> bool:

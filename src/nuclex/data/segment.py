@@ -107,7 +107,7 @@ class Segmenter:
         name = f"{record.id}:{start}-{end}"
         self._pieces += 1
         self._letters_out += end - start
-        return record._replace(id=name, description=f"{name} {record.description}", sequence=record.sequence[start:end])
+        return Record(name, f"{name} {record.description}", record.sequence[start:end], record.source, record.line)
 
 
 def contig_of(piece: str) -> str:

@@ -6,6 +6,7 @@ Text and numbers lie in two files that are read through in step, a block at a ti
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,18 +28,22 @@ simulated, and the numbers of its source, family and kind (-1 where none is name
 
 
 class Staged(NamedTuple):
-    """One sequence that passed the filters; ``key`` are 16 bytes, the last four are as in ``ROW``."""
+    """N sequences that passed the filters: ids, letters end to end, names of sources and families, and ``ROW``s."""
 
-    id: str
-    sequence: bytes
-    source: str
-    family: str | None
-    key: bytes
-    contig: int
-    simulated: bool
-    source_number: int
-    family_number: int
-    kind: int
+    ids: list[str]
+    letters: bytes
+    sources: list[str]
+    families: list[str | None]
+    rows_N: NDArray[np.void]
+
+
+def rows_of(keys: list[bytes], lengths: list[int]) -> NDArray[np.void]:
+    """A ``ROW`` for each of N sequences with these keys (16 bytes each) and lengths; nothing else is known of them."""
+    rows_N = np.zeros(len(keys), dtype=ROW)
+    rows_N["key"], rows_N["key_end"] = np.frombuffer(b"".join(keys), dtype="<u8").reshape(-1, 2).T
+    rows_N["length"] = lengths
+    rows_N["family"] = rows_N["kind"] = -1
+    return rows_N
 
 
 class Stage:
@@ -48,23 +53,24 @@ class Stage:
         self.rows = self.bytes = 0
         self._text_path, self._number_path = folder / "stage.arrow", folder / "stage.rows"
         self._held: list[Staged] = []
-        self._held_bytes = 0
+        self._held_rows = self._held_bytes = 0
         self._blocks: list[int] = []
         self._text = pa.OSFile(str(self._text_path), "wb")
         self._writer = pa.ipc.new_stream(self._text, TEXT)
         self._numbers = open(self._number_path, "wb")  # noqa: SIM115 (closed by close)
 
     def add(self, staged: Staged) -> None:
-        """Take one sequence."""
+        """Take some sequences."""
         self._held.append(staged)
-        self._held_bytes += len(staged.sequence)
-        if len(self._held) >= BATCH_ROWS or self._held_bytes >= BATCH_BYTES:
-            self._flush()
+        self._held_rows += len(staged.ids)
+        self._held_bytes += len(staged.letters)
+        if self._held_rows >= BATCH_ROWS or self._held_bytes >= BATCH_BYTES:
+            self._flush(rest=False)
 
     def close(self) -> None:
         """Write what is left and finish the files."""
         try:
-            self._flush()
+            self._flush(rest=True)
             self._writer.close()
         finally:
             self._text.close()
@@ -88,26 +94,49 @@ class Stage:
         with pa.OSFile(str(self._text_path), "rb") as file, pa.ipc.open_stream(file) as reader:
             yield from zip(reader, self.numbers(), strict=True)
 
-    def _flush(self) -> None:
-        if not self._held:
-            return
-        names, sequences, sources, families, keys, *others = zip(*self._held, strict=True)
+    def _flush(self, *, rest: bool) -> None:
+        """Write what is held in blocks that end as soon as they have so many rows or letters; or also the rest."""
+        held = _united(self._held)
+        ends_N = np.cumsum(held.rows_N["length"])
+        first = start = 0
+        while first < len(held.ids):
+            last = min(first + BATCH_ROWS, int(np.searchsorted(ends_N, start + BATCH_BYTES)) + 1)
+            if last > len(held.ids) and not rest:
+                break
+            stop = int(ends_N[:last][-1])
+            self._write(_part(held, slice(first, last), slice(start, stop)))
+            first, start = last, stop
+        self._held = [_part(held, slice(first, None), slice(start, None))]
+        self._held_rows, self._held_bytes = len(self._held[0].ids), len(self._held[0].letters)
+
+    def _write(self, staged: Staged) -> None:
+        offsets_N1 = np.append(0, np.cumsum(staged.rows_N["length"]))
+        letters = [None, pa.py_buffer(offsets_N1), pa.py_buffer(staged.letters)]
         text = [
-            pa.array(names, pa.string()),
-            pa.array(sequences, pa.large_binary()).cast(pa.large_string()),
-            pa.array(sources, pa.string()),
-            pa.array(families, pa.string()),
+            pa.array(staged.ids, pa.string()),
+            pa.Array.from_buffers(pa.large_string(), len(staged.ids), letters),
+            pa.array(staged.sources, pa.string()),
+            pa.array(staged.families, pa.string()),
         ]
         self._writer.write_batch(pa.record_batch(text, schema=TEXT))
-        rows = np.empty(len(names), dtype=ROW)
-        rows["key"], rows["key_end"] = np.frombuffer(b"".join(keys), dtype="<u8").reshape(-1, 2).T
-        rows["length"] = np.fromiter(map(len, sequences), dtype=np.int64, count=len(names))
-        for column, values in zip(("contig", "simulated", "source", "family", "kind"), others, strict=True):
-            rows[column] = np.array(values, dtype=ROW[column])
-        self._numbers.write(rows.tobytes())
-        self.rows, self.bytes = self.rows + len(names), self.bytes + self._held_bytes
-        self._blocks.append(len(names))
-        self._held, self._held_bytes = [], 0
+        self._numbers.write(staged.rows_N.tobytes())
+        self.rows, self.bytes = self.rows + len(staged.ids), self.bytes + len(staged.letters)
+        self._blocks.append(len(staged.ids))
+
+
+def _united(parts: list[Staged]) -> Staged:
+    return Staged(
+        list(chain.from_iterable(part.ids for part in parts)),
+        b"".join([part.letters for part in parts]),
+        list(chain.from_iterable(part.sources for part in parts)),
+        list(chain.from_iterable(part.families for part in parts)),
+        np.concatenate([np.zeros(0, dtype=ROW), *(part.rows_N for part in parts)]),
+    )
+
+
+def _part(staged: Staged, rows: slice, letters: slice) -> Staged:
+    ids, text, sources, families, rows_N = staged
+    return Staged(ids[rows], text[letters], sources[rows], families[rows], rows_N[rows])
 
 
 class Kept:
