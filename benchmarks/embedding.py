@@ -42,22 +42,18 @@ def _contestants(sequences: list[bytes]) -> dict[str, Callable[[], Any]]:
     model = LanguageModel(
         config, vocabulary_size=len(tokenizer), pad_id=tokenizer.pad_id, mask_id=tokenizer.mask_id
     ).eval()
-    half = (
-        LanguageModel(config, vocabulary_size=len(tokenizer), pad_id=tokenizer.pad_id, mask_id=tokenizer.mask_id)
-        .eval()
-        .to(torch.bfloat16)
-    )
     named = [(str(number), sequence) for number, sequence in enumerate(sequences)]
 
-    def embedded(network: LanguageModel) -> None:
-        bundle = Bundle(network, tokenizer, Record({}, {}, {}, None, "random"), None, Path())
-        for _ in embed_sequences(bundle, named):
+    bundle = Bundle(model, tokenizer, Record({}, {}, {}, None, "random"), None, Path())
+
+    def embedded(precision: Any) -> None:
+        for _ in embed_sequences(bundle, named, precision=precision):
             pass
 
     return {
         **_multimolecule(sequences),
-        "nuclex packed, fp32": lambda: embedded(model),
-        "nuclex packed, bf16": lambda: embedded(half),
+        "nuclex packed, fp32": lambda: embedded("fp32"),
+        "nuclex packed, bf16": lambda: embedded("bf16"),
     }
 
 

@@ -334,3 +334,11 @@ def test_a_killed_embedding_goes_on_and_is_the_same_to_the_bit(
     assert calls == 11
     assert out.read_bytes() == (tmp_path / f"whole{ending}").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.fa", out.name, f"whole{ending}"]
+
+
+def test_half_precision_is_close_and_leaves_the_model_as_it_is(bundle: Bundle) -> None:
+    exact = np.stack([item.vectors for item in embed_sequences(bundle, SEQUENCES)])
+    half = np.stack([item.vectors for item in embed_sequences(bundle, SEQUENCES, precision="bf16")])
+    assert half.dtype == np.float32
+    assert 0 < np.abs(half - exact).max() < 0.03 * np.abs(exact).max()
+    assert {value.dtype for value in bundle.model.parameters()} == {torch.float32}

@@ -69,7 +69,7 @@ def embed(
 
     Settings: --pool mean|cls|max (one vector a sequence) or none (one a token); --layer N, the block after which to
     read, 0 being the embedding (by default the last); --window N, tokens read at once (by default all that the model
-    reads). What is longer is read in windows that overlap.
+    reads); --precision bf16, half precision. What is longer is read in windows that overlap.
 
     Parameters
     ----------

@@ -7,8 +7,9 @@ them; ``<cls>`` stands in the first window only.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,6 +49,14 @@ class EmbedConfig(Config):
     window: int | None = Field(
         default=None, description="tokens read at once; by default all that the model reads, which may be any number"
     )
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """``bf16`` computes with a copy of the model in half precision: about 1 % off, faster where the hardware has it."""
+
+    def computing(self, bundle: Bundle) -> Bundle:
+        """The bundle itself, or with a copy of its model in half precision."""
+        if self.precision == "fp32":
+            return bundle
+        return replace(bundle, model=copy.deepcopy(bundle.model).to(torch.bfloat16))
 
     def checked(self, bundle: Bundle) -> EmbedConfig:
         """This with the window that will be used; InputError where the model has no such layer or window."""
@@ -73,13 +82,16 @@ def embed_sequences(
     pool: Pool = "mean",
     layer: int | None = None,
     window: int | None = None,
+    precision: Literal["fp32", "bf16"] = "fp32",
 ) -> Iterator[Embedding]:
     """Embed (id, sequence) pairs, in their order; a result does not depend on what else is embedded.
 
     Settings as in ``EmbedConfig``. At most ``AT_ONCE`` sequences are taken before the first result is given. InputError
     for a sequence that the tokenizer refuses, and for a mean or maximum over no tokens.
     """
-    config = load_config(EmbedConfig, None, {"pool": pool, "layer": layer, "window": window}).checked(bundle)
+    asked = {"pool": pool, "layer": layer, "window": window, "precision": precision}
+    config = load_config(EmbedConfig, None, asked).checked(bundle)
+    bundle = config.computing(bundle)
     for chunk in _chunks(named(sequences), bundle, config):
         part = _embedded(bundle, chunk, config)
         stops_N = np.cumsum(part.arrays["tokens"])
@@ -99,9 +111,9 @@ def embed(
 ) -> dict[str, Any]:
     """Embed every sequence of a file into ``out``: .parquet, .npz, .safetensors or .h5ad (see ``inference.vectors``).
 
-    ``settings`` are the keys of ``EmbedConfig``: pool, layer, window. Sequences come and vectors go part by part, so
-    that memory does not grow with their number; the parts lie beside ``out`` until it is whole (``inference.parts``)
-    and take as much room as it does. ``resume`` goes on from the parts of a process that was killed.
+    ``settings`` are the keys of ``EmbedConfig``: pool, layer, window, precision. Sequences come and vectors go part by
+    part, so that memory does not grow with their number; the parts lie beside ``out`` until it is whole
+    (``inference.parts``) and take as much room as it does. ``resume`` goes on from those of a process that was killed.
     """
     out = Path(out)
     given: EmbedConfig = load_config(EmbedConfig, None, settings)
@@ -112,7 +124,8 @@ def embed(
     asked = {"verb": "embed", **config.to_data()}
     with within_memory(), opened_parts(out, opened, asked, resume=resume) as parts:
         chunks = _chunks(named_in(inputs), opened, config)
-        parts.fill(chunks, digest_of, lambda chunk: _embedded(opened, chunk, config))
+        computing = config.computing(opened)
+        parts.fill(chunks, digest_of, lambda chunk: _embedded(computing, chunk, config))
         sizes = Sizes.of(parts, width)
         with atomic_file(out) as temporary:
             write(temporary, parts, sizes, per_token)
