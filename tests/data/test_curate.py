@@ -1,3 +1,5 @@
+import hashlib
+
 import pytest
 from Bio.Seq import Seq
 from hypothesis import given
@@ -15,8 +17,9 @@ from nuclex.data.curate import (
     normalise,
     remove_gaps,
     sequence_key,
+    sequence_keys,
 )
-from nuclex.data.read import Record
+from nuclex.data.record import Record, batches_of
 
 LOOSE = FilterConfig(min_length=1, max_ambiguous=1)
 nucleotides = st.text("ACGTURYKMSWBDHVNI", min_size=1, max_size=60).map(str.encode)
@@ -123,3 +126,60 @@ def test_dropping_foreign_sequences_has_a_limit():
 def test_impossible_lengths_are_refused():
     with pytest.raises(ValidationError, match="max_length 4 is below min_length 16"):
         FilterConfig(max_length=4)
+
+
+configs = st.builds(
+    FilterConfig,
+    min_length=st.integers(1, 4),
+    max_length=st.integers(5, 12),
+    max_ambiguous=st.sampled_from([0, 0.25, 1]),
+    foreign=st.sampled_from(["refuse", "drop"]),
+    max_foreign=st.sampled_from([0, 0.1, 1]),
+    soft_mask=st.sampled_from(["upper", "drop"]),
+    max_lower=st.sampled_from([0, 0.25, 0.5]),
+    duplicates=st.sampled_from(["keep", "drop", "drop_both_strands"]),
+)
+written = st.lists(
+    st.sampled_from([b"ACGT", b"acg", b"UC", b"u", b"N", b"r", b"-", b".", b"TTTT", b"GA"]), min_size=1, max_size=5
+)
+foreign = st.lists(st.tuples(st.integers(0, 60), st.sampled_from([b"E", b"AC*", b"?"])), max_size=2)
+
+
+def _outcome(curator, found):
+    """What is kept, what is counted, and what is refused."""
+    kept, sentence = [], ""
+    try:
+        kept.extend(found)
+    except InputError as error:
+        sentence = str(error)
+    return kept, sentence, curator.filters()
+
+
+def _flat(batches):
+    for batch, keys in batches:
+        for record, key in zip(batch.records(""), keys, strict=True):
+            yield record.id, record.line, record.sequence, key
+
+
+@given(
+    configs,
+    st.lists(written.map(b"".join), min_size=6, max_size=40),
+    st.one_of(st.just([]), st.just([]), foreign),
+    st.sampled_from(["dna", "rna"]),
+)
+def test_many_together_are_as_one_by_one(config, sequences, spoilt, alphabet):
+    for place, letters in spoilt:
+        sequences[place:place] = [letters]
+    single, together = Curator(config, alphabet), Curator(config, alphabet)
+    kept = ((k.record.id, k.record.line, k.sequence, k.key) for k in single.curate(_records(*sequences), "x.fa"))
+    expected = _outcome(single, kept)
+    found = _outcome(together, _flat(together.curate_batches(batches_of(_records(*sequences)), "x.fa")))
+    assert found == expected
+
+
+def test_keys_of_many_are_those_of_each():
+    for both in (False, True):
+        keys = [sequence_key(letters, both_strands=both) for letters in (b"ACGU", b"TTTG", b"A")]
+        assert sequence_keys(b"ACGUTTTGA", [4, 4, 1], both_strands=both) == keys
+    assert sequence_key(b"ACC").hex() == hashlib.blake2b(b"ACC", digest_size=16).hexdigest()
+    assert sequence_key(b"TTU", both_strands=True).hex() == hashlib.blake2b(b"AAA", digest_size=16).hexdigest()
