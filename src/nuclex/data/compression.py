@@ -25,6 +25,7 @@ _PACKED = 1 << 15  # packed bytes taken at a time; small, since what follows a s
 _PEEK = 1 << 16
 _XZ_MEMORY = 1 << 30  # xz -9 needs 65 MiB to unpack; a hostile file may ask for 4 GiB
 _TOO_EARLY = "the compressed file is damaged or ends too early here"
+_NO_END = "bgzip's end mark is missing"
 _BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 GzipError = cast(type[Exception], zlib_ng.error)  # whose stub takes it for an instance
 DAMAGED = (EOFError, OSError, GzipError, lzma.LZMAError)
@@ -82,15 +83,17 @@ class Text:
 
     def _next(self) -> bytes:
         """What comes next; none at the end, and from where it is damaged on."""
-        found, room = list[bytes](), CHUNK
+        found, size = list[bytes](), 0
         try:
-            while self._damage is None and room and (part := self._handle.read(room)):
+            while self._damage is None and 2 * size < CHUNK:
+                part = self._handle.read(CHUNK - size)
+                if not part:
+                    self._damage = _NO_END if self._is_bgzf and self._raw.tail != _BGZF_END else None
+                    break
                 found.append(part)
-                room -= len(part)
+                size += len(part)
         except DAMAGED as error:
             self._damage = str(error)
-        if self._damage is None and room and self._is_bgzf and self._raw.tail != _BGZF_END:
-            self._damage = "bgzip's end mark is missing"
         return b"".join(found)
 
 
