@@ -78,7 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no ≥ is no reason to fail
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    try:
+        code = run(sys.argv[1:] if arguments is None else arguments)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # what comes now has nothing to clear away
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -110,7 +110,7 @@ def row_multiple(tokens: int, rows: int) -> int | None:
     """The smallest number to a multiple of which so many tokens are rounded up to so many rows, if there is one.
 
     >>> row_multiple(70, 72), row_multiple(70, 70), row_multiple(70, 69)
-    (4, 1, None)
+    (3, 1, None)
     """
     return next((by for by in range(1, MOST_ROWS + 1) if -(-tokens // by) * by == rows), None)
 
