@@ -165,7 +165,8 @@ def test_long_sequences_are_read_in_windows(causal: bool, layer: int | None, bun
         "mean": lambda rows, cls: rows.mean(0),
         "max": lambda rows, cls: rows.max(0),
     }
-    pools["cls"] = lambda rows, cls: cls
+    if not causal:  # its first token has seen nothing
+        pools["cls"] = lambda rows, cls: cls
     short = list(embed_sequences(reader, SEQUENCES[:2], pool="none", layer=layer))
     for pool, wanted in pools.items():
         found = list(embed_sequences(reader, [*SEQUENCES[:2], *long], pool=pool, layer=layer, window=24))  # type: ignore[arg-type]
@@ -239,7 +240,9 @@ def test_wrong_requests_get_a_sentence(bundle: Bundle, fasta: Path, tmp_path: Pa
         embed(bundle, fasta, tmp_path / "out.csv")
     with pytest.raises(InputError, match=r"pool: Input should be 'mean', 'cls', 'max' or 'none', found 'median'"):
         embed(bundle, fasta, tmp_path / "out.npz", pool="median")
-    with pytest.raises(InputError, match=r"pol: unknown key \(did you mean 'pool'\?\); allowed: layer, pool, window"):
+    with pytest.raises(
+        InputError, match=r"pol: unknown key \(did you mean 'pool'\?\); allowed: layer, pool, precision, window"
+    ):
         embed(bundle, fasta, tmp_path / "out.npz", pol="mean")
     (tmp_path / "old.npz").mkdir()
     with pytest.raises(InputError, match=r"old\.npz: is a folder"):
@@ -342,3 +345,10 @@ def test_half_precision_is_close_and_leaves_the_model_as_it_is(bundle: Bundle) -
     assert half.dtype == np.float32
     assert 0 < np.abs(half - exact).max() < 0.03 * np.abs(exact).max()
     assert {value.dtype for value in bundle.model.parameters()} == {torch.float32}
+
+
+def test_the_first_token_of_a_causal_model_says_nothing(bundle: Bundle) -> None:
+    config = Gpt2Config(depth=1, width=16, heads=2, inner=24).backbone()
+    model = LanguageModel(config, vocabulary_size=len(bundle.tokenizer), pad_id=1, mask_id=4).eval()
+    with pytest.raises(InputError, match="pool: 'cls' is the first token"):
+        next(embed_sequences(replace(bundle, model=model), SEQUENCES, pool="cls"))

@@ -254,3 +254,12 @@ def test_as_it_is_typed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     (tmp_path / "p.fa").write_text(">x\nACGT\n>y\nGG\n")
     assert run(["generate", *arguments, "--prompts", str(tmp_path / "p.fa"), "--max-tokens", "12"]) == 0
     assert [record.id for record in read_sequences(tmp_path / "a.fa")] == ["x_1", "y_1"]
+
+
+def test_the_smallest_temperature_is_greedy() -> None:
+    bundle = made("gpt2")
+    cold, greedy = (
+        [item.sequence for item in generate_sequences(bundle, GenerateConfig(count=3, max_tokens=8, temperature=value))]
+        for value in (1e-320, 0.0)
+    )
+    assert cold == greedy

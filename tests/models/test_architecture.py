@@ -74,6 +74,14 @@ def test_a_causal_model_never_sees_ahead(name: str) -> None:
         assert not torch.allclose(before[place + 1 :], after[place + 1 :], atol=1e-4), "what comes later sees it"
 
 
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("name", CAUSAL)
+def test_every_weight_matters(name: str, causal: bool) -> None:
+    model = made(name, causal=causal)
+    model(torch.cat(sentences()), Layout.of(LENGTHS)).square().sum().backward()
+    assert [key for key, value in model.named_parameters() if value.grad is None] == []
+
+
 @pytest.mark.parametrize("name", BOTH_WAYS)
 def test_a_model_that_is_not_causal_sees_both_sides(name: str) -> None:
     model, ids = made(name, causal=False), sentences()[2]
@@ -173,6 +181,14 @@ def test_gpt2_starts_with_smaller_steps_into_the_stream() -> None:
         ({"positions": "learned", "position_use": "concatenate", "position_width": 4}, "needs tied false"),
         ({"heads": 3}, "multiple of heads 3"),
         ({"mixer": "mamba", "attention_every": 2, "heads": 3}, "multiple of heads 3"),
+        ({"mixer": "mamba", "positions": "none", "norm": "post"}, "read both ways have norm 'pre'"),
+        ({"mixer": "mamba2", "width": 10}, "inner width 20 is not a multiple of head_size 64"),
+        ({"mixer": "mamba2", "width": 64, "state_space": {"groups": 3}}, "not a multiple of groups 3"),
+        ({"causal": True, "token_dropout": 0.1}, "with causal it is 0"),
+        ({"mixer": "mamba", "attention_every": 4}, "more than the depth 3"),
+        ({"mixer": "hyena", "positions": "relative"}, "scored by attention"),
+        ({"positions": "learned", "max_positions": 3, "position_offset": 5}, "leaves none of the 3 positions"),
+        ({"norm_epsilon": -1.0}, "greater than 0"),
         ({"mixer": "lstm"}, "'attention', 'mamba', 'mamba2' or 'hyena'"),
     ],
 )

@@ -58,8 +58,11 @@ def pairing(
 ) -> Pairing:
     """Measure on N molecules with known structures: ``pairs[i]`` is (P, 2), 0-based, over nucleotides.
 
-    The tokenizer must have one token a nucleotide (InputError). Intervals resample whole ``clusters``.
+    The model must see both sides and the tokenizer have one token a nucleotide (InputError). Intervals resample whole
+    ``clusters``.
     """
+    if bundle.model.config.causal:
+        raise InputError("pairing is asked of models that see both sides; this one is causal")
     table = tokenize(sequences, bundle.tokenizer)
     wanted = np.array([len(sequence) for sequence in sequences])
     if not np.array_equal(table.lengths_N, wanted):

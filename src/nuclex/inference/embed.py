@@ -63,6 +63,8 @@ class EmbedConfig(Config):
         depth = bundle.model.config.depth
         if self.layer is not None and not 0 <= self.layer <= depth:
             raise InputError(f"layer: found {self.layer}; this model has layers 0 to {depth}")
+        if self.pool == "cls" and bundle.model.config.causal:
+            raise InputError("pool: 'cls' is the first token, and a causal model has seen nothing by then; give 'mean'")
         return self.model_copy(update={"window": window_for(bundle.model.config, self.window)})
 
 

@@ -171,7 +171,8 @@ class _Drawing:
             allowed_NV, self.history_NL[rows_N, : int(lengths_N.max())], lengths_N, config.no_repeat_ngram
         )
         if config.temperature:
-            allowed_NV = keep_top_p(keep_top_k(allowed_NV / config.temperature, config.top_k), config.top_p)
+            below_NV = allowed_NV - allowed_NV.amax(-1, keepdim=True)  # however small the temperature, the best is 0
+            allowed_NV = keep_top_p(keep_top_k(below_NV / config.temperature, config.top_k), config.top_p)
         chances_N = uniform(self.stream, self.numbers_N[rows_N.numpy()], lengths_N.numpy())
         chosen_N = choose(allowed_NV, chances_N, greedy=not config.temperature)
         self.history_NL[rows_N, lengths_N] = chosen_N

@@ -44,7 +44,7 @@ class BackboneConfig(ModelConfig):
     norm: Literal["pre", "post", "rinalmo"] = "pre"
     """``rinalmo``: the attention residual is the normalised stream, the feed-forward is ordinary pre-norm."""
     norm_kind: Literal["layer", "rms"] = "layer"
-    norm_epsilon: float = 1e-5
+    norm_epsilon: float = Field(default=1e-5, gt=0)
     final_norm: bool = True
     positions: Literal["rotary", "learned", "relative", "none"] = "rotary"
     """``relative``: sines and cosines of the distance, scored inside attention (arXiv:1901.02860)."""
@@ -86,11 +86,34 @@ class BackboneConfig(ModelConfig):
             raise ValueError(f"blocks without feed-forward (inner 0) have norm 'pre', found {self.norm!r}")
         if self.norm_kind == "rms" and self.norm == "post":
             raise ValueError("norm_kind 'rms' goes with norm 'pre' or 'rinalmo', found 'post'")
+        self._refuse_what_cannot_be()
         self._refuse_odd_positions()
         return self
 
+    def _refuse_what_cannot_be(self) -> None:
+        state_space = {"mamba", "mamba2"} & set(self.mixers)
+        if "mamba2" in state_space:
+            self.state_space.heads(self.width)  # says what does not divide
+        if self.norm == "post" and state_space and not self.causal:
+            raise ValueError("state spaces that read both ways have norm 'pre', found 'post'")
+        if self.causal and self.token_dropout:
+            raise ValueError(
+                f"token_dropout counts the masks of the whole sequence, those ahead too; with causal it is 0, "
+                f"found {self.token_dropout}"
+            )
+        if self.attention_every > self.depth:
+            raise ValueError(
+                f"attention_every {self.attention_every} is more than the depth {self.depth}: no layer would attend"
+            )
+
     def _refuse_odd_positions(self) -> None:
         size = self.position_width
+        if self.positions == "learned" and self.position_offset >= self.max_positions:
+            raise ValueError(
+                f"position_offset {self.position_offset} leaves none of the {self.max_positions} positions"
+            )
+        if self.positions == "relative" and not self.attends:
+            raise ValueError(f"positions 'relative' are scored by attention, found mixer {self.mixer!r}")
         if size and self.positions != "learned":
             raise ValueError(f"position_width is for positions 'learned', found {self.positions!r}")
         if self.position_use == "concatenate" and not (0 < size < self.width and not self.tied):

@@ -21,7 +21,7 @@ class _Encoder(ModelConfig):
     width: Size = 768
     heads: Size = 12
     inner: Size = 3072
-    norm_epsilon: float = 1e-12
+    norm_epsilon: float = Field(default=1e-12, gt=0)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     attention_dropout: float = Field(default=0.1, ge=0, lt=1)
     token_types: int = Field(default=2, ge=0, le=1024)
@@ -55,6 +55,11 @@ class RobertaConfig(_Encoder):
     kind: Literal["roberta"] = "roberta"
     max_positions: Size = Field(default=514, ge=3)
     position_offset: int = Field(default=2, ge=1, le=1024, description="pad id + 1; 2 where <pad> is 1, as in RoBERTa")
+
+    @model_validator(mode="after")
+    def _has_positions(self) -> Self:
+        self.backbone()
+        return self
 
     def backbone(self) -> BackboneConfig:
         """The network these sizes stand for."""
@@ -131,7 +136,7 @@ class Gpt2Config(ModelConfig):
     max_positions: Size = Field(default=1024, ge=1)
     position_use: Literal["add", "concatenate"] = "add"
     position_width: int = Field(default=0, ge=0, le=1 << 20)
-    norm_epsilon: float = 1e-5
+    norm_epsilon: float = Field(default=1e-5, gt=0)
     causal: bool = True
     tied: bool = True
     vocabulary_multiple: int = Field(default=1, ge=1, le=4096)
@@ -171,7 +176,7 @@ class MambaConfig(ModelConfig):
     heads: Size = Field(default=8, description="of those layers that are attention")
     causal: bool = True
     embedding_gate: bool = False
-    norm_epsilon: float = 1e-5
+    norm_epsilon: float = Field(default=1e-5, gt=0)
     tied: bool = True
     vocabulary_multiple: int = Field(default=1, ge=1, le=4096)
     dropout: float = Share
@@ -209,7 +214,7 @@ class HyenaModelConfig(ModelConfig):
     attention_every: int = Field(default=0, ge=0, le=1024)
     heads: Size = Field(default=8, description="of those layers that are attention")
     causal: bool = True
-    norm_epsilon: float = 1e-5
+    norm_epsilon: float = Field(default=1e-5, gt=0)
     tied: bool = True
     vocabulary_multiple: int = Field(default=1, ge=1, le=4096)
     dropout: float = Share
