@@ -27,7 +27,7 @@ _XZ_MEMORY = 1 << 30  # xz -9 needs 65 MiB to unpack; a hostile file may ask for
 _TOO_EARLY = "the compressed file is damaged or ends too early here"
 _NO_END = "bgzip's end mark is missing"
 _BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-GzipError = cast(type[Exception], zlib_ng.error)  # whose stub takes it for an instance
+GzipError = cast(type[Exception], zlib_ng.error)  # its type hints take it for an instance
 DAMAGED = (EOFError, OSError, GzipError, lzma.LZMAError)
 """What reading a damaged or unreadable file raises."""
 
