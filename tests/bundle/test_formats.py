@@ -105,7 +105,6 @@ def test_gpt2s_matrices_are_turned_and_mambas_kernels_have_an_axis_more(making):
         ("mamba", {"inner": 8}, 1, "inner is 8, where only 0 fits"),
         ("mamba", {"causal": False}, 1, "causal"),
         ("mamba", {"attention_every": 2, "heads": 2}, 1, "its layers are attention and mamba, where only mamba"),
-        ("mamba", {"attention_every": 7, "heads": 2}, 1, None),
         ("mamba", {"norm_kind": "layer"}, 1, "norm_kind"),
         ("mamba", {"dropout": 0.1}, 1, "dropout"),
         ("mamba2", {"state_space": {"head_size": 4, "norm_before_gate": True}}, 1, "state_space.norm_before_gate"),

@@ -141,6 +141,7 @@ def test_a_file_too_many_is_seen(making):
     [
         ("roberta", ("num_attention_heads",), 2, "num_attention_heads: found 2"),
         ("roberta", ("layer_norm_eps",), 1e-3, "layer_norm_eps"),
+        ("roberta", ("architectures",), ["BertForMaskedLM"], "architectures: found"),
         ("roberta", ("pad_token_id",), 0, "model_type: found 'roberta', which nuclex.backbone is not: position_offset"),
         ("roberta", ("model_type",), "bert", "model_type: found 'bert', which nuclex.backbone is not"),
         ("roberta", ("model_type",), "nuclex", "weight 'lm_head.bias', which this architecture does not have"),
@@ -156,7 +157,7 @@ def test_a_file_too_many_is_seen(making):
         ("rinalmo", ("nuclex", "backbone", "norm_epsilon"), 0.1, "other scores"),
         ("rinalmo", ("nuclex", "backbone", "positions"), "none", "other scores"),
         ("rinalmo", ("nuclex", "backbone", "token_dropout"), 0.0, "other scores"),
-        ("rinalmo", ("nuclex", "backbone", "causal"), True, "architectures: found"),
+        ("rinalmo", ("nuclex", "backbone", "causal"), True, "nuclex.backbone: token_dropout counts"),
         ("rinalmo", ("nuclex", "backbone", "norm"), "sideways", "norm"),
         ("rinalmo", ("nuclex", "backbone", "colour"), "blue", "colour"),
         ("rinalmo", ("nuclex", "mask_token_id"), 3, "mask"),

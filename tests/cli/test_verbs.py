@@ -209,7 +209,7 @@ WRONG = [
     ("evaluate spoilt corpus", 4, "spoilt/model.safetensors: its sha256 differs from the manifest"),
     ("embed spoilt a.fa --out v.npz", 4, "spoilt/model.safetensors"),
     ("embed bundle a.fa --out v.csv", 2, "v.csv: the ending says how to write; allowed: .parquet, .npz, .safete"),
-    ("embed bundle a.fa --out v.npz --nonsense 3", 2, "nonsense: unknown key; allowed: layer, pool, window"),
+    ("embed bundle a.fa --out v.npz --nonsense 3", 2, "nonsense: unknown key; allowed: layer, pool, precision, window"),
     ("embed bundle a.fa --out full", 2, "full: the ending says how to write"),
     ("predict bundle a.fa --out p.csv --nonsense 3", 2, "command line: Unknown option: --nonsense."),
     ("embed bundle a.fa --out a.fa/v.npz", 5, "a.fa/v.npz: cannot be written: Not a directory"),

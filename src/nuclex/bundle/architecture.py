@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from nuclex.bundle.foreign import Format
 from nuclex.bundle.formats import FORMATS, format_of, own_class
 from nuclex.bundle.weights import skeleton
+from nuclex.core.config import first_problem
 from nuclex.core.errors import CorruptError, InputError, one_line, shown
 from nuclex.core.plain import from_json
-from nuclex.core.recipe import dotted
 from nuclex.models.backbone import BackboneConfig, LanguageModel
 from nuclex.tokenizers.base import Tokenizer
 
@@ -77,9 +77,7 @@ def bare_network(path: Path) -> LanguageModel:
         if wrong := [size for size in sizes if type(size) is not int or abs(size) >= _MOST_TOKENS]:
             raise ValueError(f"{shown(wrong[0])} where a token or their number is needed")
     except ValidationError as error:
-        first = error.errors()[0]
-        key = dotted(("nuclex", "backbone", *map(str, first["loc"])))
-        raise CorruptError(f"{path}: {key}: {first['msg']}, found {shown(first['input'])}") from None
+        raise CorruptError(f"{path}: {first_problem(error, 'nuclex', 'backbone')}") from None
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptError(f"{path}: lacks a key or holds a wrong one: {one_line(str(error))}") from None
     if not 0 <= sizes[1] < sizes[0]:

@@ -117,6 +117,13 @@ def _explain(
     return f"{where}{key}: {message}{found}{over}" if key else f"{where}{message}{found}{over}"
 
 
+def first_problem(error: ValidationError, *above: str) -> str:
+    """The first thing that is wrong with stored data, its key in front; ``above`` leads to the data."""
+    first = error.errors()[0]
+    found = "" if first["type"] == "value_error" else f", found {shown(first['input'])}"
+    return f"{dotted((*above, *map(str, first['loc'])))}: {first['msg'].removeprefix('Value error, ')}{found}"
+
+
 def _whence(location: Location, origin: tuple[Recipe | None, set[str]]) -> tuple[str, str]:
     """File and line in front of the key; or, where it or what is in it was set over the file, a remark that says so."""
     recipe, settings = origin

@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from nuclex.core.artifact import atomic_file, write_json
-from nuclex.core.config import Config
-from nuclex.core.errors import CorruptError, InputError, one_line, shown
+from nuclex.core.config import Config, first_problem
+from nuclex.core.errors import CorruptError, InputError, one_line
 from nuclex.core.plain import from_json
-from nuclex.core.recipe import dotted
 from nuclex.core.registry import Registry
 from nuclex.tokenizers.exported import vocabulary_of
 from nuclex.tokenizers.reading import Alphabet, Case, Ids
@@ -214,9 +213,7 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     try:
         config = TOKENIZERS.parse(stored["nuclex"])
     except ValidationError as error:
-        first = error.errors()[0]
-        key = dotted(("nuclex", *map(str, first["loc"])))
-        raise CorruptError(f"{path}: {key}: {first['msg']}, found {shown(first['input'])}") from None
+        raise CorruptError(f"{path}: {first_problem(error, 'nuclex')}") from None
     except InputError as error:
         raise InputError(f"{path}: nuclex: {error}") from None
     try:
