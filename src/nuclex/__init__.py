@@ -28,6 +28,7 @@ VERBS: dict[str, str] = {
     "score": "nuclex.inference.score:score",
     "generate": "nuclex.inference.generate:generate",
     "export": "nuclex.bundle.export:export",
+    "convert": "nuclex.hub.bundles:import_bundle",
 }
 """Verb of the command line (a space becomes ``_``), and the function that does it."""
 

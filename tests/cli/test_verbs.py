@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from cyclopts import App
 
 import nuclex
+from nuclex.bundle import load
 from nuclex.cli.main import app, run
 from nuclex.core.config import Config
 from nuclex.data.corpus import CorpusConfig
@@ -160,6 +162,19 @@ def test_export(capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_bundle:
     assert (found["format"], found["files"], found["class"]) == ("rinalmo", ["rinalmo.pt"], "RiNALMo")
 
 
+def test_convert(capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_bundle: Path) -> None:
+    pytest.importorskip("transformers")
+    answer(capsys, "export", tiny_bundle, "--format", "rinalmo", "--out", tmp_path / "theirs")
+    flags = ["--heads", "2", "--licence", "mit", "--out", tmp_path / "ours"]
+    found = answer(capsys, "convert", tmp_path / "theirs" / "rinalmo.pt", *flags)
+    ours, first = load(tmp_path / "ours"), load(tiny_bundle)
+    assert found["parameters"] == sum(weight.numel() for weight in first.model.parameters())
+    assert found["notes"] == ["Imported from RiNALMo's file rinalmo.pt."]
+    assert ours.record.licence == "mit"
+    written = first.model.state_dict()
+    assert all(torch.equal(value, written[name]) for name, value in ours.model.state_dict().items())
+
+
 # ---- what goes wrong gets a sentence, a code, and leaves nothing ----
 
 WRONG = [
@@ -218,6 +233,11 @@ WRONG = [
     ("export bundle --format mamba --out new", 2, "bundle: cannot be written as mamba: its layers are attention"),
     ("export bundle --format keras --out new", 2, 'command line: Invalid value "keras" for --format.'),
     ("export bundle --format rinalmo --out full", 2, "full: exists already"),
+    ("convert none.pt --out new", 2, "none.pt: no such file"),
+    ("convert ./none --out new", 2, "./none: no such file or folder"),
+    ("convert a.fa --out new", 2, "a.fa: "),
+    ("convert full --out new", 2, "full: "),
+    ("convert a.fa --out new --tokenizer full", 2, "full/tokenizer_config.json: no such file"),
     ("export spoilt --format roberta --out new", 4, "spoilt/model.safetensors"),
     ("score bundle a.fa --out s.npz", 2, "s.npz: a table is written to .csv, .tsv, .parquet, found '.npz'"),
     ("score bundle a.fa --out s.csv --method causal", 2, "method: found 'causal'; this model sees both sides"),

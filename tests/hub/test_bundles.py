@@ -231,9 +231,13 @@ def test_a_folder_of_transformers_needs_a_tokenizer_and_becomes_a_bundle(hub, tm
     assert all(torch.equal(value, again.model.state_dict()[key]) for key, value in bundle.model.state_dict().items())
 
 
-def test_what_is_nowhere_and_what_is_nothing_known(hub, tmp_path):
+def test_what_is_nowhere_and_what_is_nothing_known(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    for nowhere in (tmp_path / "nothing", f"{tmp_path}/nothing", "../nothing", "rinalmo.pt", "a/b/c"):
+        with pytest.raises(InputError, match="no such file or folder"):
+            hub.import_bundle(nowhere, tmp_path / "b")
     with pytest.raises(OutsideError, match="cannot be read by transformers"):
-        hub.import_bundle(tmp_path / "nothing", tmp_path / "b")
+        hub.import_bundle("no-user-of-this-name/nothing", tmp_path / "b")
     (tmp_path / "theirs").mkdir()
     with pytest.raises(InputError, match=r"has no config\.json"):
         hub.import_bundle(tmp_path / "theirs", tmp_path / "b")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from nuclex.cli.values import Device, Settings, Whole
+from nuclex.cli.values import Device, Names, Settings, Whole
 
 
 def evaluate(
@@ -168,3 +168,41 @@ def export(
     import nuclex
 
     return nuclex.export(bundle, format=format, out=out)
+
+
+def convert(
+    source: str,
+    *,
+    out: Path,
+    tokenizer: Path | None = None,
+    heads: Whole = 20,
+    classes: Names = (),
+    licence: str | None = None,
+) -> dict[str, Any]:
+    """Make a bundle of another program's model. Example: nuclex convert rinalmo_giga_pretrained.pt --out giga
+
+    Every weight must find its place; nothing in a file is executed.
+
+    Parameters
+    ----------
+    source:
+        One of RiNALMo's .pt files, or a folder or an id on the Hugging Face hub: multimolecule's RiNALMo, or a
+        RoBERTa, BERT, GPT-2, Mamba or Mamba-2 of transformers.
+    out:
+        A folder that does not exist yet.
+    tokenizer:
+        A folder with the tokenizer of nuclex that reads as the model's own does; for models of transformers.
+    heads:
+        Attention heads of a .pt file, which no weight tells.
+    classes:
+        Names of the classes of a fine-tuned .pt file, in their order.
+    licence:
+        What the model card says.
+    """
+    import nuclex
+    from nuclex.tokenizers import load_tokenizer
+
+    reads = None if tokenizer is None else load_tokenizer(tokenizer)
+    bundle = nuclex.convert(source, out, tokenizer=reads, heads=heads, classes=classes, licence=licence)
+    counted = sum(weight.numel() for weight in bundle.model.parameters())
+    return {"bundle": str(out), "parameters": counted, "notes": list(bundle.record.notes)}

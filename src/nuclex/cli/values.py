@@ -21,6 +21,8 @@ Whole = Annotated[int, Parameter(converter=_whole)]
 """A whole number; by itself cyclopts takes 1.5 for 2."""
 Files = Annotated[tuple[Path, ...], Parameter(negative="", consume_multiple=True)]
 """One file or more behind one flag."""
+Names = Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)]
+"""One name or more behind one flag."""
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Settings = Annotated[
     tuple[str, ...],

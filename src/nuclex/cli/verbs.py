@@ -31,5 +31,6 @@ def register(app: App) -> None:
         (app, "score", using.score),
         (app, "generate", using.generate),
         (app, "export", using.export),
+        (app, "convert", using.convert),
     ):
         parent.command(verb, name=name)

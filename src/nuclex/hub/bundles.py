@@ -35,6 +35,7 @@ from nuclex.tokenizers import NucleotideConfig, Tokenizer, load_tokenizer
 from nuclex.tokenizers.base import CONFIG_FILE as TOKENIZER_CONFIG_FILE
 from nuclex.training.pairs import DecodingConfig
 
+WEIGHT_SUFFIXES = (".bin", ".pt", ".pth", ".safetensors")
 USUAL_THRESHOLD = 0.5
 """Of multimolecule's folding, which keeps none."""
 
@@ -68,6 +69,7 @@ def import_bundle(
     not compute, OutsideError for what cannot be fetched. Nothing is left random, nothing in a file is executed.
     """
     path = Path(source)
+    _refuse_absent(source)
     try:
         found = _of_rinalmo(path, heads, classes) if path.is_file() else _of_folder(source, tokenizer)
     except CorruptError as error:  # nuclex did not write it
@@ -78,6 +80,13 @@ def import_bundle(
     record = Record({}, facts, {}, None, path.stem or str(source), licence, found.notes)
     write_bundle(out, found.model, found.tokenizer, record, task=found.task)
     return load(out)
+
+
+def _refuse_absent(source: str | Path) -> None:
+    """InputError for what is a path by its looks, not an id of the hub, and leads nowhere."""
+    looks = isinstance(source, Path) or source.startswith((".", "/")) or source.count("/") > 1
+    if (looks or Path(source).suffix in WEIGHT_SUFFIXES) and not Path(source).exists():
+        raise InputError(f"{source}: no such file or folder")
 
 
 def _of_folder(source: str | Path, tokenizer: Tokenizer | None) -> _Found:
