@@ -150,26 +150,26 @@ def windows(table: TokenTable, max_tokens: int, index_P: NDArray[np.int64] | Non
     return Pieces(index[sequence_P], first_P, last_P, first_P == 0, last_P == lengths[sequence_P])
 
 
+def overlapping(lengths_N: NDArray[np.int64], room: int) -> Pieces:
+    """Windows of up to ``room`` tokens over N sequences; one begins at every half window, the last ends at the end."""
+    step = max(room // 2, 1)
+    counts_N = 1 + np.maximum(-(-(lengths_N - room) // step), 0)
+    index_P = np.repeat(np.arange(len(lengths_N)), counts_N)
+    place_P = np.arange(len(index_P)) - np.repeat(np.cumsum(counts_N) - counts_N, counts_N)
+    lengths_P = lengths_N[index_P]
+    first_P = np.minimum(place_P * step, np.maximum(lengths_P - room, 0))
+    last_P = np.minimum(first_P + room, lengths_P)
+    return Pieces(index_P, first_P, last_P, place_P == 0, place_P == counts_N[index_P] - 1)
+
+
 def overlapping_windows(table: TokenTable, max_tokens: int) -> tuple[Pieces, NDArray[np.int64]]:
     """Windows for reading from left to right, and how many tokens at the start of each (P,) are not to be foretold.
 
-    A sequence of up to ``max_tokens - 2`` tokens is one window, of which only ``<cls>`` is given. In a longer one a
-    window of that many tokens begins at every half window, the last ends where the sequence does, and what the window
-    before held is given: every token is foretold once, from at least half a window or all there is. ValueError for
-    windows below 4 tokens, which cannot overlap.
+    Of a sequence of up to ``max_tokens - 2`` tokens only ``<cls>`` is given. Of a longer one (``overlapping``) what the
+    window before held is given: every token is foretold once, from at least half a window or all there is. ValueError
+    for windows below 4 tokens, which cannot overlap.
     """
     if max_tokens < 4:
         raise ValueError(f"max_tokens: found {max_tokens}; windows of 4 tokens or more can overlap")
-    room = max_tokens - 2
-    step, lengths_N = room // 2, table.lengths_N
-    counts_N = 1 + np.maximum(-(-(lengths_N - room) // step), 0)
-    index_P = np.repeat(np.arange(len(table)), counts_N)
-    place_P, lengths_P = (
-        np.arange(len(index_P)) - np.repeat(np.cumsum(counts_N) - counts_N, counts_N),
-        lengths_N[index_P],
-    )
-    first_P = np.minimum(place_P * step, np.maximum(lengths_P - room, 0))
-    last_P = np.minimum(first_P + room, lengths_P)
-    starts_P = place_P == 0
-    known_P = np.where(starts_P, 1, np.roll(last_P, 1) - first_P)
-    return Pieces(index_P, first_P, last_P, starts_P, last_P == lengths_P), known_P
+    pieces = overlapping(table.lengths_N, max_tokens - 2)
+    return pieces, np.where(pieces.starts_P, 1, np.roll(pieces.last_P, 1) - pieces.first_P)

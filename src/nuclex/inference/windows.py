@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from nuclex.core.errors import InputError
 from nuclex.data.pack import PackedBatch, pack
-from nuclex.data.sample import Pieces, budget_cuts
+from nuclex.data.sample import Pieces, budget_cuts, overlapping
 from nuclex.data.tokens import TokenTable
 from nuclex.models.architecture import BackboneConfig
 from nuclex.tokenizers.base import Tokenizer
@@ -73,18 +73,11 @@ class Windows:
 
 def windows_of(lengths_N: Ints, window: int | None, *, causal: bool) -> Windows:
     """The windows of N sequences of so many tokens; ``window`` counts special tokens, None is no limit."""
-    room = int(lengths_N.max(initial=1)) if window is None else window - 2
-    stride = max(room // 2, 1)
-    counts_N = 1 + np.maximum(-(-(lengths_N - room) // stride), 0)
-    index_P = np.repeat(np.arange(len(lengths_N)), counts_N)
-    turn_P, lengths_P = _counted(counts_N), lengths_N[index_P]
-    first_P = np.minimum(turn_P * stride, np.maximum(lengths_P - room, 0))
-    last_P = np.minimum(first_P + room, lengths_P)
-    starts_P, ends_P = turn_P == 0, turn_P == counts_N[index_P] - 1
-    behind_P = last_P if causal else (last_P - 1 + np.roll(first_P, -1)) // 2 + 1  # where the next window is better
-    to_P = np.where(ends_P, lengths_P, behind_P)
-    from_P = np.where(starts_P, 0, np.roll(to_P, 1))
-    return Windows(Pieces(index_P, first_P, last_P, starts_P, ends_P), from_P, to_P)
+    pieces = overlapping(lengths_N, int(lengths_N.max(initial=1)) if window is None else window - 2)
+    last_P = pieces.last_P
+    behind_P = last_P if causal else (last_P - 1 + np.roll(pieces.first_P, -1)) // 2 + 1  # the next window is better
+    to_P = np.where(pieces.ends_P, lengths_N[pieces.index_P], behind_P)
+    return Windows(pieces, np.where(pieces.starts_P, 0, np.roll(to_P, 1)), to_P)
 
 
 def window_for(config: BackboneConfig, wanted: int | None) -> int | None:
