@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+import nuclex
 from nuclex.bundle import Record, load, write_bundle
 from nuclex.core.config import load_config
 from nuclex.core.errors import InputError
@@ -196,6 +197,33 @@ def test_classes_are_learned(classes: Path) -> None:
     assert found["accuracy"]["value"] == np.mean([a == b for a, b in zip(truth, guess, strict=True)])
     assert found["macro_f1"]["value"] == pytest.approx(precision_recall_f1(truth, guess, "macro").f1)
     assert not (classes / "scratch").exists()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"kind": "mamba", "depth": 1, "width": 16},
+        {"kind": "mamba", "depth": 1, "width": 16, "causal": False, "version": 2, "state_space": {"head_size": 8}},
+        {"kind": "mamba", "depth": 2, "width": 16, "attention_every": 2, "heads": 2},
+        {"kind": "hyena", "depth": 1, "width": 16, "inner": 24},
+        {"kind": "hyena", "depth": 1, "width": 16, "inner": 24, "causal": False},
+    ],
+)
+def test_every_mixer_learns_classes(tmp_path: Path, model: dict[str, Any]) -> None:
+    keys = {
+        "model": model,
+        "tokenizer": {"kind": "nucleotide"},
+        "task": {"kind": "fasta-class", "train": str(toy_fasta(tmp_path / "all.fa", 240))},
+        "head": {"kind": "class", "pooling": "mean", "hidden": 16},
+        "batching": {"examples": 16, "micro_tokens": 200},
+        "training": {"steps": 60, "evaluate_every": 20, "checkpoint_every": 60, "schedule": {"rate": 1e-2}},
+    }
+    done = finetune(load_config(FinetuneConfig, None, keys), tmp_path / "run")
+    assert (
+        json.loads((tmp_path / "run" / "results.json").read_text())["test"]["all"]["scratch"]["accuracy"]["low"] > 0.6
+    )
+    answers = nuclex.predict(done["bundle"], tmp_path / "all.fa", tmp_path / "answers.csv")
+    assert answers["sequences"] == 240
 
 
 def test_a_bundle_gives_the_model_back(classes: Path) -> None:

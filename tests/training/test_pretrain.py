@@ -225,6 +225,29 @@ def test_stopped_and_resumed_is_bit_for_bit_the_same(stopped: Path, whole: Path,
     assert results(stopped) == results(whole)
 
 
+@pytest.mark.parametrize(
+    ("objective", "model"),
+    [
+        ("causal", {"kind": "mamba", "depth": 2, "attention_every": 2}),
+        ("masked", {"kind": "mamba", "depth": 1, "causal": False, "version": 2, "state_space": {"head_size": 8}}),
+        ("causal", {"kind": "hyena", "depth": 2, "inner": 24}),
+    ],
+)
+def test_other_mixers_in_half_precision_go_on_bit_for_bit(
+    tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objective: str, model: dict[str, Any]
+) -> None:
+    sizes = {"width": 16, "heads": 2, "dropout": 0.1} if model["kind"] == "mamba" else {"width": 16, "dropout": 0.1}
+    training = {**RECIPE["training"], "steps": 8, "precision": "bf16-weights"}
+    config = recipe(tiny_corpus, model={**sizes, **model}, objective={"kind": objective}, training=training)
+    run_quietly(config, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(LanguageWork, "loss", stop_at(13))
+        with pytest.raises(StoppedError):
+            run_quietly(config, tmp_path / "run")
+    run_quietly(config, tmp_path / "run", resume=True)
+    assert results(tmp_path / "run") == results(tmp_path / "whole")
+
+
 def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
