@@ -97,8 +97,8 @@ def score(
     """How likely sequences or variants are. Example: nuclex score bundle hg38.fa.gz --variants my.vcf.gz --out llr.tsv
 
     Settings for sequences: --method exact (each token hidden alone), one-pass (nothing hidden) or causal; --window N,
-    tokens read at once. For variants: --variants FILE, a VCF, or a table with the columns chrom, pos (1-based) or start
-    (0-based), ref, alt; --around N, letters read around each (512); --strands both.
+    tokens read at once; ends are not counted. For variants: --variants FILE, a VCF, or a table with the columns chrom,
+    pos (1-based) or start (0-based), ref, alt; --around N, letters read around each (512); --strands both.
 
     Parameters
     ----------

@@ -70,6 +70,7 @@ class BackboneConfig(ModelConfig):
     vocabulary_multiple: int = Field(
         default=1, ge=1, le=4096, description="rows of the token table are rounded up to a multiple of this"
     )
+    """Rows without a token are scored like the others, as in ``transformers``; that none occurs is learned."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     embedding_dropout: float = Field(default=0.0, ge=0, lt=1)
     token_dropout: float = Field(default=0.0, ge=0, lt=1, description="expected share of <mask> tokens (RiNALMo: 0.12)")
