@@ -277,8 +277,15 @@ ATTENTIVE = {
 }
 
 
-@pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("name", ATTENTIVE)
+@pytest.mark.parametrize(
+    ("name", "causal"),
+    [
+        (name, causal)
+        for name, keys in ATTENTIVE.items()
+        for causal in (False, True)
+        if not causal or "token_dropout" not in keys
+    ],
+)
 def test_maps_times_values_are_what_the_fast_path_computes(name, causal):
     config = BackboneConfig.from_data(
         {"depth": 4, "width": 24, "heads": 3, "inner": 40, "causal": causal, **ATTENTIVE[name]}
