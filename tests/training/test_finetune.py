@@ -88,6 +88,34 @@ def test_a_run_leaves_what_the_design_says(whole: Path) -> None:
     assert plan["parameters"] == sum(value.numel() for value in load(whole / "bundle").model.parameters())
 
 
+def test_the_frozen_control_trains_the_head_alone(bundle: Path, tmp_path: Path) -> None:
+    task = {**STRUCTURE["task"], "test_limit": 2, "validation_limit": 2}
+    finetune(structure(bundle, frozen=True, controls=False, task=task, thaw=[]), tmp_path / "run")
+    frozen, trained, before = (load(path) for path in (tmp_path / "run/frozen/bundle", tmp_path / "run/bundle", bundle))
+    for name, value in before.model.state_dict().items():
+        assert torch.equal(frozen.model.state_dict()[name], value), name
+    after = trained.model.state_dict()
+    assert any(not torch.equal(after[name], value) for name, value in before.model.state_dict().items())
+    assert frozen.task is not None
+    assert trained.task is not None
+    assert any(not torch.equal(value, trained.task.weights[name]) for name, value in frozen.task.weights.items())
+    test = json.loads((tmp_path / "run" / "results.json").read_text())["test"]["all"]
+    gap = test["pretrained"]["strict_f1"]["value"] - test["frozen"]["strict_f1"]["value"]
+    assert test["difference_from_frozen"]["strict_f1"]["difference"]["value"] == pytest.approx(gap)
+    assert "difference" not in test
+    assert not (tmp_path / "run" / "scratch").exists()
+
+
+def test_rows_of_the_test_hold_the_scores_that_are_compared(whole: Path) -> None:
+    results = json.loads((whole / "results.json").read_text())
+    assert results["compared"] == ["strict_f1", "relaxed_f1"]
+    for arm, folder in (("pretrained", whole), ("scratch", whole / "scratch")):
+        rows = [json.loads(line) for line in (folder / "test.jsonl").read_text().splitlines()]
+        for name in results["compared"]:
+            mean = np.mean([row["scores"][name] for row in rows])
+            assert results["test"]["all"][arm][name]["value"] == pytest.approx(mean)
+
+
 def test_the_best_step_on_validation_is_the_one_measured(whole: Path) -> None:
     looked = {record["step"]: record["score"] for record in read_metrics(whole) if "score" in record}
     assert sorted(looked) == [2, 4, 6]

@@ -39,14 +39,14 @@ from nuclex.training.classes import ClassAnswers
 from nuclex.training.loop import Outcome, TrainingConfig, train
 from nuclex.training.pairs import DecodingConfig, PairAnswers
 from nuclex.training.pretrain import AnyTokenizerConfig
-from nuclex.training.results import compare, headline
+from nuclex.training.results import compare, headline, scored
 from nuclex.training.run import load_best, opened_run, run_digest, write_facts
 from nuclex.training.supervised import Answers, BatchingConfig, Measured, Reading, SupervisedWork, Thaw, cut_batches
 
 HEAD_OF: dict[Shape, HeadConfig] = {Shape.CLASS: ClassHeadConfig(), Shape.PAIR_MAP: PairHeadConfig()}
 """The head that answers each shape of question, unless another of its kind is asked for."""
 
-Arm = Literal["pretrained", "scratch"]
+Arm = Literal["frozen", "pretrained", "scratch"]
 
 
 class FinetuneConfig(Config):
@@ -64,6 +64,7 @@ class FinetuneConfig(Config):
     batching: BatchingConfig = BatchingConfig()
     training: TrainingConfig = TrainingConfig()
     controls: bool = Field(default=True, description="train the same network from random weights beside it")
+    frozen: bool = Field(default=False, description="train the head alone on the pre-trained model beside it, too")
     seed: int = 0
 
     @model_validator(mode="after")
@@ -96,9 +97,9 @@ class _Start:
 
     def model(self, arm: Arm, seed: int) -> LanguageModel:
         """The pre-trained model itself, to be trained in place, or a new one with the random weights of ``seed``."""
-        if arm == "pretrained":
+        if arm != "scratch":
             assert self.bundle is not None
-            return self.bundle.model
+            return self.bundle.model.requires_grad_(True)  # the frozen control left it as it learned
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(key(seed, "initialisation"))
             return LanguageModel(
@@ -112,17 +113,15 @@ class _Start:
 def finetune(config: FinetuneConfig, out: str | Path, *, resume: bool = False, device: str = "cpu") -> dict[str, Any]:
     """Fine-tune and measure; returns run, bundle, steps and metrics. ``resume`` continues a stopped run.
 
-    ``out`` holds the pre-trained run (its bundle has the weights that were best on validation), ``scratch/`` in it the
-    control, ``results.json`` the test scores side by side. Raises InputError (exit 2) where recipe, bundle and data
+    ``out`` holds the pre-trained run (its bundle has the weights that were best on validation), ``scratch/`` and
+    ``frozen/`` in it the controls, ``results.json`` the test scores side by side. Raises InputError (exit 2) where recipe, bundle and data
     do not fit, StoppedError after a signal.
     """
     run, start = Path(out), _start(config)
     _refuse_blind(config, start)
     task = config.task.read()
     answers, readings = _answers(config, task, start)
-    arms: dict[Arm, Path] = {"scratch": run} if start.bundle is None else {"pretrained": run}
-    if start.bundle is not None and config.controls:
-        arms["scratch"] = run / "scratch"
+    arms = _arms(config, run)
     with opened_run(run, config, resume=resume):
         facts = {"seed": config.seed, "threads": torch.get_num_threads(), "device": device}
         write_facts(run, plan=_plan(config, task, start, readings), provenance=provenance(**facts))
@@ -140,6 +139,15 @@ def finetune(config: FinetuneConfig, out: str | Path, *, resume: bool = False, d
             write_json(temporary, whole)
     metrics = headline(results, answers)
     return {"run": str(run), "bundle": str(run / "bundle"), "steps": config.training.steps, "metrics": metrics}
+
+
+def _arms(config: FinetuneConfig, run: Path) -> dict[Arm, Path]:
+    """What is trained, in order, and where; the frozen control is the first, while the weights are as they came."""
+    if config.bundle is None:
+        return {"scratch": run}
+    arms: dict[Arm, Path] = {"frozen": run / "frozen"} if config.frozen else {}
+    arms["pretrained"] = run
+    return {**arms, "scratch": run / "scratch"} if config.controls else arms
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +168,7 @@ class _Run:
         head = build_head(config.answering_head, self.start.network.width, outputs, key(config.seed, "head"))
         model = AnsweringModel(self.start.model(arm, config.seed), head).to(device)
         # Random weights learn nothing while frozen: the control is not held back by a schedule made for the other arm.
-        thaw = config.thaw if arm == "pretrained" else ()
+        thaw = {"pretrained": config.thaw, "frozen": (Thaw(step=0, blocks=0),), "scratch": ()}[arm]
         train_set = self.readings["train"]
         names = [example.id for example in train_set.examples]
         work = SupervisedWork(self.answers, train_set.tokens_N, config.batching, thaw, config.seed, names)
@@ -169,7 +177,7 @@ class _Run:
         model.eval()
         measured = self.answers.measure(model)
         with atomic_file(folder / "test.jsonl") as temporary:
-            temporary.write_text("".join(json.dumps(row) + "\n" for row in measured.rows), encoding="utf-8")
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in scored(measured)), encoding="utf-8")
         self._write_bundle(folder / "bundle", model, (numbers, measured, outcome))
         return {**numbers, "seconds": outcome.place.seconds, "tokens": outcome.place.tokens}, measured
 

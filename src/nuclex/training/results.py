@@ -23,7 +23,8 @@ UNIT = "95 % bootstrap over distinct test sequences; one training seed, so the s
 def compare(task: Task, answers: Answers, arms: dict[str, Measured]) -> dict[str, Any]:
     """Scores of every arm on all test sequences and on those not seen in training, and their paired differences.
 
-    ``arms`` are the pre-trained run and its scratch control, or the one there is. Plain data: subset → arm → metric.
+    ``arms`` are the pre-trained run and its controls, or the one there is. Plain data: subset → arm → metric, and
+    beside the arms ``difference`` (pre-trained minus scratch) and ``difference_from_frozen``.
     """
     subsets = {"all": np.arange(len(task.seen))}
     if task.seen.any() and not task.seen.all():
@@ -37,10 +38,21 @@ def compare(task: Task, answers: Answers, arms: dict[str, Measured]) -> dict[str
         found["groups"] = sorted({str(name) for name in group_N[which_N] if name})
         for arm, measured in arms.items():
             found[arm] = _summary(answers, measured, which_N, clusters_N)
-        if len(arms) == 2:
-            found["difference"] = _difference(answers, list(arms.values()), which_N, clusters_N)
+        for control, name in (("scratch", "difference"), ("frozen", "difference_from_frozen")):
+            if {"pretrained", control} <= arms.keys():
+                pair = [arms["pretrained"], arms[control]]
+                found[name] = _difference(answers, pair, which_N, clusters_N)
         test[subset] = found
-    return plain({"unit": UNIT, "test": test})
+    return plain({"unit": UNIT, "compared": list(answers.compared), "test": test})
+
+
+def scored(measured: Measured) -> list[dict[str, Any]]:
+    """The rows of ``test.jsonl``: what was said of each test sequence, and its ``scores``, by which models compare."""
+    columns = {name: values_N.tolist() for name, values_N in measured.scores.items()}
+    return [
+        {**row, "scores": plain({name: column[place] for name, column in columns.items()})}
+        for place, row in enumerate(measured.rows)
+    ]
 
 
 def headline(results: dict[str, Any], answers: Answers) -> dict[str, Any]:
