@@ -11,7 +11,7 @@ from nuclex.bio.alphabet import (
     to_dna,
     to_rna,
 )
-from nuclex.bio.folding import can_pair, greedy_pairs
+from nuclex.bio.folding import can_pair, greedy_pairs, matching_pairs, mea_pairs
 from nuclex.bio.genetic_code import CODONS, GeneticCode, ncbi_tables
 from nuclex.bio.secondary_structure import (
     Structure,
@@ -47,6 +47,8 @@ __all__ = [
     "from_partners",
     "greedy_pairs",
     "has_pseudoknot",
+    "matching_pairs",
+    "mea_pairs",
     "ncbi_tables",
     "parse_dot_bracket",
     "read_bpseq",
