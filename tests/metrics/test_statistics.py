@@ -249,3 +249,17 @@ def test_holm_by_hand() -> None:
 def test_refused_with_a_sentence(call, message: str) -> None:
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_the_smallest_detectable_difference_is_found_in_four_of_five_trials() -> None:
+    """Draw pairs whose true difference is the detectable one: the test must find it about as often as it says."""
+    rng = np.random.default_rng(0)
+    spread, units, trials = 0.5, 60, 300
+    truth = paired_difference(rng.normal(0, spread, 200_000), np.zeros(200_000), replicates=1).detectable
+    at_sixty = truth * np.sqrt(200_000 / units)
+    found = 0
+    for seed in range(trials):
+        a_N = rng.normal(at_sixty, spread, units)
+        found += paired_difference(a_N, np.zeros(units), replicates=400, seed=seed).p_value < 0.05
+    assert abs(found / trials - 0.8) < 0.07  # three standard errors of 300 trials
+    assert np.isnan(paired_difference([1.0], [0.0]).detectable)

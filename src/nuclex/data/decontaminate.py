@@ -1,9 +1,9 @@
 """Keep evaluation and fine-tuning sequences out of a corpus, so that a model is not tested on what it has seen.
 
 What equals a given sequence or its reverse complement, holds one, or lies inside one is found letter by letter. What
-is only similar is found by MMseqs2's nucleotide search on both strands (Steinegger and Söding 2017,
-doi:10.1038/nbt.3988), which sees pairs that share 12 letters in a row; an alignment counts if it covers enough of
-either sequence, so that a gene inside a longer stretch of genome counts too. Short relatives without 12 equal letters
+is only similar is found by MMseqs2's nucleotide search on both strands (``data/alignments.py``), which sees pairs that
+share 12 letters in a row; an alignment counts if it covers enough of either sequence, so that a gene inside a longer
+stretch of genome counts too. Short relatives without 12 equal letters
 in a row are missed: at 60 letters and 90 % identity 2 of 96 were.
 
 Where a genome was cut into pieces, an excluded sequence may lie across a cut, whole in no piece. So then a piece goes
@@ -14,7 +14,6 @@ search gives one alignment a pair, so of two copies in the same two neighbours i
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,10 +28,10 @@ from nuclex.bio.alphabet import to_dna
 from nuclex.core.artifact import sha256_file
 from nuclex.core.config import Config
 from nuclex.core.progress import say
+from nuclex.data.alignments import alignments, search
 from nuclex.data.containment import REASONS, SHORTEST, Containment
 from nuclex.data.curate import Curator, FilterConfig
 from nuclex.data.gather import name_inputs, regular_file
-from nuclex.data.homology import find_mmseqs, run_mmseqs
 from nuclex.data.read import ReadConfig, read_sequences
 from nuclex.data.segment import contig_of, interval_of
 from nuclex.data.stage import Stage, kept_batches
@@ -42,8 +41,6 @@ from nuclex.data.structures import holds_structures, read_structure_sequences
 
 OVERLAPS, SIMILAR = "overlaps", "similar"
 _ANY = FilterConfig(min_length=1, max_length=1 << 62, max_ambiguous=1)
-_WORD = 12  # MMseqs2's own choice, 15, takes 8 GB for its table of words; 12 takes 0.1 GB and finds some more
-_COLUMNS = "query,fident,qstart,qend,qlen,tstart,tend,tlen"
 
 
 class DecontaminateConfig(Config):
@@ -139,28 +136,22 @@ def exclude_similar(excluded: Excluded, stage: Stage, keep_M: NDArray[np.bool_],
 
     Raises InputError where MMseqs2 is missing, OutsideError where it fails.
     """
-    binary, origin = find_mmseqs()
     folder = excluded.work / "exclude"
     folder.mkdir()
     say(f"searching for what is like {len(excluded.sequences)} sequences (MMseqs2)")
-    arguments = [
-        "easy-search", "corpus.fasta", "excluded.fasta", "found.tsv", "work", "--search-type", "3",
-        "-k", str(_WORD), "--strand", "2", "--min-seq-id", f"{excluded.config.min_identity:g}", "--mask", "0",
-        "-e", "1000000", "--max-seqs", "1000", "--max-seq-len", str(_write_both(excluded, stage, keep_M, folder)),
-        "--format-output", _COLUMNS, "--threads", str(threads or (os.cpu_count() or 1)), "-v", "2",
-    ]  # fmt: skip
-    version = run_mmseqs(binary, ["version"], folder).strip()
-    run_mmseqs(binary, arguments, folder)
+    longest, identity = _write_both(excluded, stage, keep_M, folder), excluded.config.min_identity
+    excluded.search = search(
+        folder, "corpus.fasta", "excluded.fasta", identity=identity, longest=longest, threads=threads
+    )
     alike_M = np.zeros(len(keep_M), dtype=bool)
-    alike_M[_alike(folder / "found.tsv", excluded)] = True
+    alike_M[_alike(folder, excluded)] = True
     excluded.found[SIMILAR] += int((alike_M & keep_M).sum())
     keep_M &= ~alike_M
-    excluded.search = {"tool": "MMseqs2", "from": origin, "version": version, "arguments": arguments}
     shutil.rmtree(folder)
 
 
 def _write_both(excluded: Excluded, stage: Stage, keep_M: NDArray[np.bool_], folder: Path) -> int:
-    """Write the corpus (named by place in the stage) and the excluded sequences; returns a length beyond all."""
+    """Write the corpus (named by place in the stage) and the excluded sequences; returns the longest length."""
     longest = max(map(len, excluded.sequences))
     with open(folder / "excluded.fasta", "wb") as out:
         for number, sequence in enumerate(excluded.sequences):
@@ -172,7 +163,7 @@ def _write_both(excluded: Excluded, stage: Stage, keep_M: NDArray[np.bool_], fol
                 out.write(b">%d\n%b\n" % (place, to_dna(sequence)))
         if excluded.pieces:
             longest = max(longest, _write_neighbours(out, stage, keep_M, excluded.config.shortest))
-    return max(65535, longest + 1)
+    return longest
 
 
 class _Piece(NamedTuple):
@@ -206,7 +197,7 @@ def _write_neighbours(out: BinaryIO, stage: Stage, keep_M: NDArray[np.bool_], mo
     return longest
 
 
-def _alike(path: Path, excluded: Excluded) -> NDArray[np.int64]:
+def _alike(folder: Path, excluded: Excluded) -> NDArray[np.int64]:
     """The places of those sequences that have an alignment which covers enough of either sequence.
 
     Of pieces an alignment also counts that has ``shortest`` letters and comes as near as that to an end of what was
@@ -214,21 +205,17 @@ def _alike(path: Path, excluded: Excluded) -> NDArray[np.int64]:
     """
     places: set[int] = set()
     config = excluded.config
-    with open(path, "rb") as lines:
-        for line in lines:
-            name, _, *ends = line.split()
-            qstart, qend, qlen, tstart, tend, tlen = map(int, ends)
-            first, last = min(qstart, qend) - 1, max(qstart, qend)
-            enough = max((last - first) / qlen, (abs(tend - tstart) + 1) / tlen) >= config.coverage
-            at_end = min(first, qlen - last) < config.shortest <= last - first
-            if not (enough or (excluded.pieces and at_end)):
-                continue
-            place, *borders = map(int, name.split(b"_"))
-            if not borders:
-                places.add(place)
-                continue
-            if min(last, borders[0]) - first >= config.shortest:
-                places.add(place - 1)
-            if last - max(first, borders[1]) >= config.shortest:
-                places.add(place)
+    for found in alignments(folder):
+        first, last = found.first, found.last
+        at_end = min(first, found.query_length - last) < config.shortest <= last - first
+        if not (found.covered >= config.coverage or (excluded.pieces and at_end)):
+            continue
+        place, *borders = map(int, found.query.split(b"_"))
+        if not borders:
+            places.add(place)
+            continue
+        if min(last, borders[0]) - first >= config.shortest:
+            places.add(place - 1)
+        if last - max(first, borders[1]) >= config.shortest:
+            places.add(place)
     return np.array(sorted(places), dtype=np.int64)

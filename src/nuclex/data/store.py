@@ -173,6 +173,14 @@ class Corpus:
             raise InputError(f"split: found {split!r}, allowed: {', '.join(SPLITS)}")
         return np.flatnonzero(self.split_codes == SPLITS.index(split)).astype(np.int64)
 
+    def batches(self, *splits: str) -> Iterator[pa.RecordBatch]:
+        """The rows of these splits in order, block by block, as they lie in the mapped files."""
+        import pyarrow.compute as pc
+
+        for batch in self._batches:
+            kept = pc.is_in(batch.column("split"), value_set=pa.array(splits, pa.string()))
+            yield batch if kept.true_count == batch.num_rows else batch.filter(kept)
+
     def computed_fingerprint(self) -> str:
         """The fingerprint computed anew from the rows; equal to ``fingerprint`` unless something was changed."""
         sequences = hashlib.sha256()

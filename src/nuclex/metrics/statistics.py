@@ -22,6 +22,7 @@ Method = Literal["bca", "percentile"]
 Floats = NDArray[np.float64]
 DRAWS_AT_ONCE = 1 << 22
 EXACT_UNITS = 12
+POWER = 0.8
 NORMAL = NormalDist()
 
 
@@ -56,12 +57,15 @@ class PairedDifference:
 
     ``p_value`` is two-sided, from swapping a and b at random within each unit. ``effect_size`` is the difference in
     standard deviations of the per-unit differences (Cohen's d_z); ``units`` is the number of independent units.
+    ``detectable`` is the smallest true difference that such a test would find in 80 % of the cases, by the normal
+    approximation; nan for a single unit.
     """
 
     difference: Interval
     p_value: float
     effect_size: float
     units: int
+    detectable: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +161,11 @@ def paired_difference(
     draws_R = _quotient_difference(_resampled_sums(sums_U4, plan)) if units > 1 else np.full(1, np.nan)
     left_out_U = _quotient_difference(total_4 - sums_U4) if units > 1 else None
     interval = _interval(value, draws_R, left_out_U, plan, (rows, units, clusters is not None))
-    return PairedDifference(interval, _swap_p_value(sums_U4, value, plan), _effect_size(sums_U4, value), units)
+    spread = _spread(sums_U4)
+    detectable = (NORMAL.inv_cdf((1 + level) / 2) + NORMAL.inv_cdf(POWER)) * spread / float(np.sqrt(units))
+    return PairedDifference(
+        interval, _swap_p_value(sums_U4, value, plan), _effect_size(value, spread), units, detectable
+    )
 
 
 def holm(p_values: ArrayLike) -> Floats:
@@ -310,14 +318,18 @@ def _swap_p_value(sums_U4: Floats, value: float, plan: _Plan) -> float:
     return extreme / tries if exact else (extreme + 1) / (tries + 1)
 
 
-def _effect_size(sums_U4: Floats, value: float) -> float:
-    """The difference over the standard deviation of what each unit adds to it (for plain means: Cohen's d_z)."""
+def _spread(sums_U4: Floats) -> float:
+    """The standard deviation of what each unit adds to the difference, times U: for plain means, of a - b."""
     if len(sums_U4) < 2:
         return float("nan")
     part_a, whole_a, part_b, whole_b = sums_U4.sum(axis=0)
     a_U = (sums_U4[:, 0] - part_a / whole_a * sums_U4[:, 1]) / whole_a
     b_U = (sums_U4[:, 2] - part_b / whole_b * sums_U4[:, 3]) / whole_b
-    spread = float(len(sums_U4) * np.std(a_U - b_U, ddof=1))
+    return float(len(sums_U4) * np.std(a_U - b_U, ddof=1))
+
+
+def _effect_size(value: float, spread: float) -> float:
+    """The difference in standard deviations (for plain means: Cohen's d_z)."""
     if spread <= 1e-12 * abs(value):
         return float(np.sign(value)) * float("inf") if value else 0.0
     return value / spread

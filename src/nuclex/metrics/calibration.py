@@ -1,0 +1,64 @@
+"""Do probabilities mean what they say? Of what is called 80 % sure, how much is right, and how far off on the whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nuclex.core.errors import InputError
+
+BINS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """Answers sorted by their probability into B bins of equal width from 0 to 1; two of them can be added.
+
+    ``count_B`` answers, the sum of their probabilities ``probability_B``, and how many were right, ``right_B``.
+    """
+
+    count_B: NDArray[np.int64]
+    probability_B: NDArray[np.float64]
+    right_B: NDArray[np.float64]
+
+    def __add__(self, other: Reliability) -> Reliability:
+        return Reliability(
+            self.count_B + other.count_B, self.probability_B + other.probability_B, self.right_B + other.right_B
+        )
+
+    @property
+    def error(self) -> float:
+        """The expected calibration error: |share right - mean probability| of a bin, weighted by its answers.
+
+        Naeini, Cooper and Hauskrecht 2015 (doi:10.1609/aaai.v29i1.9602). It is never negative, so that few answers
+        give more than 0 even where every probability is true; nan without answers.
+        """
+        total = int(self.count_B.sum())
+        return float(np.abs(self.right_B - self.probability_B).sum() / total) if total else float("nan")
+
+    def points(self) -> list[tuple[float, float, int]]:
+        """(mean probability, share right, answers) of each bin that has any."""
+        return [
+            (float(p / n), float(right / n), int(n))
+            for n, p, right in zip(self.count_B, self.probability_B, self.right_B, strict=True)
+            if n
+        ]
+
+
+def reliability(probability_N: ArrayLike, right_N: ArrayLike, bins: int = BINS) -> Reliability:
+    """Sort N answers by the probability (0 to 1) that they were given; ``right_N`` says which were right.
+
+    >>> found = reliability([0.95, 0.95, 0.15, 0.15], [1, 1, 1, 0])
+    >>> found.points(), round(found.error, 3)
+    ([(0.15, 0.5, 2), (0.95, 1.0, 2)], 0.2)
+    """
+    probability_N, right_N = np.asarray(probability_N, dtype=np.float64), np.asarray(right_N, dtype=np.float64)
+    if probability_N.ndim != 1 or probability_N.shape != right_N.shape:
+        raise InputError(f"reliability: one probability an answer, found {probability_N.shape} for {right_N.shape}")
+    if len(probability_N) and not ((probability_N >= 0) & (probability_N <= 1)).all():
+        raise InputError("reliability: probabilities are from 0 to 1")
+    bin_N = np.minimum((probability_N * bins).astype(np.int64), bins - 1)
+    sums = [np.bincount(bin_N, weights=weights, minlength=bins) for weights in (probability_N, right_N)]
+    return Reliability(np.bincount(bin_N, minlength=bins), *sums)
