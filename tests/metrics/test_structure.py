@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nuclex.core.errors import InputError
-from nuclex.metrics.structure import PairMatch, mean_score, score_pairs
+from nuclex.metrics.classification import matthews
+from nuclex.metrics.structure import PairMatch, mean_score, score_pairs, score_pseudoknots
 
 NONE = np.empty((0, 2), dtype=np.int64)
 LENGTH = 9
@@ -110,3 +113,52 @@ def test_refused_with_a_sentence(pairs, message: str) -> None:
         score_pairs(np.array(pairs), NONE, 6)
     with pytest.raises(InputError, match="structures: found none"):
         mean_score([])
+
+
+@given(predicted=pairs, true=pairs)
+@settings(max_examples=100, deadline=None)
+def test_the_correlation_is_that_of_all_cells_above_the_diagonal(
+    predicted: list[tuple[int, int]], true: list[tuple[int, int]]
+) -> None:
+    cells = [(i, j) for j in range(LENGTH) for i in range(j)]
+    called, truth = ([cell in {tuple(sorted(pair)) for pair in side} for cell in cells] for side in (predicted, true))
+    expected = matthews(np.array(truth), np.array(called))
+    assert score_pairs(np.array(predicted), np.array(true), LENGTH).mcc == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_correlation_by_hand_and_at_its_ends() -> None:
+    # 6 nt, 15 possible pairs: TP 1, FP 1, FN 2, TN 11
+    score = score_pairs(np.array([[0, 5], [1, 3]]), np.array([[0, 5], [1, 4], [2, 5]]), 6)
+    assert score.mcc == pytest.approx((1 * 11 - 1 * 2) / math.sqrt(2 * 3 * 12 * 13))
+    every = np.array([(i, j) for j in range(6) for i in range(j)])
+    ends = ((every, every, 0.0), (every[:3], every[:3], 1.0), (NONE, NONE, 1.0), (NONE, every[:1], 0.0))
+    assert [score_pairs(first, second, 6).mcc for first, second, _ in ends] == [value for *_, value in ends]
+    long = np.stack([np.arange(10_000), 99_999 - np.arange(10_000)], axis=1)  # the root is of a number above 2**63
+    assert score_pairs(long, long, 100_000).mcc == pytest.approx(1.0)
+
+
+def test_only_the_pairs_that_cross_count_as_pseudoknotted() -> None:
+    true = np.array([[0, 10], [1, 9], [5, 15], [20, 25]])  # (20, 25) crosses nothing
+    predicted = np.array([[0, 10], [5, 15], [20, 25], [21, 24]])  # (1, 9) is missed
+    score = score_pseudoknots(predicted, true, 30)
+    assert (score.predicted, score.true) == (2, 3)
+    assert (score.strict.precision, score.strict.recall) == (1.0, 2 / 3)
+    assert score_pseudoknots(true, true[3:], 30).true == 0
+    assert score_pseudoknots(NONE, true, 30).strict == PairMatch(0.0, 0.0, 0.0)
+    assert score_pseudoknots(true[3:], NONE, 30).predicted == 0
+
+
+def test_base_triples_in_the_truth() -> None:
+    true = np.array([[0, 9], [1, 8], [1, 5]])  # 1 pairs twice
+    score = score_pairs(np.array([[0, 9], [1, 8]]), true, 10)
+    assert (score.strict.precision, score.strict.recall, score.strict.f1) == (1.0, 2 / 3, 0.8)
+
+
+def test_a_mean_weighted_by_length() -> None:
+    scores = [score_pairs(np.array([[0, 5]]), np.array([[0, 5]]), 6), score_pairs(NONE, np.array([[0, 5]]), 18)]
+    assert mean_score(scores).strict.f1 == 0.5
+    weighted = mean_score(scores, [6, 18])
+    assert (weighted.strict.f1, weighted.relaxed.recall, weighted.mcc) == (0.25, 0.25, 0.25)
+    for weights in ([1.0], [0.0, 0.0], [-1.0, 2.0], [float("nan"), 1.0]):
+        with pytest.raises(InputError, match="weights: 2 numbers"):
+            mean_score(scores, weights)

@@ -1,4 +1,4 @@
-"""Structures from Vienna files, from the simulator and from ArchiveII, with families held out whole."""
+"""Structures from Vienna files and from the simulator, with families held out whole."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nuclex.bio.secondary_structure import to_dot_bracket
 from nuclex.core.config import load_config
 from nuclex.core.errors import InputError
 from nuclex.data.simulate import SimulationConfig, simulate, write_structures
-from nuclex.tasks import ArchiveiiConfig, DotBracketConfig, SimulatedStructureConfig, Task, read_vienna
+from nuclex.tasks import DotBracketConfig, SimulatedStructureConfig, Task, read_vienna
 from nuclex.tasks.base import SPLITS
 
 SMALL = SimulationConfig(families=5, members=4)
@@ -124,26 +124,3 @@ def test_wrong_families_get_a_sentence(tmp_path: Path) -> None:
         load_config(DotBracketConfig, None, keys)
     with pytest.raises(InputError, match="test and test_families: give a file or families, not both"):
         load_config(DotBracketConfig, None, {"train": "sim.dbn", "test": "x.dbn", "test_families": ["a"]})
-
-
-@pytest.mark.real
-@pytest.mark.parametrize(("family", "size"), [("5s", 1283), ("telomerase", 35), ("23s", 15)])
-def test_archiveii_holds_a_family_out(mirror: Path, family: str, size: int) -> None:
-    task = load_config(ArchiveiiConfig, None, {"family": family}).read()
-    assert families(task, "test") == {family}
-    assert family not in families(task, "train") | families(task, "validation")
-    assert families(task, "train") == families(task, "validation")
-    assert sum(len(task.splits[split]) for split in SPLITS) == 3864
-    counts = task.counts()
-    assert counts["test"] == size
-    assert counts["validation_seen_in_train"] == counts["test_seen_in_train_or_validation"] == 0
-
-
-@pytest.mark.real
-def test_archiveii_within_limits(mirror: Path) -> None:
-    task = ArchiveiiConfig(family="tRNA", max_length=120, train_limit=50, validation_families=("srp",)).read()
-    assert len(task.examples("train")) == 50
-    assert families(task, "validation") == {"srp"}
-    longest = max(len(example.sequence) for split in SPLITS for example in task.examples(split))
-    assert longest <= 120
-    assert task.notes["left_out"]["train"] > 1000

@@ -289,7 +289,7 @@ def test_from_scratch_there_is_one_arm(tmp_path: Path) -> None:
         ({"tokenizer": {"kind": "nucleotide"}}, "bundle brings its own model and tokenizer"),
         ({"head": {"kind": "class"}}, "head.kind is 'class'; the task 'simulated-structure' needs 'pair'"),
         ({"task": {"kind": "ncrna-class"}, "head": None, "decoding": {}}, "has no base pairs to decode"),
-        ({"task": {"kind": "ncrna"}}, "tasks: unknown kind 'ncrna'; known: archiveii, dot-bracket"),
+        ({"task": {"kind": "ncrna"}}, "tasks: unknown kind 'ncrna'; known: archiveii, bprna, dot-bracket"),
         ({"thaw": [{"step": 0}]}, "thaw.0.blocks: missing"),
     ],
 )

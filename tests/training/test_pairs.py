@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from nuclex.bio.folding import greedy_pairs
+from nuclex.bio.folding import greedy_pairs, matching_pairs, mea_pairs
 from nuclex.core.errors import InputError
 from nuclex.metrics import mean_score, score_pairs
 from nuclex.models import LanguageModel, RinalmoConfig
@@ -16,8 +16,8 @@ from nuclex.models.heads import AnsweringModel, PairHeadConfig, build_head
 from nuclex.tasks import Example, SimulatedStructureConfig, Task
 from nuclex.tasks.base import SPLITS
 from nuclex.tokenizers import CodonConfig, NucleotideConfig
-from nuclex.training.pairs import DecodingConfig, PairAnswers, pair_loss
-from nuclex.training.supervised import Reading
+from nuclex.training.pairs import DecodingConfig, PairAnswers, pair_loss, pseudoknot_summary
+from nuclex.training.supervised import Measured, Reading
 
 TOKENIZER = NucleotideConfig().build()
 
@@ -114,3 +114,83 @@ def test_pairs_need_a_token_a_nucleotide() -> None:
     readings = {"train": Reading.of([Example("ACGACGA", np.empty((0, 2), dtype=np.int32), "a")], codons, None)}
     with pytest.raises(InputError, match="'a' has 7 nucleotides but 2 tokens; base pairs need a tokenizer"):
         PairAnswers(small_task(), readings, DecodingConfig())
+
+
+# ---- how the structure is chosen ----
+
+
+def maps(count: int, length: int = 40) -> list[tuple[np.ndarray, str]]:
+    rng = np.random.default_rng(0)
+    sequences = ["".join(rng.choice(list("ACGU"), length)) for _ in range(count)]
+    return [(rng.beta(0.4, 1, (length, length)), sequence) for sequence in sequences]
+
+
+@pytest.mark.parametrize("method", ["greedy", "mea", "matching"])
+def test_structures_at_all_thresholds_are_those_at_each(method: str) -> None:
+    decoding = DecodingConfig.from_data({"method": method, "highest": 0.9, "step": 0.2})
+    alone = {"greedy": greedy_pairs, "mea": mea_pairs, "matching": matching_pairs}[method]
+    for probability_LL, sequence in maps(3):
+        found = decoding.pairs_at_all(probability_LL, sequence)
+        assert len(found) == len(decoding.thresholds)
+        for pairs, threshold in zip(found, decoding.thresholds, strict=True):
+            assert np.array_equal(pairs, alone(probability_LL, sequence, threshold=threshold))
+            assert np.array_equal(pairs, decoding.pairs(probability_LL, sequence, threshold))
+
+
+def test_gamma_and_the_limits_reach_the_decoder() -> None:
+    probability_LL, sequence = maps(1)[0]
+    decoding = DecodingConfig(method="mea", gamma=0.5, min_loop=5, canonical=False)
+    found = decoding.pairs(probability_LL, sequence, 0.1)
+    expected = mea_pairs(probability_LL, sequence, threshold=0.1, gamma=0.5, min_loop=5, canonical=False)
+    assert np.array_equal(found, expected)
+    assert (found[:, 1] - found[:, 0] > 5).all()
+    with pytest.raises(ValueError, match=r"gamma 2\.0: the greedy method has none"):
+        DecodingConfig(gamma=2.0)
+
+
+def test_what_an_old_bundle_stores_is_read_and_means_the_same() -> None:
+    stored = {"lowest": 0.05, "highest": 0.2, "step": 0.05, "tune": "relaxed", "min_loop": 3, "canonical": True}
+    assert DecodingConfig.from_data(stored).method == "greedy"
+    for probability_LL, sequence in maps(2):
+        found = DecodingConfig.from_data(stored).pairs(probability_LL, sequence, 0.1)
+        assert np.array_equal(found, greedy_pairs(probability_LL, sequence, threshold=0.1))
+
+
+def test_the_pairing_ratio_balances_the_pairs() -> None:
+    task, model = small_task(), small_model()
+    decoding = DecodingConfig(lowest=0.3, highest=0.6, step=0.01, tune="pairing-ratio")
+    found = answers(task, decoding).validate(model)
+    distances = []
+    for threshold in decoding.thresholds:
+        predicted = true = 0
+        for example in task.examples("validation"):
+            with torch.no_grad():
+                logits_LL = model.pair_logits(torch.from_numpy(TOKENIZER.encode(example.sequence)))
+            predicted += len(decoding.pairs(logits_LL.double().sigmoid().numpy(), example.sequence, threshold))
+            true += len(example.pairs)
+        distances.append(abs(predicted / true - 1))
+    assert len(set(distances)) > 1
+    assert found["threshold"] == decoding.thresholds[int(np.argmin(distances))]
+    assert abs(found["pairing_ratio"] - 1) == pytest.approx(min(distances))
+    assert found["score"] == pytest.approx(found["validation_f1"], abs=1e-5)
+
+
+def test_pooled_numbers() -> None:
+    knot, plain, nothing = [[0, 10], [1, 9], [5, 15]], [[0, 10]], np.empty((0, 2), dtype=np.int32)
+    rows = [
+        {"sequence": "A" * 20, "truth": knot, "predicted": knot[:2]},
+        {"sequence": "A" * 20, "truth": knot, "predicted": knot},
+        {"sequence": "A" * 60, "truth": plain, "predicted": knot},
+        {"sequence": "A" * 60, "truth": plain, "predicted": nothing.tolist()},
+    ]
+    found = pseudoknot_summary(rows, np.arange(4))
+    assert (found["n"], found["false_alarms"], found["truth"], found["predicted"]) == (2, 1, 6, 6)
+    assert (found["strict_f1"]["value"], found["strict_f1"]["n"]) == (0.5, 2)
+    assert pseudoknot_summary(rows[2:], np.arange(2)) == {"n": 0, "false_alarms": 1, "truth": 0, "predicted": 3}
+    scores = {name: np.array([1.0, 1.0, 0.0, 0.0]) for name in ("strict_f1", "relaxed_f1", "mcc")}
+    made = answers(small_task(), DecodingConfig())
+    pooled = made.pooled(Measured(rows, scores, {}), np.array([0, 1, 2]), np.array([0, 1, 2]))
+    assert pooled["pairs"] == {"truth": 7, "predicted": 8}
+    assert pooled["length_weighted"]["mcc"]["value"] == pytest.approx(40 / 100)
+    assert pooled["length_weighted"]["strict_f1"]["n"] == 3
+    assert pooled["pseudoknots"]["n"] == 2

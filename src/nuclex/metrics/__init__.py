@@ -22,7 +22,7 @@ from nuclex.metrics.statistics import (
     holm,
     paired_difference,
 )
-from nuclex.metrics.structure import PairMatch, PairScore, mean_score, score_pairs
+from nuclex.metrics.structure import PairMatch, PairScore, mean_score, score_pairs, score_pseudoknots
 
 __all__ = [
     "Interval",
@@ -50,5 +50,6 @@ __all__ = [
     "r_squared",
     "rmse",
     "score_pairs",
+    "score_pseudoknots",
     "spearman",
 ]

@@ -6,12 +6,14 @@ once. A position may be in several pairs (base triples). Nothing of size L × L 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nuclex.bio.base_pairs import crossing
 from nuclex.core.errors import InputError
 
 STEPS = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
@@ -30,12 +32,14 @@ class PairMatch:
 class PairScore:
     """How one predicted structure, or a set of them on average, matches the truth.
 
-    ``strict`` wants the same two positions; ``relaxed`` allows one of the two to be off by one. ``predicted`` and
-    ``true`` are numbers of pairs, summed where structures are averaged.
+    ``strict`` wants the same two positions; ``relaxed`` allows one of the two to be off by one. ``mcc`` is the
+    correlation of the two structures. ``predicted`` and ``true`` are numbers of pairs, summed where structures are
+    averaged.
     """
 
     strict: PairMatch
     relaxed: PairMatch
+    mcc: float
     predicted: int
     true: int
 
@@ -45,8 +49,12 @@ def score_pairs(predicted_P2: ArrayLike, true_P2: ArrayLike, length: int) -> Pai
 
     Relaxed, as RiNALMo is measured (arXiv:2403.00043): a predicted pair (i, j) is right if (i, j),
     (i±1, j) or (i, j±1) is a true pair, and a true pair is found if one of those is predicted.
+    ``mcc`` is Matthews' correlation over all L (L - 1) / 2 pairs i < j, strictly and from exact counts:
+    (TP TN - FP FN) / sqrt((TP + FP) (TP + FN) (TN + FP) (TN + FN)), with TN = L (L - 1) / 2 - TP - FP - FN, and 0
+    where the root is 0.
     Where nothing is predicted and nothing is true, all values are 1 (the prediction is right); where only one of the
-    two sides has pairs, all are 0. InputError for a position outside of the RNA or a nucleotide paired with itself.
+    two sides has pairs, all are 0. A nucleotide may be in several pairs of either side (base triples).
+    InputError for a position outside of the RNA or a nucleotide paired with itself.
     """
     predicted_P, true_P = _keys(predicted_P2, length, "predicted"), _keys(true_P2, length, "true")
     exact = int(np.isin(predicted_P, true_P, assume_unique=True).sum())
@@ -55,27 +63,56 @@ def score_pairs(predicted_P2: ArrayLike, true_P2: ArrayLike, length: int) -> Pai
     return PairScore(
         strict=_match(exact, exact, len(predicted_P), len(true_P)),
         relaxed=_match(near_predicted, near_true, len(predicted_P), len(true_P)),
+        mcc=_correlation(exact, len(predicted_P), len(true_P), length * (length - 1) // 2),
         predicted=len(predicted_P),
         true=len(true_P),
     )
 
 
-def mean_score(scores: Iterable[PairScore]) -> PairScore:
-    """The plain mean over structures (macro): a short RNA weighs as much as a long one; F1 is the mean of the F1s."""
+def score_pseudoknots(predicted_P2: ArrayLike, true_P2: ArrayLike, length: int) -> PairScore:
+    """Compare only the pseudoknotted pairs: those that cross another pair of their own structure.
+
+    A structure without pseudoknots has none of them: with ``true`` 0 there is nothing to find, and the score, 1 or 0
+    as in ``score_pairs``, is not to be averaged with others.
+    """
+    sides = [np.asarray(side) for side in (predicted_P2, true_P2)]
+    predicted, true = (side[crossing(side)] if side.size else side for side in sides)
+    return score_pairs(predicted, true, length)
+
+
+def mean_score(scores: Iterable[PairScore], weights: Iterable[float] | None = None) -> PairScore:
+    """The mean over structures (macro); F1 is the mean of the F1s, and MCC of the MCCs.
+
+    A short RNA weighs as much as a long one, unless ``weights`` (one a structure, 0 or more, not all 0) are given, such
+    as the lengths. InputError without structures, and for weights that do not fit.
+    """
     scores = list(scores)
     if not scores:
         raise InputError("structures: found none to average; at least one is needed")
+    weight_N = np.ones(len(scores)) if weights is None else np.array(list(weights), dtype=np.float64)
+    if weight_N.shape != (len(scores),) or not (weight_N >= 0).all() or not 0 < weight_N.sum() < np.inf:
+        raise InputError(f"weights: {len(scores)} numbers of 0 or more, not all 0, are needed; found {weight_N.shape}")
     return PairScore(
-        strict=_mean([score.strict for score in scores]),
-        relaxed=_mean([score.relaxed for score in scores]),
+        strict=_mean([score.strict for score in scores], weight_N),
+        relaxed=_mean([score.relaxed for score in scores], weight_N),
+        mcc=float(np.average([score.mcc for score in scores], weights=weight_N)),
         predicted=sum(score.predicted for score in scores),
         true=sum(score.true for score in scores),
     )
 
 
-def _mean(matches: list[PairMatch]) -> PairMatch:
-    values = np.array([(match.precision, match.recall, match.f1) for match in matches]).mean(axis=0)
-    return PairMatch(*(float(value) for value in values))
+def _mean(matches: list[PairMatch], weight_N: NDArray[np.float64]) -> PairMatch:
+    values_N3 = np.array([(match.precision, match.recall, match.f1) for match in matches])
+    return PairMatch(*(float(value) for value in np.average(values_N3, axis=0, weights=weight_N)))
+
+
+def _correlation(right: int, predicted: int, true: int, possible: int) -> float:
+    """Python's whole numbers: the product under the root of a long RNA would not fit into 64 bits."""
+    if predicted == 0 and true == 0:
+        return 1.0
+    covariance = right * (possible - predicted - true + right) - (predicted - right) * (true - right)
+    spread = predicted * true * (possible - predicted) * (possible - true)
+    return covariance / math.sqrt(spread) if spread else 0.0
 
 
 def _match(right: int, found: int, predicted: int, true: int) -> PairMatch:

@@ -14,17 +14,20 @@ from nuclex.tasks.base import (
     TaskConfig,
 )
 from nuclex.tasks.classification import FastaClassConfig, NcrnaClassConfig
-from nuclex.tasks.structure import ArchiveiiConfig, DotBracketConfig, SimulatedStructureConfig, read_vienna
+from nuclex.tasks.structure import DotBracketConfig, SimulatedStructureConfig, read_vienna
+from nuclex.tasks.structure_sets import ArchiveiiConfig, BprnaConfig, PdbRnaConfig
 
 __all__ = [
     "SPLITS",
     "TASKS",
     "AnyTaskConfig",
     "ArchiveiiConfig",
+    "BprnaConfig",
     "DotBracketConfig",
     "Example",
     "FastaClassConfig",
     "NcrnaClassConfig",
+    "PdbRnaConfig",
     "Shape",
     "SimulatedStructureConfig",
     "Split",

@@ -1,4 +1,4 @@
-"""Which bases of an RNA pair: ArchiveII with a whole family held out, structures of one's own, or simulated ones."""
+"""Which bases of an RNA pair: structures of one's own, or simulated ones; published sets are in ``structure_sets``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from nuclex.core.randomness import key
 from nuclex.data.compression import lines, opened, pieces
 from nuclex.data.record import LONGEST_HEADER
 from nuclex.data.simulate import SimulationConfig, simulate
-from nuclex.data.table import rows
 from nuclex.tasks.base import (
     TASKS,
     Example,
@@ -31,48 +30,6 @@ from nuclex.tasks.base import (
 
 _BLANKS = " \t\r\n"
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
-
-Family = Literal["5s", "16s", "23s", "grp1", "srp", "telomerase", "RNaseP", "tmRNA", "tRNA"]
-
-
-@TASKS.register
-class ArchiveiiConfig(TaskConfig):
-    """ArchiveII (doi:10.1261/rna.053694.115), 3864 RNAs of up to 510 nt in 9 families, one family held out.
-
-    The folds are those of doi:10.1093/bioinformatics/btac415: the family is the test split and the other eight are
-    trained on, so that a structure can be right only by having learned what folding is. Validation is carved from the
-    eight, by distinct sequence in each family, or is made of the families named in ``validation_families``.
-    """
-
-    kind: Literal["archiveii"] = "archiveii"
-    family: Family = Field(default="5s", description="the family that is held out for the test")
-    validation_families: tuple[Family, ...] = ()
-    validation_share: float = Field(default=0.1, gt=0, lt=1)
-
-    @property
-    def shape(self) -> Shape:
-        """Base pairs."""
-        return Shape.PAIR_MAP
-
-    def read(self) -> Task:
-        """Fetch and read the structures and the folds of the catalogue."""
-        from nuclex.data.catalog import fetch
-
-        (structures,), (splits_file,) = fetch("archiveii-sincfold-3864"), fetch("archiveii-famfold-splits")
-        examples, folds = _archiveii(structures), _fold(splits_file, self.family)
-        train, test = ([examples[name] for name in names if name in examples] for names in folds)
-        if len(train) + len(test) != len(examples):
-            raise InputError(f"archiveii: fold {self.family} names {len(train) + len(test)} of {len(examples)} RNAs")
-        stream = key(self.seed, "validation")
-        stay, taken = _off(train, self.validation_families, self.validation_share, stream, "sequence")
-        splits: dict[Split, list[Example]] = {"train": stay, "validation": taken, "test": test}
-        held = ", ".join(self.validation_families) or "a share of each family's distinct sequences"
-        notes = {
-            "dataset": "archiveii",
-            "test": f"the family {self.family}",
-            "validation": f"carved from train: {held}",
-        }
-        return assemble(self, splits, notes)
 
 
 @TASKS.register
@@ -122,7 +79,7 @@ class DotBracketConfig(TaskConfig):
                 splits[name] = list(read_vienna(path))
                 continue
             stream, by = key(self.seed, split), self.by
-            splits["train"], splits[name] = _off(splits["train"], families, share, stream, by)
+            splits["train"], splits[name] = hold_out(splits["train"], families, share, stream, by)
             notes[split] = f"carved from train by {by}" + (f": {', '.join(families)}" if families else "")
         return assemble(self, splits, notes)
 
@@ -154,9 +111,9 @@ class SimulatedStructureConfig(TaskConfig):
             Example(rna.sequence, parse_dot_bracket(rna.structure), rna.id, rna.family)
             for rna in simulate(self.simulation)
         ]
-        rest, test = _off(examples, self.test_families, self.test_share, key(self.seed, "test"), "family")
+        rest, test = hold_out(examples, self.test_families, self.test_share, key(self.seed, "test"), "family")
         stream = key(self.seed, "validation")
-        train, validation = _off(rest, self.validation_families, self.validation_share, stream, "family")
+        train, validation = hold_out(rest, self.validation_families, self.validation_share, stream, "family")
         splits: dict[Split, list[Example]] = {"train": train, "validation": validation, "test": test}
         return assemble(self, splits, {"simulated": True})
 
@@ -175,12 +132,16 @@ def read_vienna(path: Path) -> Iterator[Example]:
             raise InputError(f"{at(path, number)}: found {shown(line)}; a header '>id' is needed here")
         sequence, structure = (next(numbered, (number, ""))[1] for _ in range(2))
         found = True
-        yield _example(at(path, number), line[1:].strip(), sequence, structure.split()[0] if structure else "")
+        yield molecule(at(path, number), line[1:].strip(), sequence, structure.split()[0] if structure else "")
     if not found:
         raise InputError(f"{path}: is empty; at least one molecule (header, sequence, dot-bracket) is needed")
 
 
-def _example(where: str, header: str, sequence: str, structure: str, family: str | None = None) -> Example:
+def molecule(where: str, header: str, sequence: str, structure: str, family: str | None = None) -> Example:
+    """One RNA with its structure in dot-bracket; ``where`` is what an InputError begins with.
+
+    The id is the header's first word, and the family what it says (``family=NAME``) unless given.
+    """
     name = header.split()[0]
     if not sequence.isalpha():
         raise InputError(
@@ -201,36 +162,6 @@ def _example(where: str, header: str, sequence: str, structure: str, family: str
     return Example(sequence, pairs, name, family or header_field(header, "family"))
 
 
-def _archiveii(path: Path) -> dict[str, Example]:
-    """All RNAs by id; the family is what stands before the first underscore of the id."""
-    made = {}
-    for number, row in _rows(path, ("id", "sequence", "structure")):
-        family = row["id"].partition("_")[0]
-        made[row["id"]] = _example(at(path, number), row["id"], row["sequence"], row["structure"], family)
-    return made
-
-
-def _fold(path: Path, family: str) -> tuple[list[str], list[str]]:
-    """The ids to train on and the ids to test when ``family`` is held out."""
-    names: dict[str, list[str]] = {"train": [], "test": []}
-    for number, row in _rows(path, ("fold", "partition", "id")):
-        if row["fold"] == family:
-            if row["partition"] not in names:
-                raise InputError(f"{at(path, number)}: found partition {shown(row['partition'])}; allowed: train, test")
-            names[row["partition"]].append(row["id"])
-    return names["train"], names["test"]
-
-
-def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    with opened(path, str(path)) as text:
-        table = rows(text, ",")
-        names = next(table, (1, list[str]()))[1]
-        if missing := [column for column in columns if column not in names]:
-            raise InputError(f"{at(path, 1)}: has no column {missing[0]!r}; found {shown(', '.join(names), 200)}")
-        for number, fields in table:
-            yield number, dict(zip(names, fields, strict=True))
-
-
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbered lines of a text file, packed or not; InputError where it is missing, damaged or no text."""
     with opened(path, str(path)) as text:
@@ -247,10 +178,10 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
             text.line += 1
 
 
-def _off(
+def hold_out(
     examples: Sequence[Example], families: Iterable[str], share: float, stream: int, by: Literal["family", "sequence"]
 ) -> tuple[list[Example], list[Example]]:
-    """What stays and what is taken: the families named, else a share."""
+    """What stays and what is taken: the families named, else a share of all families or of distinct sequences."""
     wanted = set(families)
     if not wanted:
         return carve(examples, share, stream, by="group" if by == "family" else "sequence")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -12,11 +13,11 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
-from nuclex.bio.folding import greedy_pairs
+from nuclex.bio.folding import greedy_pairs, matching_pairs, mea_pairs
 from nuclex.bio.secondary_structure import Pairs, to_dot_bracket
 from nuclex.core.config import Config
 from nuclex.core.errors import InputError
-from nuclex.metrics import PairScore, mean_score, score_pairs
+from nuclex.metrics import PairScore, Ratio, bootstrap, mean_score, score_pairs, score_pseudoknots
 from nuclex.models.heads import AnsweringModel
 from nuclex.tasks import Example, Task
 from nuclex.training.supervised import TIE, Answers, Measured, Reading
@@ -25,10 +26,20 @@ from nuclex.training.supervised import TIE, Answers, Measured, Reading
 class DecodingConfig(Config):
     """How pair probabilities become one structure, and which thresholds are tried on validation (RiNALMo's grid)."""
 
+    method: Literal["greedy", "mea", "matching"] = Field(
+        default="greedy",
+        description="the most probable pair first, the best nested structure, or the best with pseudoknots",
+    )
+    gamma: float | None = Field(
+        default=None, gt=0, description="mea and matching: what a pair weighs; None = 1 / threshold - 1"
+    )
     lowest: float = Field(default=0.01, ge=0, le=1)
     highest: float = Field(default=0.29, ge=0, le=1)
     step: float = Field(default=0.01, gt=0, le=1)
-    tune: Literal["strict", "relaxed"] = Field(default="strict", description="the F1 that the threshold maximises")
+    tune: Literal["strict", "relaxed", "pairing-ratio"] = Field(
+        default="strict",
+        description="the F1 that the threshold maximises, or pairing-ratio: as many pairs predicted as are true",
+    )
     min_loop: int = Field(default=3, ge=0, description="fewest nucleotides between the two of a pair")
     canonical: bool = Field(default=True, description="A-U, G-C and G-U only")
 
@@ -36,6 +47,8 @@ class DecodingConfig(Config):
     def _order(self) -> Self:
         if self.lowest > self.highest:
             raise ValueError(f"lowest {self.lowest} is above highest {self.highest}")
+        if self.gamma is not None and self.method == "greedy":
+            raise ValueError(f"gamma {self.gamma}: the greedy method has none; give method = 'mea' or 'matching'")
         return self
 
     @property
@@ -50,9 +63,30 @@ class DecodingConfig(Config):
 
     def pairs(self, probability_LL: NDArray[np.floating], sequence: str, threshold: float) -> Pairs:
         """The structure (P, 2) at a threshold."""
-        return greedy_pairs(
-            probability_LL, sequence, threshold=threshold, min_loop=self.min_loop, canonical=self.canonical
-        )
+        limits: dict[str, Any] = {"min_loop": self.min_loop, "canonical": self.canonical}
+        if self.method == "greedy":
+            return greedy_pairs(probability_LL, sequence, threshold=threshold, **limits)
+        decode = mea_pairs if self.method == "mea" else matching_pairs
+        return decode(probability_LL, sequence, threshold=threshold, gamma=self.gamma, **limits)
+
+    def pairs_at_all(self, probability_LL: NDArray[np.floating], sequence: str) -> list[Pairs]:
+        """The structure at every threshold, in their order."""
+        if self.method != "greedy":
+            return [self.pairs(probability_LL, sequence, threshold) for threshold in self.thresholds]
+        # a higher threshold gives those pairs of the lowest one that are more probable
+        pairs_P2 = self.pairs(probability_LL, sequence, self.lowest)
+        probability_P = probability_LL[pairs_P2[:, 0], pairs_P2[:, 1]]
+        return [pairs_P2[probability_P > threshold] for threshold in self.thresholds]
+
+    def best(self, means: Sequence[PairScore]) -> int:
+        """Which of the mean scores, one a threshold, is the one to keep; of equals, that of the lowest threshold.
+
+        The greatest F1, or with ``pairing-ratio`` the one whose number of predicted pairs over all structures,
+        divided by that of true pairs, is nearest to 1 (the balance that RiNALMo's paper speaks of).
+        """
+        if self.tune == "pairing-ratio":
+            return int(np.argmin([abs(mean.predicted - mean.true) for mean in means]))
+        return int(np.argmax([_part(mean, self.tune, "f1") for mean in means]))
 
 
 class PairAnswers(Answers):
@@ -86,20 +120,27 @@ class PairAnswers(Answers):
         return torch.stack(losses).sum()
 
     def validate(self, model: AnsweringModel) -> dict[str, float]:
-        """Loss, and F1 at the best threshold; the score is that F1, ties going to the lower loss."""
+        """Loss, and F1 at the best threshold; the score is that F1, ties going to the lower loss.
+
+        With ``pairing-ratio`` the threshold balances the pairs, and the score is the strict F1 there.
+        """
         losses, scores = [], []
         reading = self.readings["validation"]
         for example, logits_LL in pair_logits(model, reading):
             losses.append(float(pair_loss(logits_LL, example.pairs)))
-            scores.append(self._at_all_thresholds(example, _probability(logits_LL)))
-        threshold, best = self._best(scores)
-        loss = float(np.mean(losses))
-        chosen = best.strict.f1 if self.decoding.tune == "strict" else best.relaxed.f1
+            structures = self.decoding.pairs_at_all(_probability(logits_LL), example.sequence)
+            scores.append([score_pairs(pairs, example.pairs, len(example.sequence)) for pairs in structures])
+        means = [mean_score(column) for column in zip(*scores, strict=True)]
+        place = self.decoding.best(means)
+        loss, best = float(np.mean(losses)), means[place]
+        chosen = best.relaxed.f1 if self.decoding.tune == "relaxed" else best.strict.f1
         return {
             "validation_loss": loss,
             "validation_f1": best.strict.f1,
             "validation_relaxed_f1": best.relaxed.f1,
-            "threshold": threshold,
+            "validation_mcc": best.mcc,
+            "pairing_ratio": best.predicted / max(best.true, 1),
+            "threshold": self.decoding.thresholds[place],
             "score": chosen - TIE * loss,
         }
 
@@ -128,28 +169,44 @@ class PairAnswers(Answers):
             for kind in ("strict", "relaxed")
             for name in ("f1", "precision", "recall")
         }
+        columns["mcc"] = np.array([score.mcc for score in scores])
         return Measured(rows, columns, {"threshold": threshold, "decoding": self.decoding.to_data()})
 
     def pooled(self, measured: Measured, which_N: NDArray[np.int64], clusters_N: NDArray[np.int64]) -> dict[str, Any]:
-        """How many base pairs there are and how many were predicted."""
+        """How many base pairs there are and were predicted, means weighted by length, and the pseudoknots alone."""
         rows = [measured.rows[row] for row in which_N.tolist()]
-        return {"pairs": {name: sum(len(row[name]) for row in rows) for name in ("truth", "predicted")}}
+        length_N = np.array([len(row["sequence"]) for row in rows])
+        weighted = {
+            name: asdict(bootstrap(Ratio(measured.scores[name][which_N] * length_N, length_N), clusters=clusters_N))
+            for name in ("strict_f1", "relaxed_f1", "mcc")
+        }
+        return {
+            "pairs": {name: sum(len(row[name]) for row in rows) for name in ("truth", "predicted")},
+            "length_weighted": weighted,
+            "pseudoknots": pseudoknot_summary(rows, clusters_N),
+        }
 
-    def _at_all_thresholds(self, example: Example, probability_LL: NDArray[np.float64]) -> list[PairScore]:
-        """The score at every threshold: a higher one gives those pairs of the lowest one that are more probable."""
-        pairs_P2 = self.decoding.pairs(probability_LL, example.sequence, self.decoding.lowest)
-        probability_P = probability_LL[pairs_P2[:, 0], pairs_P2[:, 1]]
-        length = len(example.sequence)
-        return [
-            score_pairs(pairs_P2[probability_P > threshold], example.pairs, length)
-            for threshold in self.decoding.thresholds
-        ]
 
-    def _best(self, scores: Sequence[list[PairScore]]) -> tuple[float, PairScore]:
-        means = [mean_score(column) for column in zip(*scores, strict=True)]
-        values = [float(_part(mean, self.decoding.tune, "f1")) for mean in means]
-        place = int(np.argmax(values))
-        return self.decoding.thresholds[place], means[place]
+def pseudoknot_summary(rows: Sequence[Mapping[str, Any]], clusters_N: NDArray[np.int64]) -> dict[str, Any]:
+    """How well the pairs that cross another are found, as plain data.
+
+    ``rows`` hold ``sequence``, ``truth`` and ``predicted``. F1, precision and recall are means over the ``n``
+    structures that truly have a pseudoknot, and are left out where there are none; ``false_alarms`` counts the others
+    in which one was predicted; ``truth`` and ``predicted`` are pseudoknotted pairs of all structures.
+    """
+    scores = [score_pseudoknots(row["predicted"], row["truth"], len(row["sequence"])) for row in rows]
+    there = [place for place, score in enumerate(scores) if score.true]
+    found: dict[str, Any] = {
+        "n": len(there),
+        "false_alarms": sum(score.true == 0 and score.predicted > 0 for score in scores),
+        "truth": sum(score.true for score in scores),
+        "predicted": sum(score.predicted for score in scores),
+    }
+    if there:
+        for name in ("f1", "precision", "recall"):
+            values_N = np.array([_part(scores[place], "strict", name) for place in there])
+            found[f"strict_{name}"] = asdict(bootstrap(values_N, clusters=clusters_N[there]))
+    return found
 
 
 def pair_loss(logits_LL: Tensor, pairs_P2: Pairs) -> Tensor:
