@@ -7,7 +7,19 @@ import torch
 from torch import Tensor, nn
 
 from nuclex.models import LanguageModel, Layout, RinalmoConfig
-from nuclex.models.heads import HEADS, AnsweringModel, ClassHead, ClassHeadConfig, PairHead, PairHeadConfig, build_head
+from nuclex.models.heads import (
+    HEADS,
+    AnsweringModel,
+    ClassHeadConfig,
+    PairHead,
+    PairHeadConfig,
+    PooledHead,
+    PositionHeadConfig,
+    RibosomeLoadHead,
+    RibosomeLoadHeadConfig,
+    ScalarHeadConfig,
+    build_head,
+)
 
 WIDTH = 12
 
@@ -116,7 +128,93 @@ def test_a_seed_makes_a_head_and_nothing_else_notices() -> None:
 
 
 def test_heads_by_name() -> None:
-    assert HEADS.names() == ["class", "pair"]
-    assert isinstance(HEADS.parse({"kind": "class"}).build(WIDTH, 2), ClassHead)
+    assert HEADS.names() == ["class", "pair", "position", "ribosome-load", "scalar"]
+    assert isinstance(HEADS.parse({"kind": "class"}).build(WIDTH, 2), PooledHead)
     with pytest.raises(ValueError, match="an odd number is needed"):
         PairHeadConfig(kernel=2)
+
+
+def literal_ribosome_load(head: RibosomeLoadHead, hidden_LD: Tensor) -> Tensor:
+    """RiNALMo's head for one sequence, with PyTorch's own layers."""
+    values_1CL = head.projection(hidden_LD).T[None]
+    channels = values_1CL.shape[1]
+    for block in head.blocks:
+        mixed_1CL = values_1CL
+        for part in block.convolutions:
+            layer = nn.Conv1d(channels, channels, 3, padding="same", bias=False).double()
+            layer.weight = part.convolution.weight
+            norm = nn.InstanceNorm1d(channels)
+            mixed_1CL = nn.functional.elu(norm(layer(mixed_1CL)))
+        values_1CL = values_1CL + mixed_1CL
+    return head.decoder(values_1CL[0].mean(1))
+
+
+def test_ribosome_load_in_a_batch_is_the_literal_head_of_each_sequence() -> None:
+    head = RibosomeLoadHeadConfig(channels=5, blocks=2, dropout=0.0).build(WIDTH, 1).double()
+    lengths = [4, 9, 2, 9]
+    hidden_TD = torch.randn(sum(lengths), WIDTH, dtype=torch.float64, requires_grad=True)
+    weight_N1 = torch.randn(len(lengths), 1, dtype=torch.float64)
+    pieces = hidden_TD.split(lengths)
+    expected_N1 = torch.stack([literal_ribosome_load(head, piece) for piece in pieces])
+    wanted = torch.autograd.grad((expected_N1 * weight_N1).sum(), [hidden_TD, *head.parameters()])
+    found_N1 = head(hidden_TD, Layout.of(lengths))
+    found = torch.autograd.grad((found_N1 * weight_N1).sum(), [hidden_TD, *head.parameters()])
+    torch.testing.assert_close(found_N1, expected_N1, atol=1e-12, rtol=1e-10)
+    assert all(value.abs().max() > 0 for value in wanted)
+    for left, right in zip(found, wanted, strict=True):
+        torch.testing.assert_close(left, right, atol=1e-10, rtol=1e-8)
+
+
+def test_ribosome_load_head_has_the_published_layers() -> None:
+    head = RibosomeLoadHeadConfig().build(1280, 1)
+    assert sum(value.numel() for value in head.parameters()) == (1280 * 32 + 32) + 6 * 2 * 32 * 32 * 3 + (32 + 1)
+    assert head.dropout.p == 0.2
+    one_N1 = head(torch.randn(1, 1280), Layout.of([1]))  # a norm over one token has no spread to divide by
+    assert torch.isfinite(one_N1).all()
+
+
+@pytest.mark.parametrize("config", [ScalarHeadConfig(hidden=8), RibosomeLoadHeadConfig(channels=4, blocks=1)])
+def test_a_number_does_not_depend_on_batch_mates(config: ScalarHeadConfig | RibosomeLoadHeadConfig) -> None:
+    network = RinalmoConfig(depth=2, width=WIDTH, heads=2).backbone()
+    language_model = LanguageModel(network, vocabulary_size=22, pad_id=1, mask_id=4)
+    model = AnsweringModel(language_model, build_head(config, WIDTH, 1, 1)).eval()
+    lengths = [5, 9, 9, 3]
+    pieces = [torch.randint(5, 9, (length,)) for length in lengths]
+    together_N = model.scalars(torch.cat(pieces), Layout.of(lengths))
+    assert together_N.shape == (4,)
+    alone_N = torch.cat([model.scalars(piece, Layout.of([len(piece)])) for piece in pieces])
+    torch.testing.assert_close(together_N, alone_N, atol=1e-5, rtol=1e-5)
+
+
+def test_one_output_for_two_classes_is_the_sigmoid() -> None:
+    head = ClassHeadConfig(hidden=5, one_output=True).build(WIDTH, 2)
+    hidden_TD, layout = torch.randn(7, WIDTH), Layout.of([4, 3])
+    score_N = head.decoder(nn.functional.gelu(head.dense(hidden_TD[[0, 4]])))[:, 0]
+    logits_NC = head(hidden_TD, layout)
+    torch.testing.assert_close(logits_NC.softmax(-1)[:, 1], score_N.sigmoid())
+    labels_N = torch.tensor([1, 0])
+    binary = nn.functional.binary_cross_entropy_with_logits(score_N, labels_N.float())
+    torch.testing.assert_close(nn.functional.cross_entropy(logits_NC, labels_N), binary)
+    with pytest.raises(ValueError, match="for 2 classes, found 3"):
+        ClassHeadConfig(one_output=True).build(WIDTH, 3)
+
+
+def test_rinalmos_start_of_a_layer_is_pytorchs_own() -> None:
+    """RiNALMo draws the weights of its splice head from U(-sqrt(1/d), sqrt(1/d))."""
+    head = ClassHeadConfig(hidden=128).build(400, 2)
+    for layer in (head.dense, head.decoder):
+        bound = layer.in_features**-0.5
+        assert 0.9 * bound < layer.weight.abs().max() <= bound
+        assert layer.weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.1)
+
+
+@pytest.mark.parametrize("hidden", [None, 8])
+def test_every_token_is_read_by_itself(hidden: int | None) -> None:
+    network = RinalmoConfig(depth=1, width=WIDTH, heads=2).backbone()
+    language_model = LanguageModel(network, vocabulary_size=22, pad_id=1, mask_id=4)
+    model = AnsweringModel(language_model, build_head(PositionHeadConfig(hidden=hidden), WIDTH, 3, 1)).eval()
+    pieces = [torch.tensor([0, 5, 6, 7, 2]), torch.tensor([0, 8, 2])]
+    together_TC = model.position_logits(torch.cat(pieces), Layout.of([5, 3]))
+    assert together_TC.shape == (4, 3)
+    rows = [language_model.encode(piece, Layout.of([len(piece)]))[1:-1] for piece in pieces]
+    torch.testing.assert_close(together_TC, model.head(torch.cat(rows)), atol=1e-5, rtol=1e-5)

@@ -121,8 +121,15 @@ def test_blocks_thaw_from_the_top() -> None:
     assert len(learning_parameters(model, (), 0)) == len(list(model.parameters()))
 
 
+def test_every_block_learns_while_the_embedding_stays() -> None:
+    model = small_model()
+    work(1, (Thaw(step=0, blocks="every"),)).prepare(model, 0)
+    found = learning(model)
+    assert found == {"head.dense", "head.decoder", "model.norm", "model.blocks.0", "model.blocks.1", "model.blocks.2"}
+
+
 def test_thaw_refuses_negative_blocks() -> None:
-    with pytest.raises(ValueError, match="0 or more, or 'all'"):
+    with pytest.raises(ValueError, match="0 or more, 'every' or 'all'"):
         Thaw(step=0, blocks=-1)
 
 

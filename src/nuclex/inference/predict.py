@@ -1,11 +1,15 @@
-"""The answers of a fine-tuned model for any sequences: a table of class probabilities, or structures as dot-bracket."""
+"""The answers of a fine-tuned model for any sequences: a table of classes or numbers, or structures as dot-bracket."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from nuclex.bio.secondary_structure import to_dot_bracket
 from nuclex.bundle import Bundle, load
@@ -19,32 +23,33 @@ from nuclex.tasks import Example, Shape
 from nuclex.training.classes import class_probabilities
 from nuclex.training.device import within_memory
 from nuclex.training.pairs import DecodingConfig, check_one_token_a_nucleotide, pair_probabilities
+from nuclex.training.positions import all_positions, check_positions
+from nuclex.training.scalars import Scale, all_scalars
 from nuclex.training.supervised import Reading, answering_model
 
 AT_ONCE = 1024
 """Sequences read and answered together; bounds memory."""
 MICRO_TOKENS = 16_384
-ENDINGS = {Shape.CLASS: TABLES, Shape.PAIR_MAP: (".dbn",)}
+Write = Callable[[Path, AnsweringModel, Iterator[Reading], Bundle], int]
 
 
 def predict(bundle: Bundle | str | Path, inputs: str | Path, out: str | Path, *, device: str = "cpu") -> dict[str, Any]:
     """Answer a fine-tuned model's question for every sequence of a file (any format that is read), in its order.
 
-    Classes go to .tsv, .csv or .parquet (id, class, and the probability of each class in a column of its own),
-    structures to .dbn (header, sequence, dot-bracket). The file is whole or not there. InputError for another ending,
-    a bundle without a head, or a sequence the model cannot read.
+    Classes go to .tsv, .csv or .parquet (id, class, and the probability of each class in a column of its own), numbers
+    too (id, value in the units of the data), labels of positions with a row a nucleotide (id, position counted from 0,
+    nucleotide, and value or class), structures to .dbn (header, sequence, dot-bracket). The file is whole or not there.
+    InputError for another ending, a bundle without a head, or a sequence the model cannot read.
     """
     opened = bundle if isinstance(bundle, Bundle) else load(bundle, device=device)
     model, target = answering_model(opened), Path(out)
     assert opened.task is not None
     shape = Shape(opened.task.config["shape"])
-    check_table(target, ENDINGS[shape], f"a {shape}")
+    endings, write = WRITERS[shape]
+    check_table(target, endings, f"a {shape}")
     readings = _readings(opened, inputs)
     with atomic_file(target) as temporary, within_memory():
-        if shape is Shape.CLASS:
-            count = _write_classes(temporary, model, readings, opened.task.config["classes"])
-        else:
-            count = _write_structures(temporary, model, readings, opened)
+        count = write(temporary, model, readings, opened)
     say(f"{target}: {count} sequences")
     return {"out": str(target), "sequences": count, "shape": str(shape)}
 
@@ -60,7 +65,9 @@ def _readings(bundle: Bundle, inputs: str | Path) -> Iterator[Reading]:
             raise InputError(f"{inputs}: {error}") from None
 
 
-def _write_classes(path: Path, model: AnsweringModel, readings: Iterator[Reading], classes: Sequence[str]) -> int:
+def _write_classes(path: Path, model: AnsweringModel, readings: Iterator[Reading], bundle: Bundle) -> int:
+    assert bundle.task is not None
+    classes = bundle.task.config["classes"]
     columns: dict[str, type] = {"id": str, "class": str, **{f"p_{name}": float for name in classes}}
     return write_rows(path, columns, _class_rows(model, readings, classes), digits=6)
 
@@ -70,6 +77,53 @@ def _class_rows(model: AnsweringModel, readings: Iterator[Reading], classes: Seq
         probability_NC = class_probabilities(model, reading, MICRO_TOKENS)
         for example, probability_C in zip(reading.examples, probability_NC, strict=True):
             yield [example.id, classes[int(probability_C.argmax())], *probability_C.tolist()]
+
+
+def _write_scalars(path: Path, model: AnsweringModel, readings: Iterator[Reading], bundle: Bundle) -> int:
+    return write_rows(path, {"id": str, "value": float}, _scalar_rows(model, readings, _scale(bundle)))
+
+
+def _scalar_rows(model: AnsweringModel, readings: Iterator[Reading], scale: Scale) -> Iterator[list[Any]]:
+    for reading in readings:
+        value_N = scale.undone(all_scalars(model, reading, MICRO_TOKENS))
+        for example, value in zip(reading.examples, value_N.tolist(), strict=True):
+            yield [example.id, value]
+
+
+def _write_positions(path: Path, model: AnsweringModel, readings: Iterator[Reading], bundle: Bundle) -> int:
+    assert bundle.task is not None
+    classes = bundle.task.config["classes"]
+    columns: dict[str, type] = {"id": str, "position": int, "nucleotide": str}
+    columns |= {"class": str, **{f"p_{name}": float for name in classes}} if classes else {"value": float}
+    scale, count = None if classes else _scale(bundle), 0
+
+    def rows() -> Iterator[list[Any]]:
+        nonlocal count
+        for reading in readings:
+            check_positions(reading, "input")
+            found = dict(all_positions(model, reading, MICRO_TOKENS))
+            for index, example in enumerate(reading.examples):
+                count += 1
+                answer_LK = _class_columns(found[index], classes) if scale is None else scale.undone(found[index])
+                for position, (letter, answers) in enumerate(zip(example.sequence, answer_LK, strict=True)):
+                    yield [example.id, position, letter, *answers]
+
+    write_rows(path, columns, rows(), digits=6)
+    return count
+
+
+def _class_columns(logits_LC: NDArray[np.float64], classes: Sequence[str]) -> Iterator[list[Any]]:
+    """The class and the probabilities of each position."""
+    for probability_C in torch.from_numpy(logits_LC).softmax(-1).numpy():
+        yield [classes[int(probability_C.argmax())], *probability_C.tolist()]
+
+
+def _scale(bundle: Bundle) -> Scale:
+    assert bundle.task is not None
+    try:
+        return Scale.from_settings(bundle.task.config["settings"])
+    except (KeyError, TypeError, ValueError):
+        raise CorruptError(f"{bundle.path}: the settings of its scale are not readable") from None
 
 
 def _write_structures(path: Path, model: AnsweringModel, readings: Iterator[Reading], bundle: Bundle) -> int:
@@ -89,3 +143,12 @@ def _write_structures(path: Path, model: AnsweringModel, readings: Iterator[Read
                 handle.write(f">{example.id}\n{example.sequence}\n{marks}\n")
                 count += 1
     return count
+
+
+WRITERS: dict[Shape, tuple[tuple[str, ...], Write]] = {
+    Shape.CLASS: (TABLES, _write_classes),
+    Shape.SCALAR: (TABLES, _write_scalars),
+    Shape.PER_POSITION: (TABLES, _write_positions),
+    Shape.PAIR_MAP: ((".dbn",), _write_structures),
+}
+"""How the answers of each shape are written: the endings that are allowed, and the function that does it."""

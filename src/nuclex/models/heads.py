@@ -1,4 +1,4 @@
-"""The parts on top of a language model that answer a question: which class a sequence is, which bases pair.
+"""The parts on top of a language model that answer a question: a class, a number, a label a base, which bases pair.
 
 A head reads the hidden vectors of whole sequences, ``<cls>`` first and ``<eos>`` last. Each sequence is read by itself,
 so an answer never depends on what else is in the batch.
@@ -27,7 +27,7 @@ class HeadConfig(Config, ABC):
     kind: str
 
     @abstractmethod
-    def build(self, width: int, outputs: int) -> ClassHead | PairHead:
+    def build(self, width: int, outputs: int) -> Head:
         """The head for hidden vectors of ``width``, with PyTorch's random weights."""
 
 
@@ -46,33 +46,158 @@ class ClassHeadConfig(HeadConfig):
     """``cls``: the vector of the start token; ``mean``: the mean over the nucleotides, start and end left out."""
     hidden: Size = 256
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    one_output: bool = Field(default=False, description="two classes from one number z, scores 0 and z (a sigmoid)")
 
-    def build(self, width: int, outputs: int) -> ClassHead:
+    def build(self, width: int, outputs: int) -> PooledHead:
         """The head for ``outputs`` classes."""
-        return ClassHead(self, width, outputs)
+        if self.one_output and outputs != 2:
+            raise ValueError(f"head.one_output is for 2 classes, found {outputs}")
+        return PooledHead(self, width, outputs)
 
 
-class ClassHead(nn.Module):
-    """Hidden vectors to one score a class: pool, Linear, exact GELU, Linear."""
+@HEADS.register
+class ScalarHeadConfig(HeadConfig):
+    """One vector a sequence, then two layers that end in a number."""
 
-    def __init__(self, config: ClassHeadConfig, width: int, classes: int) -> None:
+    kind: Literal["scalar"] = "scalar"
+    pooling: Literal["cls", "mean"] = "mean"
+    """As for classes; the mean also says something where a model reads from left to right."""
+    hidden: Size = 256
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+    def build(self, width: int, outputs: int) -> PooledHead:
+        """The head for ``outputs`` numbers."""
+        return PooledHead(self, width, outputs)
+
+
+class PooledHead(nn.Module):
+    """Hidden vectors to one score a class, or to numbers: pool, Linear, exact GELU, Linear."""
+
+    def __init__(self, config: ClassHeadConfig | ScalarHeadConfig, width: int, outputs: int) -> None:
         super().__init__()
         self.pooling = config.pooling
+        self.one_output = isinstance(config, ClassHeadConfig) and config.one_output
         self.dense = nn.Linear(width, config.hidden)
         self.dropout = nn.Dropout(config.dropout)
-        self.decoder = nn.Linear(config.hidden, classes)
+        self.decoder = nn.Linear(config.hidden, 1 if self.one_output else outputs)
 
     def forward(self, hidden_TD: Tensor, layout: Layout) -> Tensor:
         """(T, D) of N whole sequences to (N, C) scores."""
-        return self.decoder(self.dropout(F.gelu(self.dense(self._pool(hidden_TD, layout)))))
+        scores_NC = self.decoder(self.dropout(F.gelu(self.dense(self._pool(hidden_TD, layout)))))
+        return F.pad(scores_NC, (1, 0)) if self.one_output else scores_NC
 
     def _pool(self, hidden_TD: Tensor, layout: Layout) -> Tensor:
-        first_N, last_N = layout.boundaries_N1[:-1], layout.boundaries_N1[1:] - 1
         if self.pooling == "cls":
-            return hidden_TD[first_N]
-        inside_T1 = hidden_TD.new_ones(len(hidden_TD), 1)
-        inside_T1[first_N] = inside_T1[last_N] = 0
+            return hidden_TD[layout.boundaries_N1[:-1]]
+        inside_T1 = inside(layout)[:, None].to(hidden_TD.dtype)
         return layout.sequence_mean(hidden_TD * inside_T1) / layout.sequence_mean(inside_T1).clamp(min=1e-6)
+
+
+def inside(layout: Layout) -> Tensor:
+    """Which tokens are no start and no end: (T,) bool."""
+    inside_T = torch.ones_like(layout.sequence_T, dtype=torch.bool)
+    inside_T[layout.boundaries_N1[:-1]] = inside_T[layout.boundaries_N1[1:] - 1] = False
+    return inside_T
+
+
+@HEADS.register
+class RibosomeLoadHeadConfig(HeadConfig):
+    """Residual blocks of convolutions along the sequence, then a number; RiNALMo's head for ribosome load."""
+
+    kind: Literal["ribosome-load"] = "ribosome-load"
+    channels: Size = 32
+    blocks: int = Field(default=6, ge=0, le=1024)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+
+    def build(self, width: int, outputs: int) -> RibosomeLoadHead:
+        """The head for ``outputs`` numbers."""
+        return RibosomeLoadHead(self, width, outputs)
+
+
+class SequenceConvolution(nn.Module):
+    """Convolution over three neighbours, norm and ELU, each within its own sequence of a packed batch.
+
+    The convolution pads with zeros; the norm gives each channel mean 0 and variance 1 over the sequence's tokens, as
+    ``InstanceNorm1d`` does (0 where there is one token).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv1d(channels, channels, 3, bias=False)
+
+    def forward(self, values_TC: Tensor, layout: Layout) -> Tensor:
+        """(T, C) to the same shape."""
+        place_T = torch.arange(len(values_TC), device=values_TC.device) + layout.sequence_T
+        length = len(values_TC) + len(layout.lengths) + 1
+        apart_LC = values_TC.new_zeros(length, values_TC.shape[1]).index_copy(0, place_T + 1, values_TC)
+        mixed_TC = self.convolution(apart_LC.T[None])[0].T[place_T]  # a row of zeros before, between and behind
+        mixed_TC = mixed_TC.to(torch.promote_types(mixed_TC.dtype, torch.float32))
+        centred_TC = mixed_TC - layout.sequence_mean(mixed_TC)[layout.sequence_T]
+        variance_NC = layout.sequence_mean(centred_TC.square())
+        return F.elu(centred_TC * (variance_NC + 1e-5).rsqrt()[layout.sequence_T])
+
+
+class SequenceBlock(nn.Module):
+    """Two such convolutions one after the other, added to what came in."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(SequenceConvolution(channels) for _ in range(2))
+
+    def forward(self, values_TC: Tensor, layout: Layout) -> Tensor:
+        """(T, C) to the same shape."""
+        mixed_TC = values_TC
+        for convolution in self.convolutions:
+            mixed_TC = convolution(mixed_TC, layout)
+        return values_TC + mixed_TC
+
+
+class RibosomeLoadHead(nn.Module):
+    """Hidden vectors to numbers: Linear, residual blocks of two convolutions, mean, dropout, Linear.
+
+    The mean is over all tokens, ``<cls>`` and ``<eos>`` included, as RiNALMo's is (doi:10.1038/s41467-025-60872-5).
+    """
+
+    def __init__(self, config: RibosomeLoadHeadConfig, width: int, outputs: int) -> None:
+        super().__init__()
+        self.projection = nn.Linear(width, config.channels)
+        self.blocks = nn.ModuleList(SequenceBlock(config.channels) for _ in range(config.blocks))
+        self.dropout = nn.Dropout(config.dropout)
+        self.decoder = nn.Linear(config.channels, outputs)
+
+    def forward(self, hidden_TD: Tensor, layout: Layout) -> Tensor:
+        """(T, D) of N whole sequences to (N, outputs)."""
+        values_TC = self.projection(hidden_TD)
+        for block in self.blocks:
+            values_TC = block(values_TC, layout)
+        return self.decoder(self.dropout(layout.sequence_mean(values_TC)))
+
+
+@HEADS.register
+class PositionHeadConfig(HeadConfig):
+    """The same layers for every token by itself: Linear, or Linear, exact GELU and Linear."""
+
+    kind: Literal["position"] = "position"
+    hidden: Size | None = Field(default=256, description="None = one layer, straight from the hidden vector")
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+    def build(self, width: int, outputs: int) -> PositionHead:
+        """The head for ``outputs`` classes or numbers a token."""
+        return PositionHead(self, width, outputs)
+
+
+class PositionHead(nn.Module):
+    """Each hidden vector by itself to scores."""
+
+    def __init__(self, config: PositionHeadConfig, width: int, outputs: int) -> None:
+        super().__init__()
+        self.dense = None if config.hidden is None else nn.Linear(width, config.hidden)
+        self.dropout = nn.Dropout(config.dropout)
+        self.decoder = nn.Linear(width if config.hidden is None else config.hidden, outputs)
+
+    def forward(self, hidden_TD: Tensor) -> Tensor:
+        """(T, D) to (T, outputs)."""
+        return self.decoder(self.dropout(hidden_TD if self.dense is None else F.gelu(self.dense(hidden_TD))))
 
 
 @HEADS.register
@@ -148,10 +273,13 @@ def _instance_norm(map_1CLL: Tensor) -> Tensor:
     return F.group_norm(map_1CLL, map_1CLL.shape[1])
 
 
+Head = PooledHead | RibosomeLoadHead | PositionHead | PairHead
+
+
 class AnsweringModel(nn.Module):
     """A language model with a head: what fine-tuning trains and prediction asks."""
 
-    def __init__(self, model: LanguageModel, head: ClassHead | PairHead) -> None:
+    def __init__(self, model: LanguageModel, head: Head) -> None:
         super().__init__()
         self.model, self.head = model, head
 
@@ -159,13 +287,21 @@ class AnsweringModel(nn.Module):
         """Scores (N, C) of N whole sequences."""
         return self.head(self.model.encode(tokens_T, layout), layout)
 
+    def scalars(self, tokens_T: Tensor, layout: Layout) -> Tensor:
+        """One number for each of N whole sequences: (N,)."""
+        return self.head(self.model.encode(tokens_T, layout), layout)[:, 0]
+
+    def position_logits(self, tokens_T: Tensor, layout: Layout) -> Tensor:
+        """Scores (T - 2N, C) of all tokens but start and end, sequence after sequence."""
+        return self.head(self.model.encode(tokens_T, layout)[inside(layout)])
+
     def pair_logits(self, tokens_T: Tensor) -> Tensor:
         """Scores (L, L) of the base pairs of one whole molecule of L + 2 tokens."""
         layout = Layout.of([len(tokens_T)], tokens_T.device)
         return self.head(self.model.encode(tokens_T, layout)[1:-1])
 
 
-def build_head(config: HeadConfig, width: int, outputs: int, seed: int) -> ClassHead | PairHead:
+def build_head(config: HeadConfig, width: int, outputs: int, seed: int) -> Head:
     """A head with the random weights that ``seed`` gives; nothing outside notices."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

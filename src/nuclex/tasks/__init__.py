@@ -12,10 +12,18 @@ from nuclex.tasks.base import (
     Split,
     Task,
     TaskConfig,
+    Track,
 )
 from nuclex.tasks.classification import FastaClassConfig, NcrnaClassConfig
+from nuclex.tasks.families import SimulatedFamilyConfig
+from nuclex.tasks.positions import OpenvaccineConfig, TablePositionsConfig
+from nuclex.tasks.properties import TableClassConfig, TableScalarConfig
+from nuclex.tasks.regulation import GueConfig, NucleotideTransformerConfig
+from nuclex.tasks.splicing import SpliceHumanConfig, SpliceRowsConfig
 from nuclex.tasks.structure import DotBracketConfig, SimulatedStructureConfig, read_vienna
 from nuclex.tasks.structure_sets import ArchiveiiConfig, BprnaConfig, PdbRnaConfig
+from nuclex.tasks.translation import RibosomeLoadConfig, TranslationConfig, VaryingLengthConfig
+from nuclex.tasks.variants import SatmutConfig, UtrVariantsConfig
 
 __all__ = [
     "SPLITS",
@@ -26,12 +34,27 @@ __all__ = [
     "DotBracketConfig",
     "Example",
     "FastaClassConfig",
+    "GueConfig",
     "NcrnaClassConfig",
+    "NucleotideTransformerConfig",
+    "OpenvaccineConfig",
     "PdbRnaConfig",
+    "RibosomeLoadConfig",
+    "SatmutConfig",
     "Shape",
+    "SimulatedFamilyConfig",
     "SimulatedStructureConfig",
+    "SpliceHumanConfig",
+    "SpliceRowsConfig",
     "Split",
+    "TableClassConfig",
+    "TablePositionsConfig",
+    "TableScalarConfig",
     "Task",
     "TaskConfig",
+    "Track",
+    "TranslationConfig",
+    "UtrVariantsConfig",
+    "VaryingLengthConfig",
     "read_vienna",
 ]

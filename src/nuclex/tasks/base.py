@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,35 +29,60 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 class Shape(StrEnum):
-    """What an answer looks like: the name of a class, or which bases of the molecule pair."""
+    """What an answer looks like: a class's name, a number, a label at each nucleotide, which bases pair, an effect.
+
+    A variant score is a number for a change of a sequence, where the other shapes ask about the sequence itself.
+    """
 
     CLASS = "class"
+    SCALAR = "scalar"
+    PER_POSITION = "label per position"
     PAIR_MAP = "pair map"
+    VARIANT = "variant score"
+
+
+Track = NDArray[np.float64] | NDArray[np.str_]
+"""A label for each nucleotide of a sequence (L,): numbers, nan where nothing was measured, or names, "" where none."""
 
 
 @dataclass(frozen=True, eq=False)
 class Example:
     """One sequence, as it was written, and its true answer.
 
-    ``label`` is the class's name (``Shape.CLASS``) or the base pairs (P, 2) (``Shape.PAIR_MAP``); ``group`` names
-    relatives, such as the family, that a split should not tear apart.
+    ``label`` is the class's name (``Shape.CLASS``), a finite number (``SCALAR``, ``VARIANT``), a ``Track`` (L,)
+    (``PER_POSITION``) or the base pairs (P, 2) (``PAIR_MAP``); ``group`` names relatives, such as the family, that a
+    split should not tear apart. ``alternative`` is the changed sequence of a ``VARIANT``, ``sequence`` the reference.
     """
 
     sequence: str
-    label: str | Pairs
+    label: str | float | Track | Pairs
     id: str
     group: str | None = None
+    alternative: str | None = None
 
     @property
     def letters(self) -> str:
-        """The sequence in upper case with U for T: what makes two sequences the same."""
-        return to_rna(self.sequence.upper())
+        """The sequence in upper case with U for T: what makes two the same (of a variant, both: ``ACG>ACU``)."""
+        both = self.sequence if self.alternative is None else f"{self.sequence}>{self.alternative}"
+        return to_rna(both.upper())
+
+    @property
+    def number(self) -> float:
+        """The label of a scalar or a variant."""
+        assert isinstance(self.label, float | int)
+        return float(self.label)
+
+    @property
+    def track(self) -> Track:
+        """The labels of the positions."""
+        assert isinstance(self.label, np.ndarray)
+        return cast(Track, self.label)
 
     @property
     def pairs(self) -> Pairs:
         """The label of a pair map."""
-        assert not isinstance(self.label, str)
-        return self.label
+        assert isinstance(self.label, np.ndarray)
+        return cast(Pairs, self.label)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,11 +100,20 @@ class Task:
             if not self.splits[split]:
                 raise InputError(f"{self.name}: the {split} split is empty; every split needs at least one sequence")
         for example in self.splits["validation"] + self.splits["test"]:
-            if self.shape is Shape.CLASS and example.label not in self.classes:
-                raise InputError(
-                    f"{self.name}: {example.id!r} is of class {example.label!r}, which the train split does not have; "
-                    f"allowed: {', '.join(self.classes)}"
-                )
+            for name in self._names(example):
+                if name not in self.classes:
+                    raise InputError(
+                        f"{self.name}: {example.id!r} is of class {name!r}, which the train split does not have; "
+                        f"allowed: {', '.join(self.classes)}"
+                    )
+
+    def _names(self, example: Example) -> list[str]:
+        """The classes that an example's answer names."""
+        if self.shape is Shape.CLASS:
+            return [str(example.label)]
+        if self.shape is Shape.PER_POSITION and self.classes:
+            return [str(name) for name in np.unique(example.track) if name != ""]
+        return []
 
     def examples(self, split: Split) -> tuple[Example, ...]:
         """The examples of a split, in a fixed order."""
@@ -97,8 +131,9 @@ class Task:
         total = hashlib.sha256()
         for split in SPLITS:
             for example in self.splits[split]:
-                label = example.label if isinstance(example.label, str) else str(example.label.tolist())
-                total.update("\x1f".join([split, example.id, example.sequence, label, ""]).encode())
+                label = example.label if isinstance(example.label, str | float) else example.label.tolist()
+                asked = [example.sequence] if example.alternative is None else [example.sequence, example.alternative]
+                total.update("\x1f".join([split, example.id, *asked, str(label), ""]).encode())
         return total.hexdigest()
 
     def counts(self) -> dict[str, int]:
@@ -148,8 +183,18 @@ def assemble(config: TaskConfig, splits: Mapping[Split, Iterable[Example]], note
         longer[split] = len(examples) - len(short)
         kept[split] = tuple(draw(short, limits[split], key(config.seed, "limit", split)))
     left_out = {"longer_than": config.max_length, **longer} if config.max_length is not None else {}
-    classes = tuple(sorted({str(item.label) for item in kept["train"]})) if config.shape is Shape.CLASS else ()
+    classes = _classes(config.shape, kept["train"])
     return Task(config.kind, config.shape, kept, classes, {**notes, "left_out": left_out})
+
+
+def _classes(shape: Shape, train: Iterable[Example]) -> tuple[str, ...]:
+    """The names that occur in the train split, sorted; none where answers are numbers or pairs."""
+    if shape is Shape.CLASS:
+        return tuple(sorted({str(item.label) for item in train}))
+    if shape is Shape.PER_POSITION:
+        names = {str(name) for item in train if item.track.dtype.kind == "U" for name in np.unique(item.track)}
+        return tuple(sorted(names - {""}))
+    return ()
 
 
 def draw(examples: Sequence[Example], count: int | None, stream: int) -> list[Example]:
@@ -183,6 +228,23 @@ def carve(
         taken.update(ranked[: max(round(share * len(ranked)), least)])
     stay = [example for example in examples if unit_of(example) not in taken]
     return stay, [example for example in examples if unit_of(example) in taken]
+
+
+def carve_missing(
+    splits: Mapping[Split, Sequence[Example]], shares: Mapping[Split, float], seed: int, *, by_group: bool
+) -> tuple[dict[Split, list[Example]], dict[str, str]]:
+    """Carve test and validation off train where they have no examples: the splits, and what was carved, for notes.
+
+    ``shares`` are of all that train held at first.
+    """
+    by: Literal["sequence", "group"] = "group" if by_group else "sequence"
+    whole, carved, share_left = {split: list(splits.get(split, ())) for split in SPLITS}, {}, 1.0
+    for split in ("test", "validation"):
+        if not whole[split]:
+            whole["train"], whole[split] = carve(whole["train"], shares[split] / share_left, key(seed, split), by=by)
+            share_left -= shares[split]
+            carved[str(split)] = f"carved from train by {by}"
+    return whole, carved
 
 
 def _group(example: Example) -> str:

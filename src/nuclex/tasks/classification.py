@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from nuclex.core.errors import InputError, at
 from nuclex.core.randomness import key
 from nuclex.data.read import Record, read_sequences
-from nuclex.tasks.base import TASKS, Example, Shape, Split, Task, TaskConfig, assemble, carve, header_field
+from nuclex.tasks.base import (
+    TASKS,
+    Example,
+    Shape,
+    Split,
+    Task,
+    TaskConfig,
+    assemble,
+    carve,
+    carve_missing,
+    header_field,
+)
 
 LAST_WORD = "last-word"
 NRC_CLASSES = 13
@@ -80,21 +91,10 @@ class FastaClassConfig(TaskConfig):
 
     def read(self) -> Task:
         """Read the files and carve off what has no file."""
-        by: Literal["sequence", "group"] = "sequence" if self.group is None else "group"
-        splits: dict[Split, list[Example]] = {"train": self._examples(self.train)}
-        carved: dict[str, Any] = {}
-        share_left = 1.0
-        given: dict[Split, tuple[Path | None, float]] = {
-            "test": (self.test, self.test_share),
-            "validation": (self.validation, self.validation_share),
-        }
-        for split, (path, share) in given.items():
-            if path is not None:
-                splits[split] = self._examples(path)
-                continue
-            splits["train"], splits[split] = carve(splits["train"], share / share_left, key(self.seed, split), by=by)
-            share_left -= share
-            carved[split] = f"carved from train by {by}"
+        files: dict[Split, Path | None] = {"train": self.train, "validation": self.validation, "test": self.test}
+        given = {split: self._examples(path) for split, path in files.items() if path is not None}
+        shares: dict[Split, float] = {"validation": self.validation_share, "test": self.test_share}
+        splits, carved = carve_missing(given, shares, self.seed, by_group=self.group is not None)
         return assemble(self, splits, {"files": [str(self.train)], **carved})
 
     def _examples(self, path: Path) -> list[Example]:

@@ -7,6 +7,7 @@ what pre-training gave. Whatever is chosen (weights, threshold) is chosen on val
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -29,22 +30,30 @@ from nuclex.models.heads import (
     AnsweringModel,
     AnyHeadConfig,
     ClassHeadConfig,
+    Head,
     HeadConfig,
-    PairHeadConfig,
+    ScalarHeadConfig,
     build_head,
 )
-from nuclex.tasks import SPLITS, AnyTaskConfig, Shape, Task
+from nuclex.tasks import SPLITS, AnyTaskConfig, Task
 from nuclex.tokenizers import Tokenizer, tokenizer_hash
-from nuclex.training.classes import ClassAnswers
 from nuclex.training.loop import Outcome, TrainingConfig, train
-from nuclex.training.pairs import DecodingConfig, PairAnswers
+from nuclex.training.pairs import DecodingConfig
 from nuclex.training.pretrain import AnyTokenizerConfig
 from nuclex.training.results import compare, headline, scored
 from nuclex.training.run import load_best, opened_run, run_digest, write_facts
-from nuclex.training.supervised import Answers, BatchingConfig, Measured, Reading, SupervisedWork, Thaw, cut_batches
-
-HEAD_OF: dict[Shape, HeadConfig] = {Shape.CLASS: ClassHeadConfig(), Shape.PAIR_MAP: PairHeadConfig()}
-"""The head that answers each shape of question, unless another of its kind is asked for."""
+from nuclex.training.scalars import RegressionConfig
+from nuclex.training.shapes import TABLES, WAYS, Asked
+from nuclex.training.supervised import (
+    Answers,
+    BatchingConfig,
+    Measured,
+    Reading,
+    SupervisedWork,
+    Thaw,
+    cut_batches,
+    outputs_of,
+)
 
 Arm = Literal["frozen", "pretrained", "scratch"]
 
@@ -60,6 +69,7 @@ class FinetuneConfig(Config):
     task: AnyTaskConfig
     head: AnyHeadConfig | None = None
     decoding: DecodingConfig | None = Field(default=None, description="pair maps only")
+    regression: RegressionConfig | None = Field(default=None, description="numbers only")
     thaw: tuple[Thaw, ...] = Field(default=(), description="when blocks begin to learn; empty = all from the start")
     batching: BatchingConfig = BatchingConfig()
     training: TrainingConfig = TrainingConfig()
@@ -74,17 +84,15 @@ class FinetuneConfig(Config):
             raise ValueError("bundle: missing; give a pre-trained bundle, or model and tokenizer to begin from scratch")
         if self.bundle is not None and any(scratch):
             raise ValueError("bundle brings its own model and tokenizer; leave out the keys model and tokenizer")
-        if self.head is not None and self.head.kind != HEAD_OF[self.task.shape].kind:
-            wanted = HEAD_OF[self.task.shape].kind
-            raise ValueError(f"head.kind is {self.head.kind!r}; the task {self.task.kind!r} needs {wanted!r}")
-        if self.decoding is not None and self.task.shape is not Shape.PAIR_MAP:
-            raise ValueError(f"decoding: the task {self.task.kind!r} has no base pairs to decode")
+        tables = {table for table in TABLES if getattr(self, table) is not None}
+        if refusal := WAYS[self.task.shape].refusal(self.task.kind, self.head, tables):
+            raise ValueError(refusal)
         return self
 
     @property
     def answering_head(self) -> HeadConfig:
         """The head that was asked for, or the usual one of the shape."""
-        return self.head or HEAD_OF[self.task.shape]
+        return self.head or WAYS[self.task.shape].heads[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,8 +122,8 @@ def finetune(config: FinetuneConfig, out: str | Path, *, resume: bool = False, d
     """Fine-tune and measure; returns run, bundle, steps and metrics. ``resume`` continues a stopped run.
 
     ``out`` holds the pre-trained run (its bundle has the weights that were best on validation), ``scratch/`` and
-    ``frozen/`` in it the controls, ``results.json`` the test scores side by side. Raises InputError (exit 2) where recipe, bundle and data
-    do not fit, StoppedError after a signal.
+    ``frozen/`` in it the controls, ``results.json`` the test scores side by side. Raises InputError (exit 2) where
+    recipe, bundle and data do not fit, StoppedError after a signal.
     """
     run, start = Path(out), _start(config)
     _refuse_blind(config, start)
@@ -164,8 +172,8 @@ class _Run:
         """The numbers on validation, and what was measured on the test split."""
         config, task = self.config, self.task
         folder.mkdir(parents=True, exist_ok=True)
-        outputs = len(task.classes) if task.shape is Shape.CLASS else 1
-        head = build_head(config.answering_head, self.start.network.width, outputs, key(config.seed, "head"))
+        seed, outputs = key(config.seed, "head"), outputs_of(task.classes)
+        head = _fitting(lambda: build_head(config.answering_head, self.start.network.width, outputs, seed))
         model = AnsweringModel(self.start.model(arm, config.seed), head).to(device)
         # Random weights learn nothing while frozen: the control is not held back by a schedule made for the other arm.
         thaw = {"pretrained": config.thaw, "frozen": (Thaw(step=0, blocks=0),), "scratch": ()}[arm]
@@ -235,11 +243,19 @@ def _start(config: FinetuneConfig) -> _Start:
 def _refuse_blind(config: FinetuneConfig, start: _Start) -> None:
     """InputError where the head reads a token that has seen nothing of its sequence."""
     head = config.answering_head
-    if start.network.causal and isinstance(head, ClassHeadConfig) and head.pooling == "cls":
+    if start.network.causal and isinstance(head, ClassHeadConfig | ScalarHeadConfig) and head.pooling == "cls":
         raise InputError(
             "head.pooling: 'cls' reads the first token, and a causal model has seen nothing by then; "
-            "give --head.kind class --head.pooling mean"
+            f"give --head.kind {head.kind} --head.pooling mean"
         )
+
+
+def _fitting(build: Callable[[], Head]) -> Head:
+    """The head; InputError where it cannot give as many answers as the task has."""
+    try:
+        return build()
+    except ValueError as error:
+        raise InputError(str(error)) from None
 
 
 def _answers(config: FinetuneConfig, task: Task, start: _Start) -> tuple[Answers, dict[str, Reading]]:
@@ -249,17 +265,15 @@ def _answers(config: FinetuneConfig, task: Task, start: _Start) -> tuple[Answers
             readings[split] = Reading.of(task.examples(split), start.tokenizer, start.network.longest)
         except InputError as error:
             raise InputError(f"{task.name}, {split} split: {error}") from None
-    if task.shape is Shape.CLASS:
-        return ClassAnswers(task, readings, config.batching.micro_tokens), readings
-    return PairAnswers(task, readings, config.decoding or DecodingConfig()), readings
+    asked = Asked(config.batching.micro_tokens, config.decoding, config.regression)
+    return WAYS[task.shape].answers(task, readings, asked), readings
 
 
 def _plan(config: FinetuneConfig, task: Task, start: _Start, readings: dict[str, Reading]) -> dict[str, Any]:
     """What follows from the recipe and its data, as plain data."""
     with torch.device("meta"):
         model = LanguageModel(start.network, vocabulary_size=len(start.tokenizer), pad_id=0, mask_id=0)
-        outputs = len(task.classes) if task.shape is Shape.CLASS else 1
-        head = config.answering_head.build(start.network.width, outputs)
+        head = _fitting(lambda: config.answering_head.build(start.network.width, outputs_of(task.classes)))
     tokens_N = readings["train"].tokens_N
     an_epoch = len(cut_batches(np.arange(len(tokens_N)), tokens_N, config.batching))
     return {

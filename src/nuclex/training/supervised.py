@@ -47,12 +47,14 @@ class Thaw(Config):
     """From update ``step`` (0-based) on, the ``blocks`` topmost blocks of the network and its last norm learn."""
 
     step: int = Field(ge=0)
-    blocks: int | Literal["all"] = Field(description='blocks from the top; "all" = embedding too; 0 = the head alone')
+    blocks: int | Literal["every", "all"] = Field(
+        description='blocks from the top; "every" = all of them; "all" = embedding too; 0 = the head alone'
+    )
 
     @model_validator(mode="after")
     def _positive(self) -> Self:
         if isinstance(self.blocks, int) and self.blocks < 0:
-            raise ValueError(f"blocks is {self.blocks}; 0 or more, or 'all', is needed")
+            raise ValueError(f"blocks is {self.blocks}; 0 or more, 'every' or 'all' is needed")
         return self
 
 
@@ -215,7 +217,7 @@ def cut_batches(
 
 def learning_parameters(model: AnsweringModel, thaw: Sequence[Thaw], step: int) -> list[nn.Parameter]:
     """The parameters that learn in update ``step``: all where nothing is said about thawing, and always the head's."""
-    blocks: int | Literal["all"] = 0 if thaw else "all"
+    blocks: int | Literal["every", "all"] = 0 if thaw else "all"
     for item in thaw:
         if item.step <= step:
             blocks = item.blocks
@@ -223,8 +225,13 @@ def learning_parameters(model: AnsweringModel, thaw: Sequence[Thaw], step: int) 
         return list(model.parameters())
     parts: list[nn.Module] = [model.head]
     if blocks:
-        parts += [model.model.norm, *list(model.model.blocks)[-blocks:]]
+        parts += [model.model.norm, *list(model.model.blocks)[0 if blocks == "every" else -blocks :]]
     return [parameter for part in parts for parameter in part.parameters()]
+
+
+def outputs_of(classes: Sequence[str]) -> int:
+    """How many numbers a head gives: one a class, or one where the answer is no class."""
+    return max(len(classes), 1)
 
 
 def answering_model(bundle: Bundle) -> AnsweringModel:
@@ -236,7 +243,8 @@ def answering_model(bundle: Bundle) -> AnsweringModel:
         head_config, shape, classes = HEADS.parse(config["head"]), Shape(config["shape"]), list(config["classes"])
     except (KeyError, ValueError, TypeError):
         raise CorruptError(f"{bundle.path}: the description of its head is not readable") from None
-    outputs = len(classes) if shape is Shape.CLASS else 1
-    head = build_head(head_config, bundle.model.config.width, outputs, 0)
+    if shape is Shape.CLASS and not classes:
+        raise CorruptError(f"{bundle.path}: the description of its head names no classes")
+    head = build_head(head_config, bundle.model.config.width, outputs_of(classes), 0)
     restore(head, bundle.task.weights, bundle.path)
     return AnsweringModel(bundle.model, head.to(next(bundle.model.parameters()).device)).eval()

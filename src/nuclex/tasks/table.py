@@ -1,0 +1,248 @@
+"""Tables as examples: which columns hold sequence, answer, name, relatives and split, and how an answer is written."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from nuclex.core.errors import InputError, at, shown
+from nuclex.data.columns import ID_NAMES, SAMPLE_ROWS, Columns, ReadConfig, choose_columns
+from nuclex.data.compression import opened
+from nuclex.data.read import Record, read_sequences
+from nuclex.data.table import Row, delimiter_of, rows
+from nuclex.tasks.base import Example, Split, Task, TaskConfig, Track, assemble, carve_missing
+
+Answer = str | float | Track
+Read = Callable[[str, str], Answer]
+"""What an answer is, from its text and the ``file:line`` that a refusal names."""
+
+SPLIT_NAMES: Mapping[str, Split] = {
+    "train": "train", "training": "train",
+    "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
+    "test": "test",
+}  # fmt: skip
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What the columns are called; None: sequence and id by their usual names, no relatives, no split."""
+
+    label: str
+    sequence: str | None = None
+    id: str | None = None
+    group: str | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a text table, with the line that each starts on, and where in them things are looked up."""
+
+    path: Path
+    names: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    @classmethod
+    def of(cls, path: Path) -> Table:
+        """Read CSV or TSV (packed or not); InputError with file and line where it is none, or has no row."""
+        suffix = "tsv" if {".tsv", ".tab"} & set(path.suffixes) else "csv"
+        with opened(path, str(path)) as text:
+            found = list(rows(text, delimiter_of(text.peek(), suffix)))
+        if len(found) < 2:
+            raise InputError(f"{path}: is empty; a line with the columns' names and at least one row are needed")
+        return cls(path, tuple(found[0][1]), tuple(found[1:]))
+
+    def place(self, name: str, key: str) -> int:
+        """Where the column of that name is; ``key`` is how it is chosen."""
+        if name in self.names:
+            return self.names.index(name)
+        found = ", ".join(shown(other, 30) for other in self.names[:12])
+        raise InputError(f"{at(self.path, 1)}: has no column {shown(name)}; found {found}; name it ({key})")
+
+    def place_of_id(self, name: str | None) -> int:
+        """Where the names of the sequences are: the column of that name, else the first that is called so."""
+        if name is not None:
+            return self.place(name, "id_column")
+        lower = [one.strip().lower() for one in self.names]
+        usual = [lower.index(one) for one in ID_NAMES if one in lower]
+        return usual[0] if usual else self.place("id", "id_column")
+
+    def sequences(self, naming: Naming) -> Columns:
+        """Where sequence and id are, as for any table that is read."""
+        sample = [fields for _, fields in self.rows[:SAMPLE_ROWS]]
+        config = ReadConfig(sequence_column=naming.sequence, id_column=naming.id)
+        return choose_columns(self.names, sample, config, str(self.path))
+
+
+Found = tuple[Split | None, Example]
+"""An example and the split that its row names, None where none is asked for."""
+
+
+def read_examples(path: Path, naming: Naming, read: Read) -> Iterator[Found]:
+    """The examples of a table that holds sequences and answers side by side.
+
+    InputError with file and line: a column is missing, a sequence or an answer is, or is not what it should be.
+    """
+    table = Table.of(path)
+    columns, places = table.sequences(naming), _places(table, naming)
+    for number, (line, fields) in enumerate(table.rows, start=1):
+        where = at(path, line)
+        record = columns.record(fields, "", line, number, where)
+        split, label, group = _answer(fields, places, read, where)
+        yield split, _example(record, label, group, where)
+
+
+def read_labelled(sequences: Path, labels: Path, naming: Naming, read: Read) -> Iterator[Found]:
+    """The sequences of a file (any format that is read) with the answers that a table gives by id.
+
+    InputError with file and line: a sequence without an answer, an id that stands twice among the answers or among
+    the sequences. Answers for other sequences are left out.
+    """
+    table = Table.of(labels)
+    places, id_place = _places(table, naming), table.place_of_id(naming.id)
+    answers: dict[str, tuple[Split | None, Answer, str | None]] = {}
+    for line, fields in table.rows:
+        name, where = fields[id_place].strip(), at(labels, line)
+        if name in answers:
+            raise InputError(f"{where}: the id {shown(name)} stands twice; one answer a sequence is needed")
+        answers[name] = _answer(fields, places, read, where)
+    met = set[str]()
+    for record in read_sequences(sequences):
+        where = at(sequences, record.line)
+        if record.id not in answers:
+            raise InputError(f"{where}: {shown(record.id)} has no row in {labels}; every sequence needs an answer")
+        if record.id in met:
+            raise InputError(f"{where}: the id {shown(record.id)} stands twice; answers are told by it")
+        met.add(record.id)
+        split, label, group = answers[record.id]
+        yield split, _example(record, label, group, where)
+
+
+def number(text: str, where: str, what: str = "label") -> float:
+    """A finite number in figures; InputError for anything else, nothing at all included."""
+    written = text.strip()
+    value = float(written) if _NUMBER.fullmatch(written) else float("inf")
+    if abs(value) == float("inf"):
+        found = "nothing" if not written else shown(written)
+        raise InputError(f"{where}: the {what} is {found}; a finite number is needed")
+    return value
+
+
+def class_name(text: str, where: str) -> str:
+    """The name of a class; InputError where there is none."""
+    if not text.strip():
+        raise InputError(f"{where}: the label is nothing; the name of a class is needed")
+    return text.strip()
+
+
+def _example(record: Record, label: Answer, group: str | None, where: str) -> Example:
+    if isinstance(label, np.ndarray) and len(label) != len(record.sequence):
+        raise InputError(
+            f"{where}: {shown(record.id)} has {len(record.sequence)} nucleotides but {len(label)} labels; one a "
+            "nucleotide is needed"
+        )
+    return Example(record.sequence.decode("ascii"), label, record.id, group)
+
+
+Places = tuple[int, int | None, int | None]
+"""Where the answer, the relatives and the split are."""
+
+
+def _places(table: Table, naming: Naming) -> Places:
+    group = None if naming.group is None else table.place(naming.group, "group_column")
+    split = None if naming.split is None else table.place(naming.split, "split_column")
+    return table.place(naming.label, "label_column"), group, split
+
+
+def _answer(fields: list[str], places: Places, read: Read, where: str) -> tuple[Split | None, Answer, str | None]:
+    label, group, split = places
+    return (
+        None if split is None else _split(fields[split], where),
+        read(fields[label], where),
+        None if group is None else _relatives(fields[group], where),
+    )
+
+
+def _split(text: str, where: str) -> Split:
+    found = SPLIT_NAMES.get(text.strip().lower())
+    if found is None:
+        raise InputError(f"{where}: the split is {shown(text)}; allowed: {', '.join(SPLIT_NAMES)}")
+    return found
+
+
+def _relatives(text: str, where: str) -> str:
+    if not text.strip():
+        raise InputError(f"{where}: names no group; every row needs one, so that relatives stay together")
+    return text.strip()
+
+
+class TableConfig(TaskConfig, ABC):
+    """Sequences and answers of one's own, CSV or TSV; ``labels`` where the sequences are in files of their own.
+
+    Each row's split stands in a column (``split``, where the table has it, else as named), or validation and test are
+    files of their own; what is given in neither way is carved from train: by distinct sequence, or by whole groups of
+    relatives where ``group_column`` names them.
+    """
+
+    train: Path = Field(description="a table with sequences and labels, or sequences in any format with `labels`")
+    validation: Path | None = None
+    test: Path | None = None
+    labels: Path | None = Field(default=None, description="a table with the labels by id; the other files hold none")
+    label_column: str = "label"
+    sequence_column: str | None = Field(default=None, description="by default `sequence`, `seq`, or the only one")
+    id_column: str | None = Field(default=None, description="by default the usual names; without one rows are counted")
+    group_column: str | None = Field(default=None, description="relatives that are never torn apart")
+    split_column: str | None = Field(default=None, description="train, validation or test; by default `split`, if any")
+    validation_share: float = Field(default=0.1, gt=0, lt=1)
+    test_share: float = Field(default=0.2, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.validation_share + self.test_share >= 1:
+            raise ValueError(f"shares {self.validation_share} and {self.test_share} leave nothing to train on")
+        if self.labels is not None and self.sequence_column is not None:
+            raise ValueError("sequence_column: with labels, the sequences are in files of their own; leave it out")
+        return self
+
+    @property
+    @abstractmethod
+    def reading(self) -> Read:
+        """How an answer is read from its text."""
+
+    def read(self) -> Task:
+        """Read the files and carve off what is not given; InputError with file and line where they are wrong."""
+        splits: dict[Split, list[Example]] = {"train": [], "validation": [], "test": []}
+        for named, example in self._found(self.train, self._split_column()):
+            splits[named or "train"].append(example)
+        files: dict[Split, Path | None] = {"validation": self.validation, "test": self.test}
+        for split, path in files.items():
+            if path is not None and splits[split]:
+                raise InputError(
+                    f"{self.train}: has {len(splits[split])} rows of the split {split}, and {path} is given for it; "
+                    "one of both is needed"
+                )
+            if path is not None:
+                splits[split] = [example for _, example in self._found(path, None)]
+        shares: dict[Split, float] = {"validation": self.validation_share, "test": self.test_share}
+        whole, carved = carve_missing(splits, shares, self.seed, by_group=self.group_column is not None)
+        named_files = [str(path) for path in (self.train, self.validation, self.test, self.labels) if path is not None]
+        return assemble(self, whole, {"files": named_files, **carved})
+
+    def _split_column(self) -> str | None:
+        if self.split_column is not None:
+            return self.split_column
+        return "split" if "split" in Table.of(self.labels or self.train).names else None
+
+    def _found(self, path: Path, split: str | None) -> Iterator[Found]:
+        naming = Naming(self.label_column, self.sequence_column, self.id_column, self.group_column, split)
+        if self.labels is not None:
+            return read_labelled(path, self.labels, naming, self.reading)
+        return read_examples(path, naming, self.reading)

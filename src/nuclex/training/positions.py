@@ -1,0 +1,244 @@
+"""Learning a label at each nucleotide: only what was measured counts, and each sequence as much as any other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from nuclex.core.errors import InputError
+from nuclex.metrics import bootstrap_statistic, confusion_matrix, per_class
+from nuclex.models import Layout
+from nuclex.models.heads import AnsweringModel
+from nuclex.tasks import Task
+from nuclex.training.pairs import check_one_token_a_nucleotide
+from nuclex.training.scalars import RegressionConfig, Scale, interval_of
+from nuclex.training.supervised import TIE, Answers, Measured, Reading
+
+Floats = NDArray[np.float64]
+
+
+class PositionClassAnswers(Answers):
+    """A class at each position."""
+
+    def __init__(self, task: Task, readings: dict[str, Reading], micro_tokens: int) -> None:
+        self.task, self.readings, self.micro_tokens = task, checked(readings, task.name), micro_tokens
+        number = {"": -1, **{name: place for place, name in enumerate(task.classes)}}
+        self.labels = {
+            split: [np.array([number[name] for name in example.track.tolist()]) for example in reading.examples]
+            for split, reading in readings.items()
+        }
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The share of a sequence's scored positions whose class is right."""
+        return ("accuracy",)
+
+    def micros(self, index_N: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Packed by length."""
+        return self.readings["train"].packs(index_N, self.micro_tokens)
+
+    def loss(self, model: AnsweringModel, index_N: NDArray[np.int64]) -> Tensor:
+        """Sum over sequences of the mean of -ln p(true class) over scored positions, in nats."""
+        label_T, weight_T = weighed([self.labels["train"][index] for index in index_N.tolist()])
+        logits_TC = position_logits(model, self.readings["train"], index_N)
+        truth_T = torch.from_numpy(label_T.clip(min=0)).to(logits_TC.device)
+        return (F.cross_entropy(logits_TC, truth_T, reduction="none") * weight_T.to(logits_TC)).sum()
+
+    def validate(self, model: AnsweringModel) -> dict[str, float]:
+        """Loss, accuracy and macro F1 over all scored positions; the score is the F1, ties going to the lower loss."""
+        losses, counts = [], []
+        for index, logits_LC in all_positions(model, self.readings["validation"], self.micro_tokens):
+            label_L = self.labels["validation"][index]
+            log_p_LC = torch.from_numpy(logits_LC[label_L >= 0]).log_softmax(-1)
+            losses.append(-float(log_p_LC[range(len(log_p_LC)), label_L[label_L >= 0]].mean()))
+            counts.append(self._counts(label_L, logits_LC.argmax(1)))
+        total_CC, loss = np.sum(counts, axis=0), float(np.mean(losses))
+        f1, right = macro_f1(total_CC[None]), float(np.trace(total_CC) / total_CC.sum())
+        return {"validation_loss": loss, "validation_accuracy": right, "validation_f1": f1, "score": f1 - TIE * loss}
+
+    def measure(self, model: AnsweringModel) -> Measured:
+        """The most probable class of every position of every test sequence."""
+        reading, names = self.readings["test"], self.task.classes
+        rows: list[dict[str, Any]] = [{} for _ in reading.examples]
+        for index, logits_LC in all_positions(model, reading, self.micro_tokens):
+            example, guess_L = reading.examples[index], logits_LC.argmax(1)
+            rows[index] = {
+                "id": example.id,
+                "sequence": example.sequence,
+                "truth": example.track.tolist(),
+                "predicted": [names[guess] for guess in guess_L.tolist()],
+                "counts": self._counts(self.labels["test"][index], guess_L).tolist(),
+            }
+        counts_NCC = np.array([row["counts"] for row in rows])
+        right_N = np.trace(counts_NCC, axis1=1, axis2=2) / counts_NCC.sum((1, 2))
+        return Measured(rows, {"accuracy": right_N}, {})
+
+    def pooled(self, measured: Measured, which_N: NDArray[np.int64], clusters_N: NDArray[np.int64]) -> dict[str, Any]:
+        """Macro F1 over all scored positions with its interval, and numbers for every class."""
+        counts_NCC = np.array([measured.rows[row]["counts"] for row in which_N.tolist()])
+        each = per_class(counts_NCC.sum(0))
+        columns = zip(each.precision, each.recall, each.f1, each.support, strict=True)
+        return {
+            "macro_f1": asdict(bootstrap_statistic(macro_f1, [counts_NCC], clusters=clusters_N)),
+            "positions": int(counts_NCC.sum()),
+            "classes": {
+                name: {"precision": float(p), "recall": float(r), "f1": float(f), "n": int(n)}
+                for name, (p, r, f, n) in zip(self.task.classes, columns, strict=True)
+            },
+        }
+
+    def _counts(self, label_L: NDArray[np.int64], guess_L: NDArray[np.int64]) -> NDArray[np.int64]:
+        where_L = label_L >= 0
+        return confusion_matrix(label_L[where_L], guess_L[where_L], len(self.task.classes))
+
+
+class PositionNumberAnswers(Answers):
+    """A number at each position."""
+
+    def __init__(self, task: Task, readings: dict[str, Reading], micro_tokens: int, config: RegressionConfig) -> None:
+        self.task, self.readings, self.micro_tokens = task, checked(readings, task.name), micro_tokens
+        self.config = config
+        self.truth = {
+            split: [np.asarray(example.track, dtype=np.float64) for example in reading.examples]
+            for split, reading in readings.items()
+        }
+        train_P = np.concatenate(self.truth["train"])
+        self.scale = Scale.of(train_P[np.isfinite(train_P)], config, task.name)
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The mean squared error over a sequence's scored positions, with a minus before it: more is better."""
+        return ("negative_squared_error",)
+
+    def micros(self, index_N: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Packed by length."""
+        return self.readings["train"].packs(index_N, self.micro_tokens)
+
+    def loss(self, model: AnsweringModel, index_N: NDArray[np.int64]) -> Tensor:
+        """Sum over sequences of the mean over scored positions, in squared standard deviations of the target."""
+        truth_T, weight_T = weighed([self.truth["train"][index] for index in index_N.tolist()])
+        guess_T = position_logits(model, self.readings["train"], index_N)[:, 0]
+        target_T = torch.from_numpy(np.nan_to_num(self.scale.standardised(truth_T))).to(guess_T)
+        return (self.config.of(guess_T, target_T) * weight_T.to(guess_T)).sum()
+
+    def validate(self, model: AnsweringModel) -> dict[str, float]:
+        """Loss, root mean square error and correlation over all scored positions; the score is minus the error."""
+        losses, moments = [], []
+        for index, logits_LC in all_positions(model, self.readings["validation"], self.micro_tokens):
+            truth_L, guess_L = self.truth["validation"][index], logits_LC[:, 0]
+            where_L = scored(truth_L)
+            target = torch.from_numpy(self.scale.standardised(truth_L[where_L]))
+            losses.append(float(self.config.of(torch.from_numpy(guess_L[where_L]), target).mean()))
+            moments.append(self._moments(truth_L, self.scale.undone(guess_L)))
+        loss, moments_N6 = float(np.mean(losses)), np.array(moments)
+        error, correlation = root_mean_square(moments_N6), correlated(moments_N6)
+        found = {"validation_loss": loss, "validation_rmse": error, "score": -error - TIE * loss}
+        return {**found, "validation_pearson": correlation} if np.isfinite(correlation) else found
+
+    def measure(self, model: AnsweringModel) -> Measured:
+        """The number at every position of every test sequence, in units of the data."""
+        reading = self.readings["test"]
+        rows: list[dict[str, Any]] = [{} for _ in reading.examples]
+        for index, logits_LC in all_positions(model, reading, self.micro_tokens):
+            example, truth_L = reading.examples[index], self.truth["test"][index]
+            value_L = self.scale.undone(logits_LC[:, 0])
+            rows[index] = {
+                "id": example.id,
+                "sequence": example.sequence,
+                "truth": [
+                    value if known else None for value, known in zip(truth_L.tolist(), scored(truth_L), strict=True)
+                ],
+                "predicted": value_L.tolist(),
+                "moments": self._moments(truth_L, value_L).tolist(),
+            }
+        moments_N6 = np.array([row["moments"] for row in rows])
+        error_N = np.array([root_mean_square(row_6[None]) for row_6 in moments_N6])
+        return Measured(rows, {"negative_squared_error": -np.square(error_N)}, self.scale.to_data())
+
+    def pooled(self, measured: Measured, which_N: NDArray[np.int64], clusters_N: NDArray[np.int64]) -> dict[str, Any]:
+        """Root mean square error and Pearson's correlation over all scored positions; sequences are what is drawn."""
+        moments_N6 = np.array([measured.rows[row]["moments"] for row in which_N.tolist()])
+        return {
+            "rmse": interval_of(root_mean_square, [moments_N6], clusters_N, "rmse"),
+            "pearson": interval_of(correlated, [moments_N6], clusters_N, "pearson"),
+            "positions": int(moments_N6[:, 0].sum()),
+        }
+
+    def _moments(self, truth_L: Floats, guess_L: Floats) -> Floats:
+        """Of the scored positions: n, and the sums of x, y, x², y², xy, both less the mean of the train split."""
+        x_L, y_L = ((values_L - self.scale.mean)[scored(truth_L)] for values_L in (truth_L, guess_L))
+        return np.array([len(x_L), x_L.sum(), y_L.sum(), x_L @ x_L, y_L @ y_L, x_L @ y_L])
+
+
+def scored(track_L: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where something was measured: class numbers of 0 and above, numbers that are some."""
+    return track_L >= 0 if track_L.dtype.kind == "i" else np.isfinite(track_L)
+
+
+def weighed(tracks: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], Tensor]:
+    """The labels of some sequences end to end, and what each position weighs: 1 a sequence, shared by the scored."""
+    weights = [scored(track) / scored(track).sum() for track in tracks]
+    return np.concatenate(tracks), torch.from_numpy(np.concatenate(weights))
+
+
+def macro_f1(counts_NCC: NDArray[np.int64]) -> float:
+    """The mean F1 of the classes that occur or are foretold, from confusion matrices that are summed."""
+    total_CC = counts_NCC.sum(0)
+    occurs_C = (total_CC.sum(0) + total_CC.sum(1)) > 0
+    return float(per_class(total_CC).f1[occurs_C].mean())
+
+
+def root_mean_square(moments_N6: Floats) -> float:
+    """The root of the mean of (x - y)², from sums of n, x, y, x², y² and xy."""
+    n, _, _, xx, yy, xy = moments_N6.sum(0).tolist()
+    return float(np.sqrt(max(xx + yy - 2 * xy, 0.0) / n))
+
+
+def correlated(moments_N6: Floats) -> float:
+    """Pearson's correlation from the same sums; nan where x or y is constant."""
+    n, x, y, xx, yy, xy = moments_N6.sum(0).tolist()
+    spread_x, spread_y = xx - x * x / n, yy - y * y / n
+    if spread_x <= 1e-12 * xx or spread_y <= 1e-12 * yy:
+        return float("nan")
+    return float(np.clip((xy - x * y / n) / np.sqrt(spread_x * spread_y), -1.0, 1.0))
+
+
+def position_logits(model: AnsweringModel, reading: Reading, index_N: NDArray[np.int64]) -> Tensor:
+    """Scores (T, C), float32, of the nucleotides of these sequences, end to end."""
+    device = next(model.parameters()).device
+    batch = reading.batch(index_N)
+    tokens_T = torch.from_numpy(batch.tokens_T).to(device)
+    return model.position_logits(tokens_T, Layout.of(batch.lengths_N, device)).float()
+
+
+def all_positions(model: AnsweringModel, reading: Reading, micro_tokens: int) -> Iterator[tuple[int, Floats]]:
+    """Every sequence's number and the (L, C) scores of its positions, in order of length; nothing is kept."""
+    model.eval()
+    for index_N in reading.packs(np.arange(len(reading.examples)), micro_tokens):
+        with torch.no_grad():
+            logits_TC = position_logits(model, reading, index_N).cpu().double().numpy()  # mps has no float64
+        ends_N = np.cumsum(reading.tokens_N[index_N] - 2)
+        yield from zip(index_N.tolist(), np.split(logits_TC, ends_N[:-1]), strict=True)
+
+
+def checked(readings: dict[str, Reading], name: str) -> dict[str, Reading]:
+    """The same readings; InputError where a tokenizer joins nucleotides, of which each has a label."""
+    for split, reading in readings.items():
+        check_positions(reading, f"{name}, {split} split")
+    return readings
+
+
+def check_positions(reading: Reading, where: str) -> None:
+    """InputError where a tokenizer joins nucleotides, of which each has a label."""
+    try:
+        check_one_token_a_nucleotide(reading, where)
+    except InputError as error:
+        found = str(error).partition("; ")[0]
+        raise InputError(f"{found}; labels of positions need a tokenizer with one token a nucleotide") from None
