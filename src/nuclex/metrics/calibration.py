@@ -60,5 +60,6 @@ def reliability(probability_N: ArrayLike, right_N: ArrayLike, bins: int = BINS) 
     if len(probability_N) and not ((probability_N >= 0) & (probability_N <= 1)).all():
         raise InputError("reliability: probabilities are from 0 to 1")
     bin_N = np.minimum((probability_N * bins).astype(np.int64), bins - 1)
-    sums = [np.bincount(bin_N, weights=weights, minlength=bins) for weights in (probability_N, right_N)]
-    return Reliability(np.bincount(bin_N, minlength=bins), *sums)
+    probability_B = np.bincount(bin_N, weights=probability_N, minlength=bins).astype(np.float64)
+    right_B = np.bincount(bin_N, weights=right_N, minlength=bins).astype(np.float64)
+    return Reliability(np.bincount(bin_N, minlength=bins).astype(np.int64), probability_B, right_B)
