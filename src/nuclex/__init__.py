@@ -24,6 +24,7 @@ VERBS: dict[str, str] = {
     "evaluate": "nuclex.evaluation.evaluate:evaluate",
     "finetune": "nuclex.training.finetune:finetune",
     "predict": "nuclex.inference.predict:predict",
+    "fold": "nuclex.workflows.fold:fold",
     "embed": "nuclex.inference.embed:embed",
     "score": "nuclex.inference.score:score",
     "generate": "nuclex.inference.generate:generate",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from nuclex.bio.alphabet import to_rna
 from nuclex.bio.base_pairs import Pairs, as_pairs
@@ -99,22 +99,7 @@ def mea_pairs(
     length = len(sequence)
     i_C, j_C, gain_C = _gains(_candidates(probability_LL, sequence, 0.0, min_loop, canonical), length, threshold, gamma)
     first_L1 = np.searchsorted(i_C, np.arange(length + 1))  # where the candidates of each i begin: rows are in order
-    best_LL = _best_nested(j_C, gain_C, first_L1)
-    pairs: list[tuple[int, int]] = []
-    left = [(0, length)]
-    while left:
-        i, end = left.pop()
-        while i < end and best_LL[i, end] == best_LL[i + 1, end]:
-            i += 1
-        if i >= end:
-            continue
-        here = slice(first_L1[i], first_L1[i + 1])
-        ends_K = j_C[here]
-        values_K = (gain_C[here] + best_LL[i + 1, ends_K]) + best_LL[ends_K + 1, end]
-        j = int(ends_K[np.argmax(values_K)])
-        pairs.append((i, j))
-        left += [(i + 1, j), (j + 1, end)]
-    return as_pairs(pairs)
+    return _traced(j_C, gain_C, first_L1)
 
 
 def matching_pairs(
@@ -146,6 +131,19 @@ def matching_pairs(
     graph.add_nodes_from(range(length))
     graph.add_edges_from(list(zip(i_C.tolist(), j_C.tolist(), whole_C.tolist(), strict=True)))
     return as_pairs(sorted(rustworkx.max_weight_matching(graph, weight_fn=int)))
+
+
+def nested_part(pairs: ArrayLike, length: int) -> Pairs:
+    """The largest part of a structure (P, 2) in which no two pairs cross: (P', 2) int32; always the same of equals.
+
+    A nucleotide in two pairs (a base triple) keeps one of them.
+
+    >>> nested_part([(0, 9), (1, 8), (5, 12)], 13).tolist()
+    [[0, 9], [1, 8]]
+    """
+    i_P, j_P = as_pairs(pairs, length).astype(np.int64).T
+    first_L1 = np.searchsorted(i_P, np.arange(length + 1))
+    return _traced(j_P, np.ones(len(i_P)), first_L1)
 
 
 def _candidates(
@@ -183,6 +181,26 @@ def _gains(candidates: _Candidates, length: int, threshold: float, gamma: float 
     gain_C = 2 * pair * probability_C - alone * (unpaired_L[i_C] + unpaired_L[j_C])
     kept_C = (probability_C > threshold) & (gain_C > 0)
     return i_C[kept_C], j_C[kept_C], gain_C[kept_C]
+
+
+def _traced(j_C: NDArray[np.int64], gain_C: NDArray[np.floating], first_L1: NDArray[np.int64]) -> Pairs:
+    """The nested structure of the greatest gain."""
+    best_LL = _best_nested(j_C, gain_C, first_L1)
+    pairs: list[tuple[int, int]] = []
+    left = [(0, len(first_L1) - 1)]
+    while left:
+        i, end = left.pop()
+        while i < end and best_LL[i, end] == best_LL[i + 1, end]:
+            i += 1
+        if i >= end:
+            continue
+        here = slice(first_L1[i], first_L1[i + 1])
+        ends_K = j_C[here]
+        values_K = (gain_C[here] + best_LL[i + 1, ends_K]) + best_LL[ends_K + 1, end]
+        j = int(ends_K[np.argmax(values_K)])
+        pairs.append((i, j))
+        left += [(i + 1, j), (j + 1, end)]
+    return as_pairs(pairs)
 
 
 def _best_nested(

@@ -7,6 +7,8 @@ from nuclex.bio.base_pairs import Pairs, Partners, as_pairs, crossing, from_part
 from nuclex.bio.dot_bracket import parse_dot_bracket, to_dot_bracket
 from nuclex.bio.structure_files import (
     Structure,
+    bpseq_lines,
+    ct_lines,
     parse_bpseq,
     parse_ct,
     parse_st,
@@ -23,7 +25,9 @@ __all__ = [
     "Partners",
     "Structure",
     "as_pairs",
+    "bpseq_lines",
     "crossing",
+    "ct_lines",
     "from_partners",
     "has_pseudoknot",
     "parse_bpseq",

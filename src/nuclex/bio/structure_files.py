@@ -115,17 +115,20 @@ def write_ct(path: str | Path, *structures: Structure) -> None:
     """
     if not structures:
         raise InputError(f"{at(path)}: no structure was given to write")
-    lines: list[str] = []
-    for structure in structures:
-        length = len(structure.sequence)
-        if _ENERGY.match(structure.name):
-            raise InputError(f"structure {shown(structure.name)}: a name in a .ct file cannot begin like an energy")
-        lines.append(f"{length} {_one_line(structure.name)}")
-        partners = to_partners(structure.pairs, length).tolist()
-        for i, (letter, j) in enumerate(zip(structure.sequence, partners, strict=True)):
-            following = i + 2 if i + 1 < length else 0
-            lines.append(f"{i + 1} {letter} {i} {following} {j + 1} {i + 1}")
-    _write(path, lines)
+    _write(path, [line for structure in structures for line in ct_lines(structure)])
+
+
+def ct_lines(structure: Structure) -> list[str]:
+    """The lines of a structure in a connectivity table, without their ends; tables of several follow each other."""
+    length = len(structure.sequence)
+    if _ENERGY.match(structure.name):
+        raise InputError(f"structure {shown(structure.name)}: a name in a .ct file cannot begin like an energy")
+    lines = [f"{length} {_one_line(structure.name)}"]
+    partners = to_partners(structure.pairs, length).tolist()
+    for i, (letter, j) in enumerate(zip(structure.sequence, partners, strict=True)):
+        following = i + 2 if i + 1 < length else 0
+        lines.append(f"{i + 1} {letter} {i} {following} {j + 1} {i + 1}")
+    return lines
 
 
 def read_bpseq(path: str | Path) -> Structure:
@@ -157,9 +160,14 @@ def write_bpseq(path: str | Path, structure: Structure) -> None:
 
     Base triples do not fit the format and are an InputError, as is a name of several lines.
     """
+    _write(path, bpseq_lines(structure))
+
+
+def bpseq_lines(structure: Structure) -> list[str]:
+    """The lines of a structure in a .bpseq file, without their ends."""
     partners = to_partners(structure.pairs, len(structure.sequence)).tolist()
     rows = enumerate(zip(structure.sequence, partners, strict=True), start=1)
-    _write(path, [f"#Name: {_one_line(structure.name)}", *(f"{i} {letter} {j + 1}" for i, (letter, j) in rows)])
+    return [f"#Name: {_one_line(structure.name)}", *(f"{i} {letter} {j + 1}" for i, (letter, j) in rows)]
 
 
 def read_st(path: str | Path) -> Structure:

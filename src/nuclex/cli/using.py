@@ -206,3 +206,38 @@ def convert(
     bundle = nuclex.convert(source, out, tokenizer=reads, heads=heads, classes=classes, licence=licence)
     counted = sum(weight.numel() for weight in bundle.model.parameters())
     return {"bundle": str(out), "parameters": counted, "notes": list(bundle.record.notes)}
+
+
+def fold(
+    bundle: Path,
+    inputs: Path,
+    *,
+    out: Path,
+    svg: Path | None = None,
+    device: Device = "auto",
+    set: Settings = (),
+) -> dict[str, Any]:
+    """Secondary structures of every sequence of a file. Example: nuclex fold bundle rna.fa --out rna.dbn --svg pictures
+
+    Settings: --threshold P, of pair probabilities (by default the one tuned on validation); --decoding.method greedy,
+    mea (the best nested structure) or matching (the best with pseudoknots); --decoding.gamma, --decoding.min_loop,
+    --decoding.canonical false; --cut P, less probable pairs are not listed or drawn (0.01).
+
+    Parameters
+    ----------
+    bundle:
+        A model made by `nuclex finetune` on structures.
+    inputs:
+        FASTA, FASTQ, GenBank, EMBL, CSV, TSV, AIRR, Parquet or Arrow; - is standard input.
+    out:
+        A .dbn, .ct or .json file for all structures, a .bpseq file for one, or a folder for all four of each.
+    svg:
+        A folder for pictures of each: in the plane, as arcs, and a dot plot of the probabilities.
+    """
+    import nuclex
+    from nuclex.core.config import load_config, parse_settings
+    from nuclex.inference.fold import FoldConfig
+    from nuclex.training.device import choose_device
+
+    settings = load_config(FoldConfig, None, parse_settings(set))
+    return nuclex.fold(bundle, inputs, out, svg=svg, settings=settings, device=choose_device(device))

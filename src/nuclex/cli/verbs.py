@@ -27,6 +27,7 @@ def register(app: App) -> None:
         (app, "evaluate", using.evaluate),
         (app, "finetune", making.finetune),
         (app, "predict", using.predict),
+        (app, "fold", using.fold),
         (app, "embed", using.embed),
         (app, "score", using.score),
         (app, "generate", using.generate),

@@ -6,6 +6,12 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nuclex.bio.folding import nested_part
+from nuclex.bio.secondary_structure import as_pairs
+from nuclex.evaluation.colour_bar import colour_bar, colour_of, drawn_probability, letter_colour
 from nuclex.evaluation.drawing import BLUE, INK, VERMILLION, WIDE, drawn, grid
 from nuclex.evaluation.report import Figure, Table
 from nuclex.evaluation.svg import drawable
@@ -41,14 +47,8 @@ def arc_diagram(
                 axes.add_patch(_arc(pair, side, gap, "found" if pair in other else wrong))
         reach = max((_height(j - i, gap) for i, j in true | predicted), default=1.0) + 2 * gap
         axes.set_ylim(-reach, reach)
-        axes.set_xlim(-0.5, max(len(sequence), 1) + 1.5)
-        ticks = axes.get_xticks()
-        axes.set_xticks([1, *(int(tick) for tick in ticks if 5 <= tick <= len(sequence))])
-        axes.set_yticks(())
-        for spine in ("left", "bottom"):
-            axes.spines[spine].set_visible(False)
+        _number_positions(axes, sequence)
         grid(axes, "x")
-        axes.set_xlabel("position (nt, from 1)")
         for height, text in ((0.98, f"reference, pairs: {len(true)}"), (0.02, f"predicted, pairs: {len(predicted)}")):
             axes.text(0, height, text, transform=axes.transAxes, va="top" if height > 0.5 else "bottom")
         drawing.legend(handles=_legend(counts), loc="outside upper left", ncols=3, handlelength=3)
@@ -67,15 +67,71 @@ def arc_diagram(
     )
 
 
-def _write_sequence(axes: Any, sequence: str) -> float:
+def probability_arcs(sequence: str, pairs: ArrayLike, probability_LL: NDArray[np.floating], title: str) -> Figure:
+    """A structure (P, 2) as arcs above its sequence, each pair and nucleotide in the colour of its probability.
+
+    Pairs that cross the nested part of the structure are dashed. Positions are counted from 1; letters are written up
+    to 150 nt.
+    """
+    pairs_P2 = as_pairs(pairs, len(sequence))
+    nested = {tuple(pair) for pair in nested_part(pairs_P2, len(sequence)).tolist()}
+    colour_L = drawn_probability(probability_LL, pairs_P2).tolist()
+
+    def paint(drawing: Any) -> None:
+        from matplotlib.collections import PatchCollection
+        from matplotlib.patches import Rectangle
+
+        drawing.set_layout_engine("none")
+        axes = drawing.add_axes((0.03, 0.27, 0.94, 0.66))
+        gap = _write_sequence(axes, sequence, [letter_colour(value) for value in colour_L])
+        boxes = [Rectangle((place + 0.5, -max(gap, 0.4)), 1, 2 * max(gap, 0.4)) for place in range(len(sequence))]
+        axes.add_collection(PatchCollection(boxes, facecolors=[colour_of(p) for p in colour_L], edgecolors="none"))
+        for i, j in pairs_P2.tolist():
+            arc = _arc((i, j), 1, gap, "found")
+            arc.set_edgecolor(colour_of(float(probability_LL[i, j])))
+            arc.set_linestyle("-" if (i, j) in nested else (0, (4, 2)))
+            arc.set_gid(f"pair-{i + 1}-{j + 1}")
+            axes.add_patch(arc)
+        spans = [_height(j - i, gap) for i, j in pairs_P2.tolist()]
+        axes.set_ylim(-2 * max(gap, 0.4), max(spans, default=1.0) + 3 * max(gap, 0.4))
+        _number_positions(axes, sequence)
+        drawing.text(0.5, 0.985, drawable(title), ha="center", va="top", fontsize=9)
+        colour_bar(drawing, (0.34, 0.105, 0.32, 0.026), "probability of the pair, or of being unpaired")
+
+    crossed = len(pairs_P2) - len(nested)
+    rows = [(i + 1, j + 1, float(probability_LL[i, j]), (i, j) in nested) for i, j in pairs_P2.tolist()]
+    return Figure(
+        name="arcs",
+        title=title,
+        svg=drawn(paint, WIDE, 4.2),
+        data=Table(("i", "j", "probability", "nested"), tuple(rows)),
+        caption=f"Secondary structure of {len(sequence):,} nt: {len(pairs_P2)} pairs, {crossed} crossing (dashed).",
+        alt=f"Arc diagram of {len(pairs_P2)} base pairs, {crossed} of them dashed because they cross others.",
+        wide=True,
+    )
+
+
+def _number_positions(axes: Any, sequence: str) -> None:
+    """The axis below, counted from 1."""
+    axes.set_xlim(-0.5, max(len(sequence), 1) + 1.5)
+    ticks = axes.get_xticks()
+    axes.set_xticks([1, *(int(tick) for tick in ticks if 5 <= tick <= len(sequence))])
+    axes.set_yticks(())
+    for spine in ("left", "bottom"):
+        axes.spines[spine].set_visible(False)
+    axes.set_xlabel("position (nt, from 1)")
+
+
+def _write_sequence(axes: Any, sequence: str, colours: Sequence[str] = ()) -> float:
     """Letters along the middle, or a line where they have no room; returns how far above it the arcs begin."""
     if len(sequence) > LETTERS_SHOWN:
         axes.plot((1, len(sequence)), (0, 0), color=INK, linewidth=0.7)
         return 0.0
+    size = min(9.0, 960 / len(sequence))
     for position, letter in enumerate(drawable(sequence), start=1):
-        axes.text(
-            position, 0, letter, ha="center", va="center", fontsize=min(9.0, 960 / len(sequence)), family="monospace"
-        )
+        text = axes.text(position, 0, letter, ha="center", va="center", fontsize=size, family="monospace")
+        if colours:
+            text.set_color(colours[position - 1])
     return 0.035 * len(sequence)
 
 
