@@ -185,3 +185,53 @@ def test_a_ribosome_load_is_never_below_its_floor(tmp_path: Path) -> None:
         values = [float(row["value"]) for row in csv.DictReader(handle, delimiter="\t")]
     assert min(values) == 1004.9
     assert max(values) > 1004.9
+
+
+def variants(path: Path, count: int) -> list[Example]:
+    """A substitution's effect is 3 where C or G is put in, less 3 where one is taken out; also written as a table."""
+    random = np.random.default_rng(1)
+    examples = []
+    for number in range(count):
+        before = random.choice(list("ACGT"), 12)
+        after, place = before.copy(), int(random.integers(12))
+        after[place] = random.choice([letter for letter in "ACGT" if letter != before[place]])
+        effect = 3.0 * ((after[place] in "GC") - int(before[place] in "GC"))
+        examples.append(Example("".join(before), effect, f"v{number}", None, "".join(after)))
+    lines = (f"{item.id},{item.sequence},{item.alternative}\n" for item in examples)
+    path.write_text("id,sequence,alternative\n" + "".join(lines))
+    return examples
+
+
+def test_variants_are_learned_as_a_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = variants(tmp_path / "v.csv", 200)
+    parts = {"train": examples[:140], "validation": examples[140:160], "test": examples[160:]}
+    task = Task("toy", Shape.VARIANT, {split: tuple(found) for split, found in parts.items()})  # type: ignore[misc]
+    monkeypatch.setattr("nuclex.tasks.variants.UtrVariantsConfig.read", lambda self: task)
+    keys = {
+        **KEYS,
+        "task": {"kind": "utr-variants"},
+        "training": {"steps": 80, "evaluate_every": 40, "checkpoint_every": 80, "schedule": {"rate": 5e-3}},
+    }
+    done = finetune(load_config(FinetuneConfig, None, keys), tmp_path / "run")
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["test"]["all"]["scratch"]["r_squared"]["low"] > 0.5
+    settings = results["runs"]["scratch"]["settings"]
+    labels = np.array([example.number for example in parts["train"]])
+    assert settings == {"mean": 0.0, "deviation": pytest.approx(np.sqrt((labels**2).mean())), "floor": None}
+    predict(done["bundle"], tmp_path / "v.csv", tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open() as handle:
+        given = {row["id"]: float(row["value"]) for row in csv.DictReader(handle)}
+    for line in (tmp_path / "run" / "test.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        assert given[row["id"]] == pytest.approx(row["predicted"], rel=1e-5, abs=1e-5)
+    same = "".join(f"{item.id},{item.alternative},{item.sequence}\n" for item in examples)
+    (tmp_path / "back.csv").write_text("id,sequence,alternative\n" + same)
+    predict(done["bundle"], tmp_path / "back.csv", tmp_path / "back-out.csv")
+    with (tmp_path / "back-out.csv").open() as handle:
+        for row in csv.DictReader(handle):
+            assert float(row["value"]) == pytest.approx(-given[row["id"]], rel=1e-4, abs=1e-4)
+    (tmp_path / "bare.csv").write_text("id,sequence\na,ACGT\n")
+    with pytest.raises(
+        InputError, match=r"bare\.csv: line 2: 'a' says no alternative; this bundle answers for variants"
+    ):
+        predict(done["bundle"], tmp_path / "bare.csv", tmp_path / "x.csv")

@@ -16,15 +16,17 @@ from nuclex.bundle import Bundle, load
 from nuclex.core.artifact import atomic_file
 from nuclex.core.errors import CorruptError, InputError
 from nuclex.core.progress import say
-from nuclex.data.read import read_sequences
+from nuclex.data.columns import LONGEST_VALUE, ReadConfig
+from nuclex.data.read import Record, read_sequences
 from nuclex.inference.tables import TABLES, check_table, write_rows
 from nuclex.models.heads import AnsweringModel
 from nuclex.tasks import Example, Shape
+from nuclex.tasks.base import header_field
 from nuclex.training.classes import class_probabilities
 from nuclex.training.device import within_memory
 from nuclex.training.pairs import DecodingConfig, check_one_token_a_nucleotide, pair_probabilities
 from nuclex.training.positions import all_positions, check_positions
-from nuclex.training.scalars import Scale, all_scalars
+from nuclex.training.scalars import Scale, all_scalars, changed_sequences
 from nuclex.training.supervised import Reading, answering_model
 
 AT_ONCE = 1024
@@ -39,6 +41,7 @@ def predict(bundle: Bundle | str | Path, inputs: str | Path, out: str | Path, *,
     Classes go to .tsv, .csv or .parquet (id, class, and the probability of each class in a column of its own), numbers
     too (id, value in the units of the data), labels of positions with a row a nucleotide (id, position counted from 0,
     nucleotide, and value or class), structures to .dbn (header, sequence, dot-bracket). The file is whole or not there.
+    Variants are asked about in a table with the columns sequence and alternative, and answered as numbers.
     InputError for another ending, a bundle without a head, or a sequence the model cannot read.
     """
     opened = bundle if isinstance(bundle, Bundle) else load(bundle, device=device)
@@ -54,12 +57,26 @@ def predict(bundle: Bundle | str | Path, inputs: str | Path, out: str | Path, *,
     return {"out": str(target), "sequences": count, "shape": str(shape)}
 
 
+def _unanswered(record: Record, *, variants: bool) -> Example:
+    """A sequence of the file, with what it is changed to where variants are asked about."""
+    alternative = header_field(record.description, "alternative") if variants else None
+    if variants and alternative is None:
+        raise InputError(
+            f"line {record.line}: {record.id!r} says no alternative; this bundle answers for variants: a table with "
+            f"the columns sequence and alternative (at most {LONGEST_VALUE} letters) is needed"
+        )
+    return Example(record.sequence.decode("ascii"), "", record.id, alternative=alternative)
+
+
 def _readings(bundle: Bundle, inputs: str | Path) -> Iterator[Reading]:
     """The sequences of a file, a bounded number at a time."""
-    records = read_sequences(inputs)
+    assert bundle.task is not None
+    variants = Shape(bundle.task.config["shape"]) is Shape.VARIANT
+    config = ReadConfig(sequence_column="sequence") if variants else None  # the other column holds sequences, too
+    records = read_sequences(inputs, config=config)
     while chunk := list(islice(records, AT_ONCE)):
-        examples = [Example(record.sequence.decode("ascii"), "", record.id) for record in chunk]
         try:
+            examples = [_unanswered(record, variants=variants) for record in chunk]
             yield Reading.of(examples, bundle.tokenizer, bundle.model.config.longest)
         except InputError as error:
             raise InputError(f"{inputs}: {error}") from None
@@ -80,12 +97,15 @@ def _class_rows(model: AnsweringModel, readings: Iterator[Reading], classes: Seq
 
 
 def _write_scalars(path: Path, model: AnsweringModel, readings: Iterator[Reading], bundle: Bundle) -> int:
-    return write_rows(path, {"id": str, "value": float}, _scalar_rows(model, readings, _scale(bundle)))
+    return write_rows(path, {"id": str, "value": float}, _scalar_rows(model, readings, bundle))
 
 
-def _scalar_rows(model: AnsweringModel, readings: Iterator[Reading], scale: Scale) -> Iterator[list[Any]]:
+def _scalar_rows(model: AnsweringModel, readings: Iterator[Reading], bundle: Bundle) -> Iterator[list[Any]]:
+    assert bundle.task is not None
+    scale, variants = _scale(bundle), Shape(bundle.task.config["shape"]) is Shape.VARIANT
     for reading in readings:
-        value_N = scale.undone(all_scalars(model, reading, MICRO_TOKENS))
+        changed = changed_sequences(reading) if variants else None
+        value_N = scale.undone(all_scalars(model, reading, MICRO_TOKENS, changed))
         for example, value in zip(reading.examples, value_N.tolist(), strict=True):
             yield [example.id, value]
 
@@ -148,6 +168,7 @@ def _write_structures(path: Path, model: AnsweringModel, readings: Iterator[Read
 WRITERS: dict[Shape, tuple[tuple[str, ...], Write]] = {
     Shape.CLASS: (TABLES, _write_classes),
     Shape.SCALAR: (TABLES, _write_scalars),
+    Shape.VARIANT: (TABLES, _write_scalars),
     Shape.PER_POSITION: (TABLES, _write_positions),
     Shape.PAIR_MAP: ((".dbn",), _write_structures),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +18,7 @@ from nuclex.core.errors import InputError
 from nuclex.metrics import bootstrap_statistic, pearson, r_squared, spearman
 from nuclex.models import Layout
 from nuclex.models.heads import AnsweringModel
-from nuclex.tasks import Task
+from nuclex.tasks import Shape, Task
 from nuclex.training.supervised import TIE, Answers, Measured, Reading
 
 Numbers = NDArray[np.float64]
@@ -52,13 +52,17 @@ class Scale:
     floor: float | None
 
     @classmethod
-    def of(cls, train_N: Numbers, config: RegressionConfig, name: str) -> Scale:
-        """Of the train split's numbers; InputError where they are all the same."""
+    def of(cls, train_N: Numbers, config: RegressionConfig, name: str, *, centred: bool = True) -> Scale:
+        """Of the train split's numbers; InputError where they are all the same.
+
+        ``centred = False``: the mean stays 0 and the deviation is from 0, so that no change is no effect.
+        """
         if np.ptp(train_N) == 0:
             raise InputError(f"{name}: all labels of the train split are {train_N[0]:g}; there is nothing to learn")
         if not config.standardise:
             return cls(0.0, 1.0, config.floor)
-        return cls(float(train_N.mean()), float(train_N.std()), config.floor)
+        mean = float(train_N.mean()) if centred else 0.0
+        return cls(mean, float(np.sqrt(np.square(train_N - mean).mean())), config.floor)
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Scale:
@@ -80,14 +84,16 @@ class Scale:
 
 
 class ScalarAnswers(Answers):
-    """One number a sequence."""
+    """One number a sequence; or, of a variant, the number of the changed sequence less that of the reference."""
 
     def __init__(self, task: Task, readings: dict[str, Reading], micro_tokens: int, config: RegressionConfig) -> None:
         self.task, self.readings, self.micro_tokens, self.config = task, readings, micro_tokens, config
+        variants = task.shape is Shape.VARIANT
+        self.changed = {split: changed_sequences(reading) if variants else None for split, reading in readings.items()}
         self.truth = {
             split: np.array([example.number for example in reading.examples]) for split, reading in readings.items()
         }
-        self.scale = Scale.of(self.truth["train"], config, task.name)
+        self.scale = Scale.of(self.truth["train"], config, task.name, centred=not variants)
 
     @property
     def compared(self) -> tuple[str, ...]:
@@ -100,13 +106,13 @@ class ScalarAnswers(Answers):
 
     def loss(self, model: AnsweringModel, index_N: NDArray[np.int64]) -> Tensor:
         """Sum over sequences, in squared standard deviations of the target."""
-        guess_N = scalars(model, self.readings["train"], index_N)
+        guess_N = scalars(model, self.readings["train"], index_N, self.changed["train"])
         target_N = torch.from_numpy(self.scale.standardised(self.truth["train"][index_N])).to(guess_N)
         return self.config.of(guess_N, target_N).sum()
 
     def validate(self, model: AnsweringModel) -> dict[str, float]:
         """Loss, R² and rank correlation; the score is R², or minus the loss where all labels are the same."""
-        guess_N, truth_N = all_scalars(model, self.readings["validation"], self.micro_tokens), self.truth["validation"]
+        guess_N, truth_N = self._guess(model, "validation"), self.truth["validation"]
         target_N = torch.from_numpy(self.scale.standardised(truth_N))
         loss = float(self.config.of(torch.from_numpy(guess_N), target_N).mean())
         value_N = self.scale.undone(guess_N)
@@ -118,7 +124,7 @@ class ScalarAnswers(Answers):
 
     def measure(self, model: AnsweringModel) -> Measured:
         """The number of every test sequence; nothing is chosen on validation, the scale is the train split's."""
-        value_N = self.scale.undone(all_scalars(model, self.readings["test"], self.micro_tokens))
+        value_N = self.scale.undone(self._guess(model, "test"))
         truth_N = self.truth["test"]
         rows = [
             {"id": example.id, "truth": truth, "predicted": value}
@@ -134,6 +140,9 @@ class ScalarAnswers(Answers):
         """R², Pearson's and Spearman's correlation, each with an interval where one can be made."""
         columns = [np.array([measured.rows[row][name] for row in which_N.tolist()]) for name in ("truth", "predicted")]
         return {name: interval_of(statistic, columns, clusters_N, name) for name, statistic in STATISTICS.items()}
+
+    def _guess(self, model: AnsweringModel, split: str) -> Numbers:
+        return all_scalars(model, self.readings[split], self.micro_tokens, self.changed[split])
 
 
 def interval_of(
@@ -153,19 +162,31 @@ def interval_of(
         return {**missing, "method": f"none: {error}"}
 
 
-def scalars(model: AnsweringModel, reading: Reading, index_N: NDArray[np.int64]) -> Tensor:
-    """What the head gives for these sequences: (N,), float32."""
+def changed_sequences(reading: Reading) -> Reading:
+    """The changed sequences of variants, read as their references were."""
+    examples = [replace(example, sequence=example.alternative or "") for example in reading.examples]
+    return Reading.of(examples, reading.tokenizer, reading.longest)
+
+
+def scalars(
+    model: AnsweringModel, reading: Reading, index_N: NDArray[np.int64], changed: Reading | None = None
+) -> Tensor:
+    """What the head gives for these sequences, or how much more for what they are changed to: (N,), float32."""
     device = next(model.parameters()).device
-    batch = reading.batch(index_N)
-    tokens_T = torch.from_numpy(batch.tokens_T).to(device)
-    return model.scalars(tokens_T, Layout.of(batch.lengths_N, device)).float()
+
+    def of(asked: Reading) -> Tensor:
+        batch = asked.batch(index_N)
+        tokens_T = torch.from_numpy(batch.tokens_T).to(device)
+        return model.scalars(tokens_T, Layout.of(batch.lengths_N, device)).float()
+
+    return of(reading) if changed is None else of(changed) - of(reading)
 
 
-def all_scalars(model: AnsweringModel, reading: Reading, micro_tokens: int) -> Numbers:
-    """What the head gives for all sequences, in their order: (N,)."""
+def all_scalars(model: AnsweringModel, reading: Reading, micro_tokens: int, changed: Reading | None = None) -> Numbers:
+    """The same for all sequences, in their order: (N,)."""
     found_N = np.empty(len(reading.examples))
     model.eval()
     with torch.no_grad():
         for index_N in reading.packs(np.arange(len(found_N)), micro_tokens):
-            found_N[index_N] = scalars(model, reading, index_N).cpu().double().numpy()  # mps has no float64
+            found_N[index_N] = scalars(model, reading, index_N, changed).cpu().double().numpy()  # mps has no float64
     return found_N

@@ -76,6 +76,7 @@ def _pairs(task: Task, readings: dict[str, Reading], asked: Asked) -> Answers:
 WAYS: dict[Shape, Way] = {
     Shape.CLASS: Way((ClassHeadConfig(),), _classes),
     Shape.SCALAR: Way((ScalarHeadConfig(), RibosomeLoadHeadConfig()), _scalars, "regression"),
+    Shape.VARIANT: Way((ScalarHeadConfig(), RibosomeLoadHeadConfig()), _scalars, "regression"),
     Shape.PER_POSITION: Way((PositionHeadConfig(),), _positions, "regression"),
     Shape.PAIR_MAP: Way((PairHeadConfig(),), _pairs, "decoding"),
 }

@@ -65,13 +65,14 @@ class Reading:
     examples: tuple[Example, ...]
     table: TokenTable
     tokenizer: Tokenizer
+    longest: int | None = None
 
     @classmethod
     def of(cls, examples: Sequence[Example], tokenizer: Tokenizer, longest: int | None) -> Reading:
         """Tokenize; InputError names the example that is refused, or that has more than ``longest`` tokens."""
         sequences = (example.sequence for example in examples)
         table = tokenize(sequences, tokenizer, name_of=lambda index: repr(examples[index].id))
-        reading = cls(tuple(examples), table, tokenizer)
+        reading = cls(tuple(examples), table, tokenizer, longest)
         if longest is not None and reading.tokens_N.max() > longest:
             worst = int(reading.tokens_N.argmax())
             found = f"{examples[worst].id!r} has {reading.tokens_N[worst]} tokens with start and end"
