@@ -11,6 +11,7 @@ import pytest
 from nuclex.core.config import Config, load_config
 from nuclex.core.recipe import shipped_recipes
 from nuclex.data.corpus import CorpusConfig
+from nuclex.evaluation.suite import SuiteConfig
 from nuclex.models.base import MODELS
 from nuclex.models.published import HelmFamily, helm
 from nuclex.objectives import OBJECTIVES, CausalConfig, MaskedConfig
@@ -21,8 +22,13 @@ from nuclex.training.schedule import learning_rate
 from nuclex.training.tokenize import read_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1] / "recipes"
-CLASSES: dict[str, type[Config]] = {"pretrain": PretrainConfig, "finetune": FinetuneConfig, "corpus": CorpusConfig}
-PRETRAIN, FINETUNE, CORPUS = (sorted((ROOT / kind).glob("*.toml")) for kind in CLASSES)
+CLASSES: dict[str, type[Config]] = {
+    "pretrain": PretrainConfig,
+    "finetune": FinetuneConfig,
+    "corpus": CorpusConfig,
+    "benchmark": SuiteConfig,
+}
+PRETRAIN, FINETUNE, CORPUS, BENCHMARK = (sorted((ROOT / kind).glob("*.toml")) for kind in CLASSES)
 TOKENIZER = sorted((ROOT / "tokenizer").glob("*.toml"))
 
 
@@ -38,8 +44,10 @@ def loaded(path: Path) -> Any:
 
 def test_recipes_are_where_they_belong() -> None:
     found = sorted(path for path in ROOT.rglob("*") if path.is_file())
-    assert found == sorted([*PRETRAIN, *FINETUNE, *CORPUS, *TOKENIZER]), "a recipe that no test loads"
-    assert shipped_recipes() == {name(path): path for path in sorted([*PRETRAIN, *FINETUNE, *CORPUS, *TOKENIZER])}
+    assert found == sorted([*PRETRAIN, *FINETUNE, *CORPUS, *BENCHMARK, *TOKENIZER]), "a recipe that no test loads"
+    assert shipped_recipes() == {
+        name(path): path for path in sorted([*PRETRAIN, *FINETUNE, *CORPUS, *BENCHMARK, *TOKENIZER])
+    }
     assert {
         "quickstart",
         "rinalmo-nano",
@@ -54,11 +62,28 @@ def test_recipes_are_where_they_belong() -> None:
     assert {"tinydnabert", "rnaberta"} <= {path.stem for path in TOKENIZER}
 
 
-@pytest.mark.parametrize("path", [*PRETRAIN, *FINETUNE, *CORPUS, *TOKENIZER], ids=name)
+@pytest.mark.parametrize("path", [*PRETRAIN, *FINETUNE, *CORPUS, *BENCHMARK, *TOKENIZER], ids=name)
 def test_every_recipe_loads_and_says_what_it_is_for(path: Path) -> None:
     config = loaded(path)
     assert type(config).from_data(config.to_data()) == config
     assert path.read_text(encoding="utf-8").startswith("# "), "the first line says what the recipe is for"
+
+
+@pytest.mark.parametrize("path", BENCHMARK, ids=name)
+def test_every_entry_of_a_suite_is_a_run_of_finetuning(path: Path) -> None:
+    suite: SuiteConfig = loaded(path)
+    for entry in suite.entries:
+        if entry.recipe is None:
+            continue
+        config = entry.finetuning(Path("bundle"), 2)
+        assert config.controls
+        assert config.frozen
+        assert config.seed == 2
+        for key, value in entry.set.items():
+            found: Any = config.to_data()
+            for part in key.split("."):
+                found = found[part]
+            assert found == value, key
 
 
 PARAMETERS = {  # docs: the papers' numbers

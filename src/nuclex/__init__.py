@@ -23,6 +23,7 @@ VERBS: dict[str, str] = {
     "pretrain": "nuclex.training.pretrain:pretrain",
     "evaluate": "nuclex.evaluation.evaluate:evaluate",
     "finetune": "nuclex.training.finetune:finetune",
+    "benchmark": "nuclex.workflows.benchmark:benchmark",
     "predict": "nuclex.inference.predict:predict",
     "fold": "nuclex.workflows.fold:fold",
     "embed": "nuclex.inference.embed:embed",

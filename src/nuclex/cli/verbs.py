@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cyclopts import App
 
-from nuclex.cli import making, using
+from nuclex.cli import comparing, making, using
 
 
 def register(app: App) -> None:
@@ -26,6 +26,7 @@ def register(app: App) -> None:
         (app, "pretrain", making.pretrain),
         (app, "evaluate", using.evaluate),
         (app, "finetune", making.finetune),
+        (app, "benchmark", comparing.benchmark),
         (app, "predict", using.predict),
         (app, "fold", using.fold),
         (app, "embed", using.embed),

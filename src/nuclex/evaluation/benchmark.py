@@ -1,0 +1,272 @@
+"""What the runs of a benchmark found: numbers with intervals, and comparisons on the same test sequences.
+
+A question is one task; its systems are the models and the controls of each. Seeds of training are averaged sequence by
+sequence before anything is drawn, so an interval is about the test sequences; the spread of the seeds stands beside it.
+Whatever was chosen (weights, thresholds) was chosen on validation, inside the runs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nuclex.core.errors import CorruptError, InputError
+from nuclex.evaluation.suite import QuotedConfig
+from nuclex.metrics import matthews, pearson, precision_recall_f1, r_squared, spearman
+from nuclex.metrics.calibration import Reliability
+from nuclex.metrics.statistics import (
+    Interval,
+    PairedDifference,
+    bootstrap,
+    bootstrap_statistic,
+    holm,
+    paired_difference,
+)
+
+ARMS = {"pretrained": "", "frozen": "frozen", "scratch": "scratch"}
+"""The arms of a run, and the folder of each inside it."""
+WORDS = {"pretrained": "fine-tuned", "frozen": "frozen", "scratch": "from random weights"}
+POOLED: Mapping[str, Callable[..., float]] = {
+    "macro_f1": lambda truth, guess: precision_recall_f1(truth, guess, "macro").f1,
+    "matthews": matthews,
+    "r_squared": r_squared,
+    "pearson": pearson,
+    "spearman": spearman,
+}
+"""Metrics that are no mean over sequences, of what is true and what was predicted."""
+ENOUGH_SEEDS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """A model fine-tuned on a question, or one of its controls; rows of the test by seed."""
+
+    model: str
+    arm: str
+    rows: tuple[list[dict[str, Any]], ...]
+    reported: tuple[dict[str, Any], ...]
+
+    @property
+    def label(self) -> str:
+        """How a table names it."""
+        return f"{self.model}, {WORDS[self.arm]}"
+
+    def scores_SN(self, metric: str) -> NDArray[np.float64]:
+        """A score of every test sequence by seed (S, N)."""
+        return np.array([[row["scores"][metric] for row in rows] for rows in self.rows], dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """One entry of a suite with everything that was run on it; ``units_N`` are the independent units of the test."""
+
+    name: str
+    chapter: str
+    task: Mapping[str, Any]
+    compared: tuple[str, ...]
+    units_N: NDArray[np.int64]
+    systems: tuple[System, ...]
+    quoted: tuple[QuotedConfig, ...] = ()
+    leaks: Mapping[str, Any] | None = None
+    leaked_N: NDArray[np.bool_] | None = None
+
+    @property
+    def chief(self) -> str:
+        """The metric by which systems are compared."""
+        return self.compared[0]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A measured number: of which system on which question, over how many units and seeds."""
+
+    question: str
+    model: str
+    arm: str
+    metric: str
+    interval: Interval
+    units: int
+    seeds: int
+    seed_spread: float
+    """Standard deviation between training seeds; nan with one seed."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A fine-tuned model minus what it is held against, on the same test sequences; ``holm`` is p over the table.
+
+    ``against`` is one of its controls, or another fine-tuned model.
+    """
+
+    question: str
+    metric: str
+    model: str
+    against: str
+    found: PairedDifference
+    seeds: int
+    holm: float = float("nan")
+
+    def verdict(self, level: float = 0.95) -> str:
+        """Better, worse, or said aloud that it is neither."""
+        if not self.holm < 1 - level:
+            return "not significant"
+        return "better" if self.found.difference.value > 0 else "worse"
+
+
+@dataclass(frozen=True)
+class NotRun:
+    """A question, or a model on one, that could not be asked, and why."""
+
+    question: str
+    model: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """Where a model, before any fine-tuning, puts test sequences (x, y), and what they are."""
+
+    question: str
+    model: str
+    points_N2: NDArray[np.float64]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class PairCalibration:
+    """What the probabilities of base pairs are worth, of a fine-tuned model on some test structures."""
+
+    question: str
+    model: str
+    structures: int
+    found: Reliability
+
+
+@dataclass(frozen=True, eq=False)
+class Benchmark:
+    """Everything that a suite found; what its tables and its report are made of."""
+
+    title: str
+    about: str
+    level: float
+    models: Mapping[str, str]
+    questions: tuple[Question, ...]
+    lines: tuple[Line, ...]
+    comparisons: tuple[Comparison, ...]
+    not_run: tuple[NotRun, ...]
+    maps: tuple[Map, ...]
+    calibrations: tuple[PairCalibration, ...]
+
+
+def read_system(model: str, arm: str, runs: Sequence[Path]) -> System | None:
+    """One arm of the runs of a model, a run a seed; None where the runs have no such arm."""
+    results = [_json(run / "results.json") for run in runs]
+    if any(arm not in found["test"]["all"] for found in results):
+        return None
+    rows = tuple(_rows(run / ARMS[arm] / "test.jsonl") for run in runs)
+    return System(model, arm, rows, tuple(found["test"]["all"][arm] for found in results))
+
+
+def read_compared(run: Path) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """The metrics by which a run's arms are compared, the chief one first, and what its task was."""
+    found = _json(run / "results.json")
+    return tuple(found["compared"]), dict(found["task"])
+
+
+def refuse_unequal(question: Question) -> None:
+    """CorruptError where two systems of a question were not tested on the same sequences."""
+    asked = [row["id"] for row in question.systems[0].rows[0]] if question.systems else []
+    for system in question.systems:
+        for rows in system.rows:
+            if [row["id"] for row in rows] != asked or len(rows) != len(question.units_N):
+                raise CorruptError(f"{question.name}: {system.label} was tested on other sequences; remove its runs")
+
+
+def lines(question: Question, level: float = 0.95) -> Iterator[Line]:
+    """Every metric of every system of a question."""
+    units_N, units = question.units_N, len(np.unique(question.units_N))
+    for system in question.systems:
+        means = list(system.rows[0][0]["scores"])
+        pooled = [name for name in system.reported[0] if name in POOLED]
+        for metric in [*question.compared, *(name for name in means if name not in question.compared), *pooled]:
+            if metric in means:
+                scores_SN = system.scores_SN(metric)
+                each_S = scores_SN.mean(axis=1)
+                interval = bootstrap(scores_SN.mean(axis=0), clusters=units_N, level=level)
+            else:
+                interval, each_S = _pooled(system, metric, units_N, level)
+            spread = float(np.std(each_S, ddof=1)) if len(each_S) > 1 else float("nan")
+            yield Line(question.name, system.model, system.arm, metric, interval, units, len(each_S), spread)
+
+
+def comparisons(questions: Sequence[Question], level: float = 0.95) -> list[Comparison]:
+    """Each model against its controls and against each other model, by the chief metric; p corrected over all."""
+    found = []
+    for question in questions:
+        for a, b in _pairs(question.systems):
+            means = [system.scores_SN(question.chief).mean(axis=0) for system in (a, b)]
+            difference = paired_difference(*means, clusters=question.units_N, level=level)
+            against = WORDS[b.arm] if a.model == b.model else b.model
+            found.append(Comparison(question.name, question.chief, a.model, against, difference, len(a.rows)))
+    corrected = holm([one.found.p_value for one in found]).tolist()
+    return [replace(one, holm=value) for one, value in zip(found, corrected, strict=True)]
+
+
+def _pairs(systems: Sequence[System]) -> Iterator[tuple[System, System]]:
+    models = [system for system in systems if system.arm == "pretrained"]
+    for model in models:
+        for control in systems:
+            if control.model == model.model and control.arm != "pretrained":
+                yield model, control
+    yield from combinations(models, 2)
+
+
+def _pooled(
+    system: System, metric: str, units_N: NDArray[np.int64], level: float
+) -> tuple[Interval, NDArray[np.float64]]:
+    """A metric of all test sequences together: the mean over seeds, drawn with the same units for all of them.
+
+    Where an answer is not one word or number a sequence, the runs' own value, without an interval.
+    """
+    if isinstance(system.rows[0][0]["truth"], list):
+        values = [found[metric] for found in system.reported]
+        each_S = np.array([found["value"] if isinstance(found, dict) else found for found in values], dtype=float)
+        nothing, why = float("nan"), "none: as the runs reported it"
+        return Interval(float(each_S.mean()), nothing, nothing, len(units_N), level, why), each_S
+    columns = [[row["truth"] for row in system.rows[0]]]
+    columns += [[row["predicted"] for row in rows] for rows in system.rows]
+    codes = np.unique(np.array(columns), return_inverse=True)[1].reshape(len(columns), -1)  # names sort slowly
+    truth_N, *guesses = codes if isinstance(columns[0][0], str) else np.array(columns, dtype=np.float64)
+    each_S = np.array([POOLED[metric](truth_N, guess_N) for guess_N in guesses])
+
+    def mean(truth: Any, *each: Any) -> float:
+        return float(np.mean([POOLED[metric](truth, guess) for guess in each]))
+
+    try:
+        interval = bootstrap_statistic(mean, [truth_N, *guesses], clusters=units_N, level=level)
+    except InputError as error:  # a correlation that some resamples do not have
+        nothing = float("nan")
+        interval = Interval(float(each_S.mean()), nothing, nothing, len(truth_N), level, f"none: {error}")
+    return interval, each_S
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError):
+        raise CorruptError(f"{path}: is not the readable list of a run's answers") from None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise CorruptError(f"{path}: is not the readable result of a run") from None
+    return found

@@ -1,0 +1,152 @@
+"""The pictures that only a benchmark has: how scores are spread over the test, and what probabilities are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nuclex.evaluation.drawing import (
+    COLOURS,
+    DASHES,
+    INK,
+    MARKERS,
+    WIDE,
+    WIDTH,
+    bars,
+    drawn,
+    grid,
+    named,
+    same_length,
+    whisker_note,
+)
+from nuclex.evaluation.report import Figure, Table
+from nuclex.evaluation.svg import drawable
+from nuclex.metrics.calibration import Reliability
+from nuclex.metrics.statistics import Interval
+
+Series = Mapping[tuple[str, str], Sequence[Interval | None]]
+
+PLOTTED = 400
+"""Points of a curve that are drawn, at most."""
+
+
+def system_bars(groups: Sequence[str], series: Series, metric: str, title: str) -> Figure:
+    """Every system on every question: colours tell models, paler bars are their controls.
+
+    ``series`` maps (model, start) to an Interval a group, None where it was not measured.
+    """
+    models = list(dict.fromkeys(model for model, _ in series))
+    starts = list(dict.fromkeys(start for _, start in series))
+    looks = [
+        {"color": COLOURS[models.index(model) % 7], "alpha": (1.0, 0.55, 0.25)[min(starts.index(start), 2)]}
+        for model, start in series
+    ]
+    named_series = {f"{model}, {start}": row for (model, start), row in series.items()}
+    same_length(groups, named_series)
+
+    def paint(drawing: Any) -> None:
+        axes = drawing.add_subplot()
+        bars(axes, [named(group) for group in groups], named_series, looks)
+        axes.set_xlabel(drawable(metric))
+        drawing.legend(loc="outside upper left", ncols=3)
+
+    found = [interval for row in series.values() for interval in row]
+    rows = [(group, *(row[place] for row in named_series.values())) for place, group in enumerate(groups)]
+    return Figure(
+        name="systems",
+        title=title,
+        svg=drawn(paint, WIDE, 1.0 + 0.2 * len(models) + len(groups) * (0.15 + 0.2 * len(series))),
+        data=Table(("question", *named_series), tuple(rows)),
+        caption=whisker_note(found),
+        alt=f"Bar chart of {metric} for {len(groups)} questions: {', '.join(named_series)}.",
+        wide=True,
+    )
+
+
+def score_curves(series: Mapping[tuple[str, str], ArrayLike], metric: str, title: str) -> Figure:
+    """How many test sequences reach a score: for each system the share of sequences that have at least x.
+
+    ``series`` maps (model, start) to a score a sequence (N,). Colours tell models, dashes tell starts. A curve that
+    lies above another is of the better system, at every level of difficulty.
+    """
+    models = list(dict.fromkeys(model for model, _ in series))
+    starts = list(dict.fromkeys(start for _, start in series))
+    curves = {name: _survival(np.asarray(values_N, dtype=float)) for name, values_N in series.items()}
+
+    def paint(drawing: Any) -> None:
+        axes = drawing.add_subplot()
+        grid(axes, "both")
+        for (model, start), curve_P2 in curves.items():
+            place = starts.index(start)
+            look = {"color": COLOURS[models.index(model) % 7], "linestyle": "-" if not place else DASHES[place - 1]}
+            axes.step(*curve_P2.T, where="pre", linewidth=1.3, label=named(f"{model}, {start}"), **look)
+        axes.set_xlabel(drawable(metric))
+        axes.set_ylabel("share of sequences that reach it")
+        axes.set_ylim(-0.02, 1.02)
+        drawing.legend(loc="outside lower left", ncols=2 if len(curves) > 3 else 1)
+
+    rows = [(model, start, *point) for (model, start), curve_P2 in curves.items() for point in curve_P2.tolist()]
+    middle = "; ".join(
+        f"{model}, {start}: median {np.median(np.asarray(v)):.3f}" for (model, start), v in series.items()
+    )
+    return Figure(
+        name="scores",
+        title=title,
+        svg=drawn(paint, WIDTH, 3.1 + 0.18 * len(curves)),
+        data=Table(("model", "start", metric, "share at least"), tuple(rows)),
+        caption=f"Of each value of {metric}: the share of test sequences that reach it.",
+        alt=f"Falling curves. {middle}.",
+    )
+
+
+def reliability_curves(series: Mapping[str, Reliability], what: str, title: str) -> Figure:
+    """Are probabilities true? Of answers with a probability near x, the share that is right; true ones lie on the line.
+
+    ``what`` says whose probability it is; a mark's size grows with the number of answers (on a scale of logarithms).
+    """
+
+    def paint(drawing: Any) -> None:
+        axes = drawing.add_subplot()
+        grid(axes, "both")
+        axes.plot((0, 1), (0, 1), color=INK, linewidth=0.9, linestyle=DASHES[0], label="true probabilities")
+        for number, (name, found) in enumerate(series.items()):
+            x_B, y_B, n_B = np.array(found.points() or [(np.nan, np.nan, 1)]).T
+            look = {"color": COLOURS[number % 7], "marker": MARKERS[number % 8]}
+            axes.plot(x_B, y_B, linewidth=1.1, label=f"{named(name)}: ECE {found.error:.3f}", markersize=4, **look)
+            axes.scatter(x_B, y_B, s=12 + 14 * np.log10(n_B), linewidths=0, alpha=0.5, **look)
+        axes.set_xlim(-0.02, 1.02)
+        axes.set_ylim(-0.02, 1.02)
+        axes.set_aspect("equal")
+        axes.set_xlabel(f"probability of {drawable(what)}")
+        axes.set_ylabel("share that is right")
+        drawing.legend(loc="outside lower left")
+
+    rows = [(name, *point) for name, found in series.items() for point in found.points()]
+    errors = "; ".join(f"{name}: {found.error:.3f}" for name, found in series.items())
+    return Figure(
+        name="reliability",
+        title=title,
+        svg=drawn(paint, WIDTH, 4.0 + 0.18 * len(series)),
+        data=Table(("model", "mean probability", "share right", "answers"), tuple(rows)),
+        caption="ECE: expected calibration error, the mean gap between probability and share over all answers, in ten "
+        "bins; it is above 0 by chance alone where answers are few.",
+        alt=f"Reliability diagram. Expected calibration error: {errors}.",
+    )
+
+
+def _survival(values_N: np.ndarray) -> np.ndarray:
+    """(x, share of values that are at least x) at each distinct value, thinned to ``PLOTTED`` points."""
+    x_P = np.unique(values_N)
+    share_P = 1 - np.searchsorted(np.sort(values_N), x_P, side="left") / len(values_N)
+    if len(x_P) > PLOTTED:
+        kept = np.unique(np.linspace(0, len(x_P) - 1, PLOTTED).astype(int))
+        x_P, share_P = x_P[kept], share_P[kept]
+    return np.column_stack([x_P, share_P])
+
+
+def spread_out(rows: Sequence[dict[str, Any]], metric: str) -> bool:
+    """Whether a score has more than two values, so that a curve says more than its mean."""
+    return len({row["scores"][metric] for row in rows}) > 2

@@ -1,0 +1,118 @@
+"""A benchmark suite as one value: which questions are asked of a model, how, and what others reported.
+
+An entry knows a task by the name of a fine-tuning recipe alone, so a new task joins a suite with a few lines of TOML.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator, model_validator
+
+from nuclex.core.artifact import scratch_folder
+from nuclex.core.config import Config, load_config
+from nuclex.core.errors import InputError
+from nuclex.data.homology import ClusterConfig, cluster
+from nuclex.tasks import Task
+from nuclex.training.finetune import FinetuneConfig
+
+Units = Literal["sequence", "group", "mmseqs"]
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+
+class QuotedConfig(Config):
+    """A number of the literature: shown as quoted, with its source, and never part of a test."""
+
+    model: str
+    metric: str
+    value: float
+    source: str = Field(min_length=1)
+    note: str = Field(default="", description="in what it differs from what is measured here")
+
+
+class EntryConfig(Config):
+    """One question of a suite: a fine-tuning recipe by its name, and what of it is changed."""
+
+    name: str = Field(pattern=_NAME)
+    chapter: str = Field(default="", description="entries of one chapter stand together")
+    recipe: str | None = Field(default=None, description="a recipe of fine-tuning: a name or a file")
+    set: dict[str, Any] = Field(default={}, description='changes of the recipe: "training.steps" = 40')
+    waits_for: str | None = Field(default=None, description="what nuclex lacks to run this entry")
+    units: Units = Field(
+        default="sequence",
+        description="what intervals and tests draw: distinct sequences, the task's groups, or clusters of MMseqs2",
+    )
+    cluster: ClusterConfig = ClusterConfig()
+    quoted: tuple[QuotedConfig, ...] = ()
+
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if (self.recipe is None) == (self.waits_for is None):
+            raise ValueError(f"{self.name}: give recipe, or say in waits_for why there is none")
+        return self
+
+    def finetuning(self, bundle: Path, seed: int) -> FinetuneConfig:
+        """The fine-tuning run of a bundle, with both controls; InputError where the recipe and changes do not fit.
+
+        ``seed`` is added to the recipe's own.
+        """
+        assert self.recipe is not None
+        changes = {**self.set, "bundle": str(bundle), "controls": True, "frozen": True}
+        config: FinetuneConfig = load_config(FinetuneConfig, self.recipe, changes)
+        return config.model_copy(update={"seed": config.seed + seed})
+
+
+class SuiteConfig(Config):
+    """What ``recipes/benchmark/*.toml`` hold."""
+
+    title: str
+    about: str = ""
+    seeds: int = Field(default=3, ge=1, description="training seeds of every run")
+    leaks: Path | None = Field(
+        default=None, description="a pre-training corpus that the test sequences are looked for in"
+    )
+    identity: float = Field(
+        default=1.0, ge=0.5, le=1, description="of a leak; below 1 MMseqs2 looks for relatives, too"
+    )
+    level: float = Field(default=0.95, gt=0, lt=1, description="of intervals, and of what is called significant")
+    entries: tuple[EntryConfig, ...] = Field(min_length=1)
+
+    @field_validator("entries")
+    @classmethod
+    def _once(cls, entries: tuple[EntryConfig, ...]) -> tuple[EntryConfig, ...]:
+        names = [entry.name for entry in entries]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"the name {twice[0]!r} stands twice")
+        return entries
+
+
+def load_suite(suite: str | Path, overrides: dict[str, Any] | None = None) -> SuiteConfig:
+    """A suite of a file, or by its short name: ``smoke`` is ``benchmark/smoke``."""
+    from nuclex.core.recipe import shipped_recipes
+
+    name = f"benchmark/{suite}"
+    found: SuiteConfig = load_config(SuiteConfig, name if name in shipped_recipes() else suite, overrides)
+    return found
+
+
+def units_of(task: Task, entry: EntryConfig, place: Path) -> NDArray[np.int64]:
+    """The independent unit (N,) of each test sequence; equal sequences are always of one unit.
+
+    ``place`` is a path beside which MMseqs2 may write. InputError where groups are asked for and a sequence has none,
+    or MMseqs2 is missing.
+    """
+    examples = task.examples("test")
+    letters, distinct_N = np.unique([example.letters for example in examples], return_inverse=True)
+    if entry.units == "sequence":
+        return distinct_N
+    if entry.units == "group":
+        names = [example.group for example in examples]
+        if None in names:
+            raise InputError(f"{entry.name}: units are groups, and {examples[names.index(None)].id!r} names none")
+        return np.unique(np.array(names, dtype=str), return_inverse=True)[1]
+    with scratch_folder(place) as folder:
+        groups_D = cluster((text.encode() for text in letters.tolist()), entry.cluster, folder).groups_N
+    return groups_D[distinct_N]

@@ -1,0 +1,191 @@
+"""Tables for a paper: the same rows as CSV, JSON, Markdown and LaTeX, every number with n, interval and seeds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from nuclex.core.artifact import atomic_folder
+from nuclex.core.plain import plain
+from nuclex.evaluation.benchmark import POOLED, WORDS, Comparison, Line, Question
+from nuclex.evaluation.report import Table, cell_text
+from nuclex.metrics.statistics import Interval
+
+QUOTED, DIFFERENCE = "quoted", "difference"
+_LATEX = {
+    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    **{"–": "--", "−": "$-$", "±": r"$\pm$", "²": "$^2$"},
+}
+
+
+def numbers_table(questions: Sequence[Question], lines: Sequence[Line], *, chief_only: bool = False) -> Table:
+    """One row a system and metric; numbers of the literature follow those of their question, marked as quoted."""
+    columns = ("question", "system", "start", "metric", "value", "units", "seeds", "seed SD", "source")
+    rows: list[tuple[Any, ...]] = []
+    for question in questions:
+        for line in (line for line in lines if line.question == question.name):
+            if chief_only and line.metric != question.chief:
+                continue
+            spread = line.seed_spread if isfinite(line.seed_spread) else None
+            start = WORDS[line.arm]
+            rows.append(
+                (
+                    question.name,
+                    line.model,
+                    start,
+                    line.metric,
+                    line.interval,
+                    line.units,
+                    line.seeds,
+                    spread,
+                    "measured",
+                )
+            )
+        for quoted in question.quoted:
+            source = f"{QUOTED}: {quoted.source}" + (f" ({quoted.note})" if quoted.note else "")
+            rows.append((question.name, quoted.model, QUOTED, quoted.metric, quoted.value, None, None, None, source))
+    return Table(columns, tuple(rows), name="numbers", formats={"value": ".3f", "seed SD": ".3f"})
+
+
+def metrics_table(question: Question, lines: Sequence[Line]) -> Table:
+    """One row a system, one column a metric: those that are compared, and those of all test sequences together."""
+    mine = [line for line in lines if line.question == question.name]
+    metrics = list(dict.fromkeys(line.metric for line in mine if line.metric in {*question.compared, *POOLED}))
+    found = {(line.model, line.arm, line.metric): line for line in mine}
+    rows = []
+    for system in question.systems:
+        row = [found.get((system.model, system.arm, metric)) for metric in metrics]
+        seeds = next(line.seeds for line in row if line is not None)
+        intervals = [None if line is None else line.interval for line in row]
+        rows.append((system.model, WORDS[system.arm], len(question.units_N), seeds, *intervals))
+    return Table(("system", "start", "n", "seeds", *metrics), tuple(rows), name=f"metrics-{question.name}")
+
+
+def comparisons_table(found: Sequence[Comparison], level: float = 0.95) -> Table:
+    """One row a pair of systems: the difference, how sure it is, and what could have been found at all."""
+    columns = ("question", "metric", "model", "against", DIFFERENCE, "p", "p (Holm)", "effect size", "detectable")
+    rows = tuple(
+        (
+            *(one.question, one.metric, one.model, one.against, one.found.difference, one.found.p_value, one.holm),
+            *(_finite(one.found.effect_size), _finite(one.found.detectable)),
+            *(one.found.units, one.seeds, one.verdict(level)),
+        )
+        for one in found
+    )
+    formats = {"p": ".2g", "p (Holm)": ".2g", "effect size": ".2f", "detectable": ".3f", DIFFERENCE: "+.3f"}
+    return Table((*columns, "units", "seeds", "verdict"), rows, name="comparisons", formats=formats)
+
+
+def leaks_table(questions: Sequence[Question]) -> Table:
+    """How many test sequences were seen before, where and why, and the chief metric with and without them."""
+    columns = ("question", "looked through", "test sequences", "found", "by reason", "system", "all", "without leaks")
+    rows: list[tuple[Any, ...]] = []
+    for question in questions:
+        if question.leaks is None:
+            continue
+        for place, counts in question.leaks["found"].items():
+            reasons = {name: count for name, count in counts.items() if name != "sequences" and count}
+            said = ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in reasons.items()) or "none"
+            where = f"{place} ({counts['sequences']:,})"
+            rows.append((question.name, where, question.leaks["test"], sum(reasons.values()), said, None, None, None))
+        for system, subsets in question.leaks.get("numbers", {}).items():
+            both = [_interval(subsets.get(subset), question.chief) for subset in ("all", "without_leaks")]
+            rows.append((question.name, None, None, question.leaks["leaked"], None, system, *both))
+    return Table(columns, tuple(rows), name="leaks")
+
+
+def write_tables(folder: Path, tables: Mapping[str, Table], facts: Mapping[str, Any]) -> None:
+    """Write each table as .csv, .json, .md and .tex into a new ``folder``, which replaces an old one.
+
+    ``facts`` (level, seeds, what was not run) stand in ``facts.json`` beside them.
+    """
+    with atomic_folder(folder, replace=True) as home:
+        for name, table in tables.items():
+            (home / f"{name}.csv").write_text(table.csv(), encoding="utf-8", newline="")
+            (home / f"{name}.md").write_text(markdown(table), encoding="utf-8")
+            (home / f"{name}.tex").write_text(latex(table), encoding="utf-8")
+            (home / f"{name}.json").write_text(_text(records(table)), encoding="utf-8")
+        (home / "facts.json").write_text(_text(facts), encoding="utf-8")
+
+
+def records(table: Table) -> list[dict[str, Any]]:
+    """The rows as plain data, every number in full.
+
+    >>> records(Table(("family", "n"), (("tRNA", 3),)))
+    [{'family': 'tRNA', 'n': 3}]
+    """
+    return [
+        {
+            name: plain(asdict(cell)) if isinstance(cell, Interval) else plain(cell)
+            for name, cell in zip(table.columns, row, strict=True)
+        }
+        for row in table.rows
+    ]
+
+
+def markdown(table: Table) -> str:
+    """The table as GitHub and pandoc read it; columns of numbers are set to the right.
+
+    >>> print(markdown(Table(("family", "F1"), (("a|b", 0.5),), formats={"F1": ".2f"})), end="")
+    | family | F1 |
+    | --- | ---: |
+    | a\\|b | 0.50 |
+    """
+    texts = [[text.replace("|", "\\|").replace("\n", " ") for text in row] for row in _texts(table)]
+    head = [name.replace("|", "\\|") for name in table.columns]
+    rule = ["---:" if numeric else "---" for numeric in _numeric(table)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in [head, rule, *texts])
+
+
+def latex(table: Table) -> str:
+    """The table as a LaTeX ``tabular`` with booktabs' rules.
+
+    >>> print(latex(Table(("family", "F1"), (("a_b & c", 0.5),), formats={"F1": ".2f"})), end="")
+    \\begin{tabular}{lr}
+    \\toprule
+    family & F1 \\\\
+    \\midrule
+    a\\_b \\& c & 0.50 \\\\
+    \\bottomrule
+    \\end{tabular}
+    """
+    kinds = "".join("r" if numeric else "l" for numeric in _numeric(table))
+    rows = [" & ".join(map(_escaped, row)) + r" \\" for row in [list(table.columns), *_texts(table)]]
+    body = [rows[0], r"\midrule", *rows[1:]]
+    return "\n".join([rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", *body, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _texts(table: Table) -> list[list[str]]:
+    return [
+        [cell_text(cell, table.formats.get(name, "")) for name, cell in zip(table.columns, row, strict=True)]
+        for row in table.rows
+    ]
+
+
+def _numeric(table: Table) -> list[bool]:
+    columns = list(zip(*table.rows, strict=True)) if table.rows else [()] * len(table.columns)
+    return [bool(column) and not any(isinstance(cell, str) for cell in column) for column in columns]
+
+
+def _escaped(text: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in text)
+
+
+def _finite(value: float) -> float | None:
+    return value if isfinite(value) else None
+
+
+def _interval(subset: Mapping[str, Any] | None, metric: str) -> Interval | None:
+    if subset is None:
+        return None
+    found: dict[str, Any] = {name: float("nan") if value is None else value for name, value in subset[metric].items()}
+    return Interval(**found)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,93 @@
+"""What a model looks like on a question's test: where it puts sequences, and what its pair probabilities are worth.
+
+Both are kept beside the runs, for the next time the report is written.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nuclex.bundle import load
+from nuclex.core.artifact import atomic_file, write_json
+from nuclex.core.errors import InputError
+from nuclex.core.plain import from_json
+from nuclex.core.randomness import key, permutation
+from nuclex.evaluation.benchmark import Map, PairCalibration
+from nuclex.inference.embed import embed_sequences
+from nuclex.metrics.calibration import Reliability, reliability
+from nuclex.tasks import Example, Shape, Task
+from nuclex.training.pairs import pair_probabilities
+from nuclex.training.supervised import Reading, answering_model
+
+MAPPED, CALIBRATED = 500, 60
+"""Test sequences drawn on a map, and test structures whose pair probabilities are looked at."""
+FEWEST = 10
+
+
+def map_of(name: str, task: Task, model: str, bundle: Path, out: Path) -> Map | None:
+    """A 2-D map (t-SNE of mean embeddings) of test sequences by class or family; None where they have neither.
+
+    None, too, for a model that cannot read them.
+    """
+    examples = task.examples("test")
+    labels = [example.label if isinstance(example.label, str) else example.group for example in examples]
+    if None in labels or len(set(labels)) < 2 or len(labels) < FEWEST:
+        return None
+    path = out / "maps" / name / f"{model}.json"
+    if not path.is_file():
+        from sklearn.manifold import TSNE
+
+        chosen = _drawn(len(examples), MAPPED, "map")
+        asked = [(examples[place].id, examples[place].letters.encode()) for place in chosen]
+        try:
+            vectors_ND = np.stack([item.vectors for item in embed_sequences(load(bundle), asked)])
+        except InputError:
+            return None
+        perplexity = min(30.0, (len(chosen) - 1) / 3)
+        points_N2 = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(vectors_ND)
+        shown = [str(labels[place]) for place in chosen]
+        _keep(path, {"points": points_N2.astype(float).tolist(), "labels": shown})
+    found = from_json(path.read_bytes())
+    return Map(name, model, np.array(found["points"]), tuple(found["labels"]))
+
+
+def pair_calibration(name: str, task: Task, model: str, run: Path, out: Path) -> PairCalibration | None:
+    """Of a fine-tuned model's base pairs, probabilities beside the share that is true; None for other questions."""
+    if task.shape is not Shape.PAIR_MAP:
+        return None
+    path = out / "calibration" / name / f"{model}.json"
+    if not path.is_file():
+        bundle, examples = load(run / "bundle"), task.examples("test")
+        chosen = [examples[place] for place in _drawn(len(examples), CALIBRATED, "calibration")]
+        reading = Reading.of(chosen, bundle.tokenizer, bundle.model.config.longest)
+        total = reliability([], [])
+        for example, probability_LL in pair_probabilities(answering_model(bundle), reading):
+            total += _of_pairs(example, probability_LL)
+        sums = {"count": total.count_B, "probability": total.probability_B, "right": total.right_B}
+        _keep(path, {"structures": len(chosen), **{part: values_B.tolist() for part, values_B in sums.items()}})
+    found = from_json(path.read_bytes())
+    parts = [np.array(found[part], dtype=float) for part in ("probability", "right")]
+    return PairCalibration(name, model, found["structures"], Reliability(np.array(found["count"]), *parts))
+
+
+def _of_pairs(example: Example, probability_LL: np.ndarray) -> Reliability:
+    """All pairs i < j of one structure."""
+    true_LL = np.zeros(probability_LL.shape, dtype=bool)
+    true_LL[tuple(example.pairs.T)] = True
+    upper = np.triu_indices(len(true_LL), 1)
+    return reliability(probability_LL[upper], true_LL[upper])
+
+
+def _drawn(count: int, most: int, purpose: str) -> list[int]:
+    """Places of a fixed random sample, ascending."""
+    chosen: list[int] = np.sort(permutation(key(0, purpose), count)[:most]).tolist()
+    return chosen
+
+
+def _keep(path: Path, value: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as temporary:
+        write_json(temporary, value)

@@ -1,0 +1,171 @@
+"""A suite from one end to the other, with tiny models: what is left behind, what resumes, what is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nuclex.cli.main import run
+from nuclex.core.config import load_config
+from nuclex.core.errors import InputError, StoppedError
+from nuclex.data.corpus import CorpusConfig, build_corpus
+from nuclex.data.simulate import SimulationConfig, simulate, write_fasta
+from nuclex.evaluation.suite import SuiteConfig
+from nuclex.workflows import benchmark as workflow
+from nuclex.workflows.benchmark import benchmark
+
+pytest.importorskip("matplotlib", reason="the report needs matplotlib (extra plots)")
+pytestmark = pytest.mark.usefixtures("silent")
+SHORT = {"training.steps": 2, "training.evaluate_every": 2, "training.checkpoint_every": 2}
+SHORT |= {"training.schedule.warmup": 1}
+FAMILIES = {"families": 3, "members": 12, "shortest": 30, "longest": 40}
+FAMILY: dict[str, Any] = {
+    "name": "family",
+    "recipe": "finetune/simulated-family",
+    "set": {**SHORT, "task.simulation": FAMILIES},
+    "quoted": [{"model": "Other", "metric": "accuracy", "value": 0.99, "source": "a paper"}],
+}
+STRUCTURE: dict[str, Any] = {
+    "name": "structure",
+    "chapter": "Structure",
+    "recipe": "finetune/simulated-structure",
+    "units": "group",
+    "set": {
+        **SHORT,
+        "head.channels": 4,
+        "task.simulation": {**FAMILIES, "families": 4, "seed": 9},
+        "task.validation_families": ["sim01"],
+        "task.test_families": ["sim02", "sim03"],
+        "task.train_limit": 4,
+        "task.validation_limit": 2,
+    },
+}
+WAITING = {"name": "later", "waits_for": "a table that is not there"}
+NO_DATA = {"name": "far", "recipe": "finetune/own-class", "set": {"task.train": "/nowhere.csv"}}
+
+
+def suite(*entries: dict[str, Any], **keys: Any) -> SuiteConfig:
+    found: SuiteConfig = load_config(SuiteConfig, None, {"title": "Toy", "entries": list(entries), "seeds": 2, **keys})
+    return found
+
+
+@pytest.fixture
+def models(tiny_bundle: Path, tmp_path: Path) -> list[Path]:
+    """The same tiny model under two names."""
+    for name in ("one", "two"):
+        shutil.copytree(tiny_bundle, tmp_path / name / "bundle")
+    return [tmp_path / name / "bundle" for name in ("one", "two")]
+
+
+@pytest.mark.slow
+def test_models_side_by_side_with_controls_leaks_tables_and_a_report(models: list[Path], tmp_path: Path) -> None:
+    rnas = list(simulate(SimulationConfig(**FAMILIES)))
+    write_fasta(rnas, tmp_path / "seen.fa")
+    settings = {"cluster": {"method": "none"}, "split": {"validation": 0, "test": 0}}
+    build_corpus([tmp_path / "seen.fa"], tmp_path / "corpus", CorpusConfig.from_data(settings))
+    asked = suite(FAMILY, STRUCTURE, WAITING, NO_DATA, leaks=str(tmp_path / "corpus"))
+    out = tmp_path / "out"
+    summary = benchmark(asked, models, out)
+
+    assert [(row["question"], row["model"]) for row in summary["not_run"]] == [("later", ""), ("far", "")]
+    assert summary["not_run"][0]["reason"] == "a table that is not there"
+    assert "/nowhere.csv" in summary["not_run"][1]["reason"]
+    starts = ["pretrained", "frozen", "scratch"]
+    for name in ("family", "structure"):
+        rows = [row for row in summary["numbers"] if row["question"] == name]
+        assert [(row["model"], row["start"]) for row in rows] == [(m, s) for m in ("one", "two") for s in starts]
+        for row in rows:
+            runs = [out / "runs" / name / row["model"] / f"seed-{seed}" for seed in range(2)]
+            values = [
+                json.loads((run / "results.json").read_text())["test"]["all"][row["start"]][row["metric"]]["value"]
+                for run in runs
+            ]
+            assert row["value"] == pytest.approx(sum(values) / 2)
+            assert row["seeds"] == 2
+        # the same network, the same seeds: two equal models and their controls get equal numbers
+        assert [row["value"] for row in rows[:3]] == [row["value"] for row in rows[3:]]
+    (family, structure) = summary["leaks"]
+    assert family["leaked"] == family["test"]  # every molecule of it was planted in the corpus
+    assert (structure["leaked"], structure["test"]) == (0, 24)
+    comparisons = json.loads((out / "tables" / "comparisons.json").read_text())
+    assert len(comparisons) == 2 * (2 * 2 + 1)
+    between = [row for row in comparisons if row["against"] == "two"]
+    assert [(row["difference"]["value"], row["p"], row["verdict"]) for row in between] == [
+        (0, 1, "not significant")
+    ] * 2
+    page = (out / "report.html").read_text()
+    assert "Simulated data" in page
+    assert "a table that is not there" in page
+    assert "quoted: a paper" in page
+    assert not re.search(r"<(script|link rel=.stylesheet|img)", page)
+    assert page.count("<svg") >= 9  # bars, scores, reliability, maps, arcs
+
+
+@pytest.mark.slow
+def test_a_stopped_benchmark_goes_on_where_it_was(
+    models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, out, done, one = suite(FAMILY), tmp_path / "out", [], models[:1]
+    finetune: Callable[..., Any] = workflow.finetune
+
+    def stopping(config: Any, folder: Path, **settings: Any) -> Any:
+        if len(done) == 1:
+            raise StoppedError("stopped", 15)
+        done.append(folder)
+        return finetune(config, folder, resume=settings["resume"], device=settings["device"])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(workflow, "finetune", stopping)
+        with pytest.raises(StoppedError):
+            benchmark(asked, one, out)
+    before = {folder: (folder / "results.json").stat().st_mtime_ns for folder in done}
+    assert len(before) == 1
+    with pytest.raises(InputError, match=r"holds a benchmark already; .*--resume"):
+        benchmark(asked, one, out)
+    other = {**FAMILY, "set": {**FAMILY["set"], "batching.examples": 3}}
+    with pytest.raises(InputError, match=r"was begun with another recipe \(batching.examples was 16, now it is 3\)"):
+        benchmark(suite(other), one, out, resume=True)
+    with pytest.raises(InputError, match="was begun with other options"):
+        benchmark(asked, models, out, resume=True)
+    summary = benchmark(asked, one, out, resume=True)
+    assert {folder: (folder / "results.json").stat().st_mtime_ns for folder in done} == before
+    straight = benchmark(asked, one, tmp_path / "straight")
+    assert summary["numbers"] == straight["numbers"]
+    more = benchmark(suite(FAMILY, WAITING, seeds=3), one, out, resume=True)
+    assert {row["seeds"] for row in more["numbers"]} == {3}
+
+
+def test_leaks_alone_need_no_model(tmp_path: Path, tiny_corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "own.toml").write_text(
+        'title = "own"\n[[entries]]\nname = "family"\nrecipe = "finetune/simulated-family"\n'
+    )
+    command = ["benchmark", str(tmp_path / "own.toml"), "--out", str(tmp_path / "out")]
+    assert run([*command, "--leaks", str(tiny_corpus), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["leaks"] == [{"question": "family", "test": 48, "leaked": 0}]
+    assert found["numbers"] == []
+    assert (tmp_path / "out" / "tables" / "leaks.csv").is_file()
+    assert run([*command[:-1], str(tmp_path / "other")]) == 2
+    assert "give at least one bundle, or --leaks CORPUS" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+
+
+def test_what_cannot_be_is_refused_before_anything_is_made(models: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(InputError, match="the same bundle is given twice"):
+        benchmark(suite(FAMILY), [models[0], models[0]], out)
+    with pytest.raises(InputError, match=r"nowhere: is not a bundle \(no manifest.json in it\)"):
+        benchmark(suite(FAMILY), [tmp_path / "nowhere"], out)
+    with pytest.raises(InputError, match=r"training\.stepps: unknown key"):
+        benchmark(suite({**FAMILY, "set": {"training.stepps": 1}}), models, out)
+    with pytest.raises(InputError, match="is not a corpus"):
+        benchmark(suite(FAMILY, leaks=str(tmp_path)), models, out)
+    assert not out.exists()
+    with pytest.raises(InputError, match="nothing could be run; the first reason: a table that is not there"):
+        benchmark(suite(WAITING), models, out)
