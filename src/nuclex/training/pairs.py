@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Literal, Self
 
@@ -148,43 +148,58 @@ class PairAnswers(Answers):
         """Tune the threshold on validation, then fold every test sequence with it."""
         numbers = self.validate(model)
         threshold = numbers["threshold"]
-        rows, scores = [], []
-        for example, logits_LL in pair_logits(model, self.readings["test"]):
-            pairs = self.decoding.pairs(_probability(logits_LL), example.sequence, threshold)
-            score = score_pairs(pairs, example.pairs, len(example.sequence))
-            scores.append(score)
-            rows.append(
-                {
-                    "id": example.id,
-                    "group": example.group,
-                    "sequence": example.sequence,
-                    "truth": example.pairs.tolist(),
-                    "predicted": pairs.tolist(),
-                    "dot_bracket": to_dot_bracket(pairs, len(example.sequence)),
-                    "strict_f1": score.strict.f1,
-                }
-            )
-        columns = {
-            f"{kind}_{name}": np.array([float(_part(score, kind, name)) for score in scores])
-            for kind in ("strict", "relaxed")
-            for name in ("f1", "precision", "recall")
-        }
-        columns["mcc"] = np.array([score.mcc for score in scores])
-        return Measured(rows, columns, {"threshold": threshold, "decoding": self.decoding.to_data()})
+        found = pair_probabilities(model, self.readings["test"])
+        structures = (self.decoding.pairs(probability, example.sequence, threshold) for example, probability in found)
+        settings = {"threshold": threshold, "decoding": self.decoding.to_data()}
+        return measured_pairs(self.readings["test"].examples, structures, settings)
 
     def pooled(self, measured: Measured, which_N: NDArray[np.int64], clusters_N: NDArray[np.int64]) -> dict[str, Any]:
         """How many base pairs there are and were predicted, means weighted by length, and the pseudoknots alone."""
-        rows = [measured.rows[row] for row in which_N.tolist()]
-        length_N = np.array([len(row["sequence"]) for row in rows])
-        weighted = {
-            name: asdict(bootstrap(Ratio(measured.scores[name][which_N] * length_N, length_N), clusters=clusters_N))
-            for name in ("strict_f1", "relaxed_f1", "mcc")
-        }
-        return {
-            "pairs": {name: sum(len(row[name]) for row in rows) for name in ("truth", "predicted")},
-            "length_weighted": weighted,
-            "pseudoknots": pseudoknot_summary(rows, clusters_N),
-        }
+        return pooled_pairs(measured, which_N, clusters_N)
+
+
+def measured_pairs(
+    examples: Sequence[Example], structures: Iterable[Pairs], settings: Mapping[str, Any] | None = None
+) -> Measured:
+    """The scores of predicted structures (P, 2), one an example and each a matching, wherever they came from."""
+    rows: list[dict[str, Any]] = []
+    scores: list[PairScore] = []
+    for example, pairs in zip(examples, structures, strict=True):
+        score = score_pairs(pairs, example.pairs, len(example.sequence))
+        scores.append(score)
+        rows.append(
+            {
+                "id": example.id,
+                "group": example.group,
+                "sequence": example.sequence,
+                "truth": example.pairs.tolist(),
+                "predicted": pairs.tolist(),
+                "dot_bracket": to_dot_bracket(pairs, len(example.sequence)),
+                "strict_f1": score.strict.f1,
+            }
+        )
+    columns = {
+        f"{kind}_{name}": np.array([float(_part(score, kind, name)) for score in scores])
+        for kind in ("strict", "relaxed")
+        for name in ("f1", "precision", "recall")
+    }
+    columns["mcc"] = np.array([score.mcc for score in scores])
+    return Measured(rows, columns, dict(settings or {}))
+
+
+def pooled_pairs(measured: Measured, which_N: NDArray[np.int64], clusters_N: NDArray[np.int64]) -> dict[str, Any]:
+    """Of these test sequences: numbers of pairs, means weighted by length, and the pseudoknots alone; plain data."""
+    rows = [measured.rows[row] for row in which_N.tolist()]
+    length_N = np.array([len(row["sequence"]) for row in rows])
+    weighted = {
+        name: asdict(bootstrap(Ratio(measured.scores[name][which_N] * length_N, length_N), clusters=clusters_N))
+        for name in ("strict_f1", "relaxed_f1", "mcc")
+    }
+    return {
+        "pairs": {name: sum(len(row[name]) for row in rows) for name in ("truth", "predicted")},
+        "length_weighted": weighted,
+        "pseudoknots": pseudoknot_summary(rows, clusters_N),
+    }
 
 
 def pseudoknot_summary(rows: Sequence[Mapping[str, Any]], clusters_N: NDArray[np.int64]) -> dict[str, Any]:
