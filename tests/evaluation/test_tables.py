@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from nuclex.evaluation.tables import (
     markdown,
     metrics_table,
     numbers_table,
+    without_leaks_table,
     write_tables,
 )
 from nuclex.metrics.statistics import Interval, paired_difference
@@ -38,6 +40,7 @@ LEAKS = {
     "numbers": {
         "a, fine-tuned": {
             "all": {"n": 20, "accuracy": vars(INTERVAL)},
+            "leaks_only": {"n": 3, "accuracy": {**vars(INTERVAL), "value": 0.75}},
             "without_leaks": {"n": 17, "accuracy": {**vars(INTERVAL), "value": 0.25, "low": None}},
         }
     },
@@ -68,16 +71,23 @@ def test_one_line_a_system() -> None:
 def test_comparisons_say_what_could_have_been_found() -> None:
     found = paired_difference([1.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 0.0])
     (row,) = comparisons_table([Comparison("q", "accuracy", "a", "b", found, 3, 0.5)]).rows
+    brief = comparisons_table([Comparison("q", "accuracy", "a", "b", found, 3, 0.5)], brief=True)
+    assert dict(zip(brief.columns, brief.rows[0], strict=True))["p (Holm)"] == 0.5
+    assert not {"p", "metric", "units", "seeds"} & set(brief.columns)
     assert row[4] == found.difference
     assert row[5:] == (found.p_value, 0.5, found.effect_size, found.detectable, 4, 3, "not significant")
 
 
 def test_leaks_are_counted_by_reason_with_the_metric_with_and_without() -> None:
-    counted, numbers = leaks_table([QUESTION]).rows
-    assert counted[:5] == ("q", "corpus (1,000)", 20, 3, "equal: 2, reverse complement: 1")
-    assert numbers[5] == "a, fine-tuned"
-    assert (numbers[6].value, numbers[7].value) == (0.5, 0.25)
-    assert np.isnan(numbers[7].low)
+    (counted,) = leaks_table([QUESTION]).rows
+    assert counted == ("q", "corpus", 1000, 20, 3, "equal: 2, reverse complement: 1")
+    (numbers,) = without_leaks_table([QUESTION]).rows
+    assert numbers[:3] == ("q", "a, fine-tuned", "accuracy")
+    assert [interval.value for interval in numbers[3:]] == [0.5, 0.25, 0.75]
+    assert np.isnan(numbers[4].low)
+    clean = replace(QUESTION, leaks={**LEAKS, "numbers": {"a": {"all": {"n": 20, "accuracy": vars(INTERVAL)}}}})
+    assert without_leaks_table([clean]).rows == ()
+    assert leaks_table([replace(QUESTION, leaks=None)]).rows == ()
 
 
 @pytest.mark.parametrize("text", ["a_b & 5 %", "x|y", "{\\}", "α ± ~^#$"])

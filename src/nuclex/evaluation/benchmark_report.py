@@ -15,7 +15,7 @@ from nuclex.evaluation.benchmark import ENOUGH_SEEDS, WORDS, Benchmark, Line, Qu
 from nuclex.evaluation.benchmark_plots import reliability_curves, score_curves, spread_out, system_bars
 from nuclex.evaluation.plots import embedding_map
 from nuclex.evaluation.report import Figure, Headline, Report, Section, Table, Verdict
-from nuclex.evaluation.tables import comparisons_table, leaks_table, metrics_table, numbers_table
+from nuclex.evaluation.tables import comparisons_table, leaks_table, metrics_table, numbers_table, without_leaks_table
 from nuclex.metrics.calibration import reliability
 from nuclex.metrics.statistics import Interval, bootstrap
 
@@ -101,7 +101,7 @@ def _overview(found: Benchmark, asked: Sequence[Question]) -> Section:
         title = f"{spoken[0].upper()}{spoken[1:]} of every system"
         figures.append(replace(system_bars(names, series, spoken, title), name=f"overview-{metric}"))
     table = numbers_table(asked, found.lines, chief_only=True)
-    comparing = comparisons_table(found.comparisons, found.level)
+    comparing = comparisons_table(found.comparisons, found.level, brief=True)
     tables = (
         replace(table, caption="The chief metric of every question"),
         replace(comparing, caption="Comparisons on the same test sequences", notes=(_level(found),)),
@@ -207,9 +207,9 @@ def _leaks(found: Benchmark) -> list[Section]:
         "remembers rather than knows."
     )
     good = Verdict(seen == 0, f"{seen:,} of {total:,} test sequences were seen before the test.")
-    return [
-        Section("Leaks", text, tables=(replace(leaks_table(looked), caption="What was seen before"),), verdicts=(good,))
-    ]
+    places = replace(leaks_table(looked), caption="What was seen before")
+    scores = replace(without_leaks_table(looked), caption="Scores with and without what was seen before")
+    return [Section("Leaks", text, tables=(places, scores) if scores.rows else (places,), verdicts=(good,))]
 
 
 def _not_run(found: Benchmark) -> list[Section]:

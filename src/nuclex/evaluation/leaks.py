@@ -43,6 +43,7 @@ MEANING = {
     OVERLAPS: "shares a stretch with a piece of a genome",
     SIMILAR: "an alignment as identical as asked for",
 }
+SUBSETS = ("all", "without_leaks", "leaks_only")
 Blocks = Callable[[], Iterator[pa.Array]]
 
 
@@ -83,9 +84,8 @@ class Leaks:
         Plain data: subset → ``n`` and metric → interval; a subset without sequences is left out.
         """
         leaked_N = self.leaked_N
-        subsets = {"all": np.ones_like(leaked_N), "without_leaks": ~leaked_N, "leaks_only": leaked_N}
         result: dict[str, Any] = {}
-        for subset, which_N in subsets.items():
+        for subset, which_N in zip(SUBSETS, (np.ones_like(leaked_N), ~leaked_N, leaked_N), strict=True):
             if which_N.any():
                 units_N = None if clusters is None else np.asarray(clusters)[which_N]
                 means = {

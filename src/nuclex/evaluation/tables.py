@@ -12,6 +12,7 @@ from typing import Any
 from nuclex.core.artifact import atomic_folder
 from nuclex.core.plain import plain
 from nuclex.evaluation.benchmark import POOLED, WORDS, Comparison, Line, Question
+from nuclex.evaluation.leaks import SUBSETS
 from nuclex.evaluation.report import Table, cell_text
 from nuclex.metrics.statistics import Interval
 
@@ -66,10 +67,14 @@ def metrics_table(question: Question, lines: Sequence[Line]) -> Table:
     return Table(("system", "start", "n", "seeds", *metrics), tuple(rows), name=f"metrics-{question.name}")
 
 
-def comparisons_table(found: Sequence[Comparison], level: float = 0.95) -> Table:
-    """One row a pair of systems: the difference, how sure it is, and what could have been found at all."""
+def comparisons_table(found: Sequence[Comparison], level: float = 0.95, *, brief: bool = False) -> Table:
+    """One row a pair of systems: the difference, how sure it is, and what could have been found at all.
+
+    ``brief`` leaves out what stands in other tables of a report: metric, raw p, units and seeds.
+    """
+    columns: tuple[str, ...]
     columns = ("question", "metric", "model", "against", DIFFERENCE, "p", "p (Holm)", "effect size", "detectable")
-    rows = tuple(
+    rows: tuple[tuple[Any, ...], ...] = tuple(
         (
             *(one.question, one.metric, one.model, one.against, one.found.difference, one.found.p_value, one.holm),
             *(_finite(one.found.effect_size), _finite(one.found.detectable)),
@@ -78,25 +83,37 @@ def comparisons_table(found: Sequence[Comparison], level: float = 0.95) -> Table
         for one in found
     )
     formats = {"p": ".2g", "p (Holm)": ".2g", "effect size": ".2f", "detectable": ".3f", DIFFERENCE: "+.3f"}
-    return Table((*columns, "units", "seeds", "verdict"), rows, name="comparisons", formats=formats)
+    columns = (*columns, "units", "seeds", "verdict")
+    if brief:
+        kept = [place for place, name in enumerate(columns) if name not in {"metric", "p", "units", "seeds"}]
+        columns, rows = tuple(columns[p] for p in kept), tuple(tuple(row[p] for p in kept) for row in rows)
+        formats.pop("p")
+    return Table(columns, rows, name="comparisons", formats=formats)
 
 
 def leaks_table(questions: Sequence[Question]) -> Table:
-    """How many test sequences were seen before, where and why, and the chief metric with and without them."""
-    columns = ("question", "looked through", "test sequences", "found", "by reason", "system", "all", "without leaks")
+    """How many test sequences were seen before, where and why."""
+    columns = ("question", "looked through", "sequences there", "test sequences", "found", "by reason")
     rows: list[tuple[Any, ...]] = []
     for question in questions:
-        if question.leaks is None:
-            continue
-        for place, counts in question.leaks["found"].items():
+        for place, counts in (question.leaks or {"found": {}})["found"].items():
             reasons = {name: count for name, count in counts.items() if name != "sequences" and count}
             said = ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in reasons.items()) or "none"
-            where = f"{place} ({counts['sequences']:,})"
-            rows.append((question.name, where, question.leaks["test"], sum(reasons.values()), said, None, None, None))
-        for system, subsets in question.leaks.get("numbers", {}).items():
-            both = [_interval(subsets.get(subset), question.chief) for subset in ("all", "without_leaks")]
-            rows.append((question.name, None, None, question.leaks["leaked"], None, system, *both))
+            found = sum(reasons.values())
+            rows.append((question.name, place, counts["sequences"], len(question.units_N), found, said))
     return Table(columns, tuple(rows), name="leaks")
+
+
+def without_leaks_table(questions: Sequence[Question]) -> Table:
+    """The chief metric of every system on all test sequences, without those seen before, and on those alone."""
+    columns = ("question", "system", "metric", "all", "without leaks", "leaks only")
+    rows: list[tuple[Any, ...]] = []
+    for question in questions:
+        for system, subsets in (question.leaks or {}).get("numbers", {}).items():
+            each = [_interval(subsets.get(subset), question.chief) for subset in SUBSETS]
+            if each[2] is not None:
+                rows.append((question.name, system, question.chief, *each))
+    return Table(columns, tuple(rows), name="without-leaks")
 
 
 def write_tables(folder: Path, tables: Mapping[str, Table], facts: Mapping[str, Any]) -> None:

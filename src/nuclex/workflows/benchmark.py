@@ -32,7 +32,7 @@ from nuclex.evaluation.leaks import Leaks
 from nuclex.evaluation.leaks import leaks as find_leaks
 from nuclex.evaluation.report import write_report
 from nuclex.evaluation.suite import EntryConfig, SuiteConfig, units_of
-from nuclex.evaluation.tables import comparisons_table, leaks_table, numbers_table, write_tables
+from nuclex.evaluation.tables import comparisons_table, leaks_table, numbers_table, without_leaks_table, write_tables
 from nuclex.training.finetune import FinetuneConfig, finetune
 from nuclex.training.run import CONFIG
 from nuclex.workflows.folder import opened
@@ -213,6 +213,7 @@ def _written(found: Benchmark, out: Path) -> dict[str, Any]:
         "numbers": numbers_table(found.questions, found.lines),
         "comparisons": comparisons_table(found.comparisons, found.level),
         "leaks": leaks_table(found.questions),
+        "without-leaks": without_leaks_table(found.questions),
     }
     not_run = [{"question": one.question, "model": one.model, "reason": one.reason} for one in found.not_run]
     facts = {"title": found.title, "level": found.level, "models": dict(found.models), "not_run": not_run}
