@@ -9,7 +9,8 @@ import pytest
 
 from nuclex.core.config import load_config
 from nuclex.core.errors import InputError
-from nuclex.tasks import SPLITS, Shape, TableClassConfig, TableScalarConfig, Task
+from nuclex.tasks import SPLITS, PropertyConfig, Shape, TableClassConfig, TableScalarConfig, Task
+from nuclex.tasks.table import Naming, number, read_labelled
 
 
 def table(path: Path, rows: list[tuple[str, ...]], head: str = "sequence,label") -> Path:
@@ -93,3 +94,47 @@ def test_what_contradicts_itself_is_refused() -> None:
         load_config(TableScalarConfig, None, {"train": "x.csv", "validation_share": 0.5, "test_share": 0.5})
     with pytest.raises(InputError, match="sequence_column: with labels, the sequences are in files of their own"):
         load_config(TableClassConfig, None, {"train": "x.fa", "labels": "l.csv", "sequence_column": "s"})
+
+
+PROPERTIES = {  # train, validation, test
+    "mrfp-expression": [1021, 219, 219],
+    "riboswitch": [248, 53, 54],
+    "vaccine-degradation": [1600, 400, 400],
+    "mlos-expression": [117, 17, 33],
+    "ecoli-protein": [2923, 379, 325],
+    "ecoli-transcript": [2818, 380, 330],
+    "mrna-stability": [6052, 739, 785],
+    "splice-psi": [18469, 5936, 6078],
+}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_properties_are_what_the_tables_say(mirror: Path, name: str) -> None:
+    task = PropertyConfig.from_data({"name": name}).read()
+    assert sizes(task) == PROPERTIES[name]
+    if name == "ecoli-protein":
+        assert max(example.number for example in task.examples("train")) < 20
+    if name == "mrna-stability":
+        groups = [{example.group for example in task.examples(split)} for split in SPLITS]
+        assert len(set.union(*groups)) == sum(map(len, groups))
+
+
+@pytest.mark.real
+def test_half_lives_of_yeast_and_cells_of_icodon(mirror: Path) -> None:
+    yeast = PropertyConfig(name="yeast-half-life").read()
+    assert sum(sizes(yeast)) == 3888
+    cells = PropertyConfig(name="mrna-stability", rows={"cell_type": "k562", "datatype": "slam-seq"}).read()
+    assert sum(sizes(cells)) == 878
+    with pytest.raises(InputError, match=r"has no row with \{'cell_type': 'moon'\} and a label"):
+        PropertyConfig(name="mrna-stability", rows={"cell_type": "moon"}).read()
+
+
+def test_what_was_not_measured_is_left_out_and_what_is_unknown_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.fa").write_text(">a\nACGT\n>b\nACG\n>c\nAC\n")
+    labels = table(tmp_path / "l.csv", [("a", "1"), ("b", ""), ("c", "3")], "id,label")
+    found = read_labelled(tmp_path / "a.fa", labels, Naming("label", measured=True), number)
+    assert [(example.id, example.number) for _, example in found] == [("a", 1.0), ("c", 3.0)]
+    (tmp_path / "a.fa").write_text(">a\nACGT\n>d\nACG\n")
+    with pytest.raises(InputError, match=r"a\.fa:3: 'd' has no row in"):
+        list(read_labelled(tmp_path / "a.fa", labels, Naming("label", measured=True), number))

@@ -17,7 +17,7 @@ from nuclex.tasks.base import (
 from nuclex.tasks.classification import FastaClassConfig, NcrnaClassConfig
 from nuclex.tasks.families import SimulatedFamilyConfig
 from nuclex.tasks.positions import OpenvaccineConfig, TablePositionsConfig
-from nuclex.tasks.properties import TableClassConfig, TableScalarConfig
+from nuclex.tasks.properties import PropertyConfig, TableClassConfig, TableScalarConfig
 from nuclex.tasks.regulation import GueConfig, NucleotideTransformerConfig
 from nuclex.tasks.splicing import SpliceHumanConfig, SpliceRowsConfig
 from nuclex.tasks.structure import DotBracketConfig, SimulatedStructureConfig, read_vienna
@@ -39,6 +39,7 @@ __all__ = [
     "NucleotideTransformerConfig",
     "OpenvaccineConfig",
     "PdbRnaConfig",
+    "PropertyConfig",
     "RibosomeLoadConfig",
     "SatmutConfig",
     "Shape",

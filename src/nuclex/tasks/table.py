@@ -33,13 +33,19 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 @dataclass(frozen=True)
 class Naming:
-    """What the columns are called; None: sequence and id by their usual names, no relatives, no split."""
+    """What the columns are called; None: sequence and id by their usual names, no relatives, no split.
+
+    ``only``: rows that have other values than these in these columns are left out, and with ``measured`` those whose
+    label is empty, with their sequences.
+    """
 
     label: str
     sequence: str | None = None
     id: str | None = None
     group: str | None = None
     split: str | None = None
+    only: tuple[tuple[str, str], ...] = ()
+    measured: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,19 @@ class Table:
         usual = [lower.index(one) for one in ID_NAMES if one in lower]
         return usual[0] if usual else self.place("id", "id_column")
 
+    def kept(self, naming: Naming) -> tuple[Row, ...]:
+        """The rows that ``only`` and ``measured`` leave; InputError where they leave none."""
+        wanted = [(self.place(name, "rows"), value) for name, value in naming.only]
+        label = self.place(naming.label, "label_column")
+        left = tuple(
+            row
+            for row in self.rows
+            if all(row[1][place] == value for place, value in wanted) and (row[1][label].strip() or not naming.measured)
+        )
+        if not left:
+            raise InputError(f"{self.path}: has no row with {dict(naming.only)} and a label")
+        return left
+
     def sequences(self, naming: Naming) -> Columns:
         """Where sequence and id are, as for any table that is read."""
         sample = [fields for _, fields in self.rows[:SAMPLE_ROWS]]
@@ -93,7 +112,7 @@ def read_examples(path: Path, naming: Naming, read: Read) -> Iterator[Found]:
     """
     table = Table.of(path)
     columns, places = table.sequences(naming), _places(table, naming)
-    for number, (line, fields) in enumerate(table.rows, start=1):
+    for number, (line, fields) in enumerate(table.kept(naming), start=1):
         where = at(path, line)
         record = columns.record(fields, "", line, number, where)
         split, label, group = _answer(fields, places, read, where)
@@ -109,7 +128,9 @@ def read_labelled(sequences: Path, labels: Path, naming: Naming, read: Read) -> 
     table = Table.of(labels)
     places, id_place = _places(table, naming), table.place_of_id(naming.id)
     answers: dict[str, tuple[Split | None, Answer, str | None]] = {}
-    for line, fields in table.rows:
+    kept = table.kept(naming)
+    passed_over = {fields[id_place].strip() for _, fields in table.rows} if len(kept) < len(table.rows) else set()
+    for line, fields in kept:
         name, where = fields[id_place].strip(), at(labels, line)
         if name in answers:
             raise InputError(f"{where}: the id {shown(name)} stands twice; one answer a sequence is needed")
@@ -117,6 +138,8 @@ def read_labelled(sequences: Path, labels: Path, naming: Naming, read: Read) -> 
     met = set[str]()
     for record in read_sequences(sequences):
         where = at(sequences, record.line)
+        if record.id in passed_over and record.id not in answers:
+            continue
         if record.id not in answers:
             raise InputError(f"{where}: {shown(record.id)} has no row in {labels}; every sequence needs an answer")
         if record.id in met:
