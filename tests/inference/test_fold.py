@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import nuclex
 from nuclex.bio.folding import greedy_pairs, matching_pairs, mea_pairs
 from nuclex.bio.secondary_structure import parse_bpseq, parse_ct, parse_dot_bracket
 from nuclex.bundle import Bundle, load
+from nuclex.cli.main import run
 from nuclex.core.config import load_config
 from nuclex.core.errors import CorruptError, InputError
 from nuclex.inference.fold import FoldConfig, Folded, folded
@@ -29,13 +31,13 @@ MODEL: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    run = tmp_path_factory.mktemp("folds") / "run"
+    folder = tmp_path_factory.mktemp("folds") / "run"
     task = {"kind": "simulated-structure", "simulation": {"families": 3, "members": 4}}
     keys = {**MODEL, "task": task, "head": {"kind": "pair", "channels": 4, "blocks": 1}}
-    finetune(load_config(FinetuneConfig, None, keys), run)
-    rows = [json.loads(line) for line in (run / "test.jsonl").read_text().splitlines()]
-    (run.parent / "test.fa").write_text("".join(f">{row['id']} x\n{row['sequence']}\n" for row in rows))
-    return load(run / "bundle")
+    finetune(load_config(FinetuneConfig, None, keys), folder)
+    rows = [json.loads(line) for line in (folder / "test.jsonl").read_text().splitlines()]
+    (folder.parent / "test.fa").write_text("".join(f">{row['id']} x\n{row['sequence']}\n" for row in rows))
+    return load(folder / "bundle")
 
 
 def inputs(bundle: Bundle) -> Path:
@@ -121,3 +123,15 @@ def test_unreadable_settings_are_damage(bundle: Bundle) -> None:
             folded(bundle, "none.fa", FoldConfig())
     finally:
         settings.update(kept)
+
+
+def test_as_it_is_typed(bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--decoding.method", "mea", "--threshold=0.2", "--cut", "0.3", "--device", "cpu", "--json"]
+    assert run(["fold", str(bundle.path), str(inputs(bundle)), "--out", str(tmp_path / "s.json"), *flags]) == 0
+    told = json.loads(capsys.readouterr().out)
+    listed = json.loads((tmp_path / "s.json").read_text())
+    found = all_of(bundle, inputs(bundle), decoding={"method": "mea"}, threshold=0.2)
+    assert told["sequences"] == len(listed) == len(found)
+    for row, rna in zip(listed, found, strict=True):
+        assert row == json.loads(rna.text(".json", 0.3))
+    assert nuclex.fold(bundle, inputs(bundle), tmp_path / "s.ct")["sequences"] == len(found)

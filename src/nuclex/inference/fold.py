@@ -15,10 +15,10 @@ from pydantic import Field
 from nuclex.bio.secondary_structure import Pairs, Structure, bpseq_lines, ct_lines, to_dot_bracket
 from nuclex.bundle import Bundle
 from nuclex.core.config import Config, load_config
-from nuclex.core.errors import CorruptError, InputError
+from nuclex.core.errors import InputError
 from nuclex.data.read import read_sequences
 from nuclex.tasks import Example, Shape
-from nuclex.training.pairs import DecodingConfig, check_one_token_a_nucleotide, pair_probabilities
+from nuclex.training.pairs import DecodingConfig, check_one_token_a_nucleotide, pair_probabilities, stored_decoding
 from nuclex.training.supervised import Reading, answering_model
 
 ENDINGS = (".dbn", ".ct", ".bpseq", ".json")
@@ -109,11 +109,8 @@ def _decoding(bundle: Bundle, config: FoldConfig) -> tuple[float, DecodingConfig
     shape = bundle.task.config["shape"]
     if shape != Shape.PAIR_MAP:
         raise InputError(f"{bundle.path}: answers with a {shape}; folding needs a bundle fine-tuned on structures")
-    try:
-        settings = bundle.task.config["settings"]
-        threshold, stored = float(settings["threshold"]), DecodingConfig.from_data(settings["decoding"]).to_data()
-    except (KeyError, TypeError, ValueError):
-        raise CorruptError(f"{bundle.path}: the settings of its decoding are not readable") from None
+    threshold, tuned = stored_decoding(bundle)
+    stored = tuned.to_data()
     if config.decoding.get("method") == "greedy":
         stored["gamma"] = None
     try:

@@ -24,7 +24,7 @@ from nuclex.tasks import Example, Shape
 from nuclex.tasks.base import header_field
 from nuclex.training.classes import class_probabilities
 from nuclex.training.device import within_memory
-from nuclex.training.pairs import DecodingConfig, check_one_token_a_nucleotide, pair_probabilities
+from nuclex.training.pairs import check_one_token_a_nucleotide, pair_probabilities, stored_decoding
 from nuclex.training.positions import all_positions, check_positions
 from nuclex.training.scalars import Scale, all_scalars, changed_sequences
 from nuclex.training.supervised import Reading, answering_model
@@ -147,12 +147,7 @@ def _scale(bundle: Bundle) -> Scale:
 
 
 def _write_structures(path: Path, model: AnsweringModel, readings: Iterator[Reading], bundle: Bundle) -> int:
-    assert bundle.task is not None
-    try:
-        settings = bundle.task.config["settings"]
-        threshold, decoding = float(settings["threshold"]), DecodingConfig.from_data(settings["decoding"])
-    except (KeyError, TypeError, ValueError):
-        raise CorruptError(f"{bundle.path}: the settings of its decoding are not readable") from None
+    threshold, decoding = stored_decoding(bundle)
     count = 0
     with path.open("w", encoding="utf-8") as handle:
         for reading in readings:

@@ -15,8 +15,9 @@ from torch.nn import functional as F
 
 from nuclex.bio.folding import greedy_pairs, matching_pairs, mea_pairs
 from nuclex.bio.secondary_structure import Pairs, to_dot_bracket
+from nuclex.bundle import Bundle
 from nuclex.core.config import Config
-from nuclex.core.errors import InputError
+from nuclex.core.errors import CorruptError, InputError
 from nuclex.metrics import PairScore, Ratio, bootstrap, mean_score, score_pairs, score_pseudoknots
 from nuclex.models.heads import AnsweringModel
 from nuclex.tasks import Example, Task
@@ -251,6 +252,16 @@ def pair_probabilities(model: AnsweringModel, reading: Reading) -> Iterator[tupl
     """Every sequence with the (L, L) probabilities of its pairs, one at a time."""
     for example, logits_LL in pair_logits(model, reading):
         yield example, _probability(logits_LL)
+
+
+def stored_decoding(bundle: Bundle) -> tuple[float, DecodingConfig]:
+    """The threshold that was tuned on validation, and the decoding, of a bundle that answers with base pairs."""
+    assert bundle.task is not None
+    try:
+        settings = bundle.task.config["settings"]
+        return float(settings["threshold"]), DecodingConfig.from_data(settings["decoding"])
+    except (KeyError, TypeError, ValueError):
+        raise CorruptError(f"{bundle.path}: the settings of its decoding are not readable") from None
 
 
 def check_one_token_a_nucleotide(reading: Reading, where: str) -> None:
