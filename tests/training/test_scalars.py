@@ -235,3 +235,18 @@ def test_variants_are_learned_as_a_difference(tmp_path: Path, monkeypatch: pytes
         InputError, match=r"bare\.csv: line 2: 'a' says no alternative; this bundle answers for variants"
     ):
         predict(done["bundle"], tmp_path / "bare.csv", tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize(
+    "head", [{"kind": "scalar", "hidden": 8}, {"kind": "ribosome-load", "channels": 4, "blocks": 1}]
+)
+def test_numbers_are_learned_in_half_precision(tmp_path: Path, head: dict[str, Any]) -> None:
+    keys = {
+        **KEYS,
+        "task": {"kind": "table-scalar", "train": str(toy(tmp_path / "all.csv", 60))},
+        "head": head,
+        "training": {"steps": 6, "evaluate_every": 3, "precision": "bf16", "schedule": {"rate": 3e-3}},
+    }
+    finetune(load_config(FinetuneConfig, None, keys), tmp_path / "run")
+    found = json.loads((tmp_path / "run" / "results.json").read_text())["test"]["all"]["scratch"]
+    assert np.isfinite(found["r_squared"]["value"])
