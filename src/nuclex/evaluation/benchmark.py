@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from nuclex.core.errors import CorruptError, InputError
 from nuclex.evaluation.suite import QuotedConfig
-from nuclex.metrics import matthews, pearson, precision_recall_f1, r_squared, spearman
+from nuclex.metrics import auprc, auroc, matthews, pearson, precision_recall_f1, r_squared, spearman
 from nuclex.metrics.calibration import Reliability
 from nuclex.metrics.statistics import (
     Interval,
@@ -32,15 +32,20 @@ from nuclex.metrics.statistics import (
 
 ARMS = {"pretrained": "", "frozen": "frozen", "scratch": "scratch"}
 """The arms of a run, and the folder of each inside it."""
-WORDS = {"pretrained": "fine-tuned", "frozen": "frozen", "scratch": "from random weights"}
+ZERO_SHOT = "zero-shot"
+WORDS = {"pretrained": "fine-tuned", "frozen": "frozen", "scratch": "from random weights", ZERO_SHOT: ZERO_SHOT}
 POOLED: Mapping[str, Callable[..., float]] = {
     "macro_f1": lambda truth, guess: precision_recall_f1(truth, guess, "macro").f1,
     "matthews": matthews,
+    "auroc": lambda truth, score: auroc(truth, -score),
+    "auprc": lambda truth, score: auprc(truth, -score),
+    "spearman_of_sizes": lambda truth, score: spearman(np.abs(truth), np.abs(score)),
     "r_squared": r_squared,
     "pearson": pearson,
     "spearman": spearman,
 }
-"""Metrics that are no mean over sequences, of what is true and what was predicted."""
+"""Metrics that are no mean over sequences, of what is true and what was predicted; ROC's are of likelihoods, where a
+change that harms is less likely."""
 ENOUGH_SEEDS = 3
 
 
@@ -57,6 +62,10 @@ class System:
     def label(self) -> str:
         """How a table names it."""
         return f"{self.model}, {WORDS[self.arm]}"
+
+    def has(self, metric: str) -> bool:
+        """Whether each test sequence has this score by itself."""
+        return metric in self.rows[0][0]["scores"]
 
     def scores_SN(self, metric: str) -> NDArray[np.float64]:
         """A score of every test sequence by seed (S, N)."""
@@ -193,10 +202,9 @@ def lines(question: Question, level: float = 0.95) -> Iterator[Line]:
     """Every metric of every system of a question."""
     units_N, units = question.units_N, len(np.unique(question.units_N))
     for system in question.systems:
-        means = list(system.rows[0][0]["scores"])
         pooled = [name for name in system.reported[0] if name in POOLED]
-        for metric in [*question.compared, *(name for name in means if name not in question.compared), *pooled]:
-            if metric in means:
+        for metric in dict.fromkeys([*question.compared, *system.rows[0][0]["scores"], *pooled]):
+            if system.has(metric):
                 scores_SN = system.scores_SN(metric)
                 each_S = scores_SN.mean(axis=1)
                 interval = bootstrap(scores_SN.mean(axis=0), clusters=units_N, level=level)
@@ -207,10 +215,13 @@ def lines(question: Question, level: float = 0.95) -> Iterator[Line]:
 
 
 def comparisons(questions: Sequence[Question], level: float = 0.95) -> list[Comparison]:
-    """Each model against its controls and against each other model, by the chief metric; p corrected over all."""
+    """Each model against its controls and against each other model, by the chief metric; p corrected over all.
+
+    Not of questions whose chief metric is none of each sequence, such as a correlation: nothing can be swapped there.
+    """
     found = []
     for question in questions:
-        for a, b in _pairs(question.systems):
+        for a, b in _pairs([system for system in question.systems if system.has(question.chief)]):
             means = [system.scores_SN(question.chief).mean(axis=0) for system in (a, b)]
             difference = paired_difference(*means, clusters=question.units_N, level=level)
             against = WORDS[b.arm] if a.model == b.model else b.model

@@ -20,6 +20,13 @@ from nuclex.metrics.calibration import reliability
 from nuclex.metrics.statistics import Interval, bootstrap
 
 MOST_GROUPS = 40
+SPOKEN = {
+    "strict_f1": "F1 (exact pairs)",
+    "relaxed_f1": "F1 (±1)",
+    "auroc": "AUROC",
+    "spearman_of_sizes": "rank correlation of sizes",
+    "negative_squared_error": "squared error, with a minus",
+}
 SIMULATED = (
     "Simulated data: some questions were made up by nuclex. Their numbers show that the chain works; they say nothing "
     "about real RNA."
@@ -27,7 +34,8 @@ SIMULATED = (
 HOW = (
     "Every model was fine-tuned on each question, beside two controls: the head alone on the frozen pre-trained model, "
     "and the same network from random weights, trained as long on the same batches. Weights and thresholds were chosen "
-    "on validation; the test split was looked at once, for the numbers here.\n\n"
+    "on validation; the test split was looked at once, for the numbers here. Zero-shot numbers are of the model as it "
+    "is, by likelihood, with nothing learned.\n\n"
     "Intervals are bootstrap intervals over the independent units of the test split, after the scores of each test "
     "sequence were averaged over training seeds; the spread between seeds (standard deviation) stands beside them and "
     "is not in them. Systems are compared on the same test sequences by swapping their scores at random within each "
@@ -116,7 +124,7 @@ def _question(found: Benchmark, question: Question) -> Section:
         f"{counts['test']:,} to test, of {units:,} independent units. {_note(question)}"
     )
     figures: list[Figure] = []
-    chief = [system for system in question.systems if spread_out(system.rows[0], question.chief)]
+    chief = [one for one in question.systems if one.has(question.chief) and spread_out(one.rows[0], question.chief)]
     if chief:
         curves = {(s.model, WORDS[s.arm]): s.scores_SN(question.chief).mean(axis=0) for s in chief}
         title = f"{question.name}: how the scores are spread"
@@ -137,6 +145,8 @@ def _question(found: Benchmark, question: Question) -> Section:
 def _by_group(question: Question) -> Iterator[Table]:
     """The chief metric of the fine-tuned models by class or family, where there are several and not too many."""
     systems = [system for system in question.systems if system.arm == "pretrained"]
+    if not systems:
+        return
     names = [_kind(row) for row in systems[0].rows[0]]
     if None in names or not 1 < len(set(names)) <= MOST_GROUPS:
         return
@@ -238,4 +248,4 @@ def _interval(lines: Sequence[Line], question: str, system: tuple[str, str], met
 
 
 def _spoken(metric: str) -> str:
-    return {"strict_f1": "F1 (exact pairs)", "relaxed_f1": "F1 (±1)"}.get(metric, metric.replace("_", " "))
+    return SPOKEN.get(metric, metric.replace("_", " "))

@@ -40,6 +40,9 @@ class EntryConfig(Config):
     chapter: str = Field(default="", description="entries of one chapter stand together")
     recipe: str | None = Field(default=None, description="a recipe of fine-tuning: a name or a file")
     set: dict[str, Any] = Field(default={}, description='changes of the recipe: "training.steps" = 40')
+    zero_shot: bool = Field(
+        default=False, description="variants: ask the model alone, by likelihood; nothing is learned"
+    )
     waits_for: str | None = Field(default=None, description="what nuclex lacks to run this entry")
     units: Units = Field(
         default="sequence",

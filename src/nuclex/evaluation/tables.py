@@ -198,7 +198,7 @@ def _finite(value: float) -> float | None:
 
 
 def _interval(subset: Mapping[str, Any] | None, metric: str) -> Interval | None:
-    if subset is None:
+    if subset is None or metric not in subset:
         return None
     found: dict[str, Any] = {name: float("nan") if value is None else value for name, value in subset[metric].items()}
     return Interval(**found)

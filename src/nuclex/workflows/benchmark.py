@@ -21,6 +21,7 @@ from nuclex.evaluation.benchmark import (
     NotRun,
     PairCalibration,
     Question,
+    System,
     comparisons,
     lines,
     read_compared,
@@ -33,10 +34,12 @@ from nuclex.evaluation.leaks import leaks as find_leaks
 from nuclex.evaluation.report import write_report
 from nuclex.evaluation.suite import EntryConfig, SuiteConfig, units_of
 from nuclex.evaluation.tables import comparisons_table, leaks_table, numbers_table, without_leaks_table, write_tables
+from nuclex.tasks import Task
 from nuclex.training.finetune import FinetuneConfig, finetune
 from nuclex.training.run import CONFIG
 from nuclex.workflows.folder import opened
 from nuclex.workflows.portraits import map_of, pair_calibration
+from nuclex.workflows.zero_shot import chief_of, zero_shot
 
 _NO_NAMES = {"bundle", "best"}
 
@@ -98,17 +101,32 @@ class _Asked:
             self._not_run("", str(error))
             return
         leaks = None if self.config.leaks is None else find_leaks(corpus, task, identity=self.config.identity)
+        systems, compared = self._zero_shot(task) if entry.zero_shot else self._fine_tuned()
+        if not systems and leaks is None:
+            return
+        told = {"name": task.name, "counts": task.counts(), "notes": dict(task.notes), "shape": str(task.shape)}
+        question = Question(entry.name, entry.chapter, told, compared, units_N, tuple(systems), entry.quoted)
+        refuse_unequal(question)
+        yield question if leaks is None else _with_leaks(question, leaks)
+
+    def _fine_tuned(self) -> tuple[list[System], tuple[str, ...]]:
+        """Every model and its controls, and by what they are compared."""
         runs = {model: found for model, path in self.models.items() if (found := self._runs(model, path))}
         systems = [
             system for model, found in runs.items() for arm in ARMS if (system := read_system(model, arm, found))
         ]
-        if not systems and leaks is None:
-            return
-        told = {"name": task.name, "counts": task.counts(), "notes": dict(task.notes), "shape": str(task.shape)}
-        compared = read_compared(next(iter(runs.values()))[0])[0] if runs else ("",)
-        question = Question(entry.name, entry.chapter, told, compared, units_N, tuple(systems), entry.quoted)
-        refuse_unequal(question)
-        yield question if leaks is None else _with_leaks(question, leaks)
+        return systems, read_compared(next(iter(runs.values()))[0])[0] if runs else ("",)
+
+    def _zero_shot(self, task: Task) -> tuple[list[System], tuple[str, ...]]:
+        """Every model asked as it is, and by what they are compared."""
+        systems = []
+        for model, path in self.models.items():
+            try:
+                folder = self.out / "runs" / self.entry.name / model
+                systems.append(zero_shot(task, model, path, folder, self.device))
+            except (InputError, OutsideError) as error:
+                self._not_run(model, str(error))
+        return systems, chief_of(systems[0]) if systems else ("",)
 
     def _runs(self, model: str, path: Path) -> list[Path]:
         """The finished runs of a model, a seed each; none where it cannot answer the question."""
@@ -168,7 +186,8 @@ def _digest(bundle: Path) -> str:
 def _with_leaks(question: Question, leaks: Leaks) -> Question:
     numbers = {
         system.label: leaks.with_and_without(
-            {name: system.scores_SN(name).mean(axis=0) for name in question.compared}, question.units_N
+            {name: system.scores_SN(name).mean(axis=0) for name in question.compared if system.has(name)},
+            question.units_N,
         )
         for system in question.systems
     }

@@ -32,6 +32,8 @@ def map_of(name: str, task: Task, model: str, bundle: Path, out: Path) -> Map | 
 
     None, too, for a model that cannot read them.
     """
+    if task.shape not in (Shape.CLASS, Shape.PAIR_MAP):
+        return None
     examples = task.examples("test")
     labels = [example.label if isinstance(example.label, str) else example.group for example in examples]
     if None in labels or len(set(labels)) < 2 or len(labels) < FEWEST:
