@@ -3,7 +3,7 @@
 The layout is the radial one: the bases of a loop lie on a circle at the distance of neighbours, and each helix that
 leaves it points away from its centre. What is outside of all pairs lies on a line above, 5' to the left, or on a circle
 where that line would be long. Backbone is drawn out
-where that keeps bases from covering each other.
+where that keeps bases from covering each other; in long RNAs (from some 500 nt on) a few stay covered.
 """
 
 from __future__ import annotations
@@ -323,7 +323,7 @@ def _draw_numbers(axes: Any, positions_L2: NDArray[np.float64], unit: float) -> 
     tree, length = cKDTree(positions_L2), len(positions_L2)
     size = max(min(0.6 * unit, 8.0), 5.0)
     away = max(1.0, 0.9 * size / unit + 0.5)
-    every = 10 * math.ceil(size / unit / 1.2)
+    every = 10 * max(math.ceil(size / unit / 1.2), math.ceil(length / 600))
     labels = {place: str(place + 1) for place in range(every - 1, length - every // 3, every)}
     labels |= {0: "5′", length - 1: "3′"} if length > 1 else {0: "5′–3′"}
     for place, text in labels.items():
