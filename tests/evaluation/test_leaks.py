@@ -9,9 +9,12 @@ import pytest
 from Bio.Seq import Seq
 
 from made import fasta, letters
+from nuclex.bio.alphabet import DNA_IUPAC, to_dna
 from nuclex.core.errors import InputError
 from nuclex.data import homology
+from nuclex.data.catalog import fetch
 from nuclex.data.corpus import CorpusConfig, build_corpus
+from nuclex.data.store import Corpus
 from nuclex.evaluation.leaks import PRETRAINING, REASONS, TRAINING, Leaks, leaks
 from nuclex.metrics.statistics import bootstrap
 from nuclex.tasks import ArchiveiiConfig, Example, NcrnaClassConfig, Shape, Task
@@ -163,3 +166,28 @@ def test_a_corpus_of_the_tested_family_is_full_of_leaks(tmp_path: Path) -> None:
     planted = sum(example.letters in distinct for example in task.examples("test"))
     assert found.found[PRETRAINING].counts()["equal"] == planted
     assert leaks(corpus, task, identity=0.8).found[PRETRAINING].counts()["similar"] > 0
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_real_counts_are_those_of_plain_searching(tmp_path: Path) -> None:
+    files = [path for name in ("gtrnadb", "rfam-rf00005") for path in fetch(name)]
+    settings = {"cluster": {"method": "none"}, "split": {"by": "random", "validation": 0, "test": 0}}
+    build_corpus(files, tmp_path / "corpus", CorpusConfig.from_data(settings))
+    opened = Corpus.open(tmp_path / "corpus")
+    held = {to_dna(opened.sequence(row)) for row in range(len(opened))}
+    whole, long = b"\n".join(held), [text for text in held if len(text) >= 32]
+    task = ArchiveiiConfig(family="tRNA", test_limit=100).read()
+    expected = []
+    for example in task.examples("test"):
+        both = [to_dna(example.letters.encode())]
+        both.append(DNA_IUPAC.reverse_complement(both[0]))
+        if both[0] in held or both[1] in held:
+            expected.append("equal" if both[0] in held else "reverse_complement")
+        elif any(part in text for text in both for part in long):
+            expected.append("contains")
+        else:
+            expected.append("contained" if both[0] in whole or both[1] in whole else "none")
+    found = leaks(opened, task).found[PRETRAINING]
+    assert [REASONS[code] for code in found.reasons_N.tolist()] == expected
+    assert expected.count("contains") > 20

@@ -41,7 +41,7 @@ HOW = (
     "is not in them. Systems are compared on the same test sequences by swapping their scores at random within each "
     "unit; p is corrected by Holm's method over all comparisons of the table. The effect size is the mean difference "
     "in standard deviations of the differences; 'detectable' is the smallest true difference that the comparison "
-    "would find in 80 % of the cases.\n\n"
+    "would find in 80 % of the cases, if it were the only one.\n\n"
     "Quoted numbers are those of the literature, measured by others, mostly on other splits or with other rules: they "
     "are no part of any test."
 )
@@ -209,7 +209,7 @@ def _leaks(found: Benchmark) -> list[Section]:
     how = (
         "Equal letters, the other strand, one inside the other"
         if identity == 1
-        else f"Equal letters, the other strand, one inside the other, or an alignment of {identity:.0%} identity"
+        else f"Equal letters, the other strand, one inside the other, or an alignment of {100 * identity:g} % identity"
     )
     text = (
         f"{how}: {seen:,} of {total:,} test sequences were found in the pre-training corpus or in what the task itself "
