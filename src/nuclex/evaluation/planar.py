@@ -2,8 +2,8 @@
 
 The layout is the radial one: the bases of a loop lie on a circle at the distance of neighbours, and each helix that
 leaves it points away from its centre. What is outside of all pairs lies on a line above, 5' to the left, or on a circle
-where that line would be long. Backbone is drawn out
-where that keeps bases from covering each other; in long RNAs (from some 500 nt on) a few stay covered.
+where that line would be long. Backbone is drawn out where that keeps bases from covering each other; in long RNAs (from
+some 500 nt on) a few stay covered.
 """
 
 from __future__ import annotations
