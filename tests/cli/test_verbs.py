@@ -16,6 +16,7 @@ from nuclex.bundle import load
 from nuclex.cli.main import app, run
 from nuclex.core.config import Config
 from nuclex.data.corpus import CorpusConfig
+from nuclex.evaluation.suite import SuiteConfig
 from nuclex.training.finetune import FinetuneConfig
 from nuclex.training.pretrain import PretrainConfig
 
@@ -69,6 +70,7 @@ def test_parameters_have_the_same_names_and_defaults(verb: str) -> None:
         ("pretrain", PretrainConfig),
         ("plan", PretrainConfig),
         ("finetune", FinetuneConfig),
+        ("benchmark", SuiteConfig),
         ("corpus_build", CorpusConfig),
     ],
 )

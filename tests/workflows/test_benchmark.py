@@ -99,6 +99,15 @@ def test_models_side_by_side_with_controls_leaks_tables_and_a_report(models: lis
     assert [(row["difference"]["value"], row["p"], row["verdict"]) for row in between] == [
         (0, 1, "not significant")
     ] * 2
+    pairs = json.loads((out / "calibration" / "structure" / "one.json").read_text())
+    lines = (out / "runs" / "structure" / "one" / "seed-0" / "test.jsonl").read_text().splitlines()
+    tested = [json.loads(line) for line in lines]
+    assert pairs["structures"] == len(tested) == 24
+    assert sum(pairs["count"]) == sum(len(row["sequence"]) * (len(row["sequence"]) - 1) // 2 for row in tested)
+    assert sum(pairs["right"]) == sum(len(row["truth"]) for row in tested)
+    drawn = json.loads((out / "maps" / "family" / "one.json").read_text())
+    assert len(drawn["points"]) == len(drawn["labels"]) == family["test"]
+    assert set(drawn["labels"]) == {"sim01", "sim02", "sim03"}
     page = (out / "report.html").read_text()
     assert "Simulated data" in page
     assert "a table that is not there" in page
