@@ -7,6 +7,7 @@ never depends on what else is in the batch.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 from typing import Literal
@@ -50,13 +51,17 @@ def packed_attention(
     scale = config.factor(query_THK.shape[-1])
     if query_THK.is_cuda and query_THK.dtype in (torch.float16, torch.bfloat16) and dropout == 0.0:
         return _varlen(query_THK, key_THK, value_THK, layout, (scale, config.causal))
+    # PyTorch's backward pass on a CPU is several times as slow in bfloat16 as in float32 (docs/log.md)
+    widened = query_THK.device.type == "cpu" and query_THK.dtype is torch.bfloat16 and query_THK.requires_grad
+    parts_THK = (query_THK, key_THK, value_THK)
     parts = []
-    for query, key, value in _rectangles((query_THK, key_THK, value_THK), layout):
-        mixed = F.scaled_dot_product_attention(
-            query, key, value, dropout_p=dropout, is_causal=config.causal, scale=scale
-        )
-        parts.append(mixed.transpose(1, 2).flatten(0, 1))
-    return torch.cat(parts)
+    with torch.autocast("cpu", enabled=False) if widened else contextlib.nullcontext():
+        for query, key, value in _rectangles(tuple(map(Tensor.float, parts_THK)) if widened else parts_THK, layout):
+            mixed = F.scaled_dot_product_attention(
+                query, key, value, dropout_p=dropout, is_causal=config.causal, scale=scale
+            )
+            parts.append(mixed.transpose(1, 2).flatten(0, 1))
+    return torch.cat(parts).to(query_THK.dtype)
 
 
 def _rectangles(parts_THK: tuple[Tensor, ...], layout: Layout) -> Iterator[tuple[Tensor, ...]]:
