@@ -66,11 +66,10 @@ def packed_attention(
 
 def _rectangles(parts_THK: tuple[Tensor, ...], layout: Layout) -> Iterator[tuple[Tensor, ...]]:
     """Runs of sequences of equal length, each part as (N, H, L, K)."""
-    for first, count, length in layout.groups:
-        yield tuple(
-            part_THK[first : first + count * length].unflatten(0, (count, length)).transpose(1, 2)
-            for part_THK in parts_THK
-        )
+    sizes = [count * length for _, count, length in layout.groups]
+    runs = zip(*(part_THK.split(sizes) for part_THK in parts_THK), strict=True)  # slices would each fill a gradient
+    for (_, count, length), run in zip(layout.groups, runs, strict=True):
+        yield tuple(part_XHK.unflatten(0, (count, length)).transpose(1, 2) for part_XHK in run)
 
 
 def _varlen(query_THK: Tensor, key_THK: Tensor, value_THK: Tensor, layout: Layout, how: tuple[float, bool]) -> Tensor:
