@@ -262,4 +262,4 @@ def test_the_smallest_detectable_difference_is_found_in_four_of_five_trials() ->
         a_N = rng.normal(at_sixty, spread, units)
         found += paired_difference(a_N, np.zeros(units), replicates=400, seed=seed).p_value < 0.05
     assert abs(found / trials - 0.8) < 0.07  # three standard errors of 300 trials
-    assert np.isnan(paired_difference([1.0], [0.0]).detectable)
+    assert paired_difference([1.0], [0.0]).detectable is None

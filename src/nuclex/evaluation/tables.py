@@ -77,7 +77,7 @@ def comparisons_table(found: Sequence[Comparison], level: float = 0.95, *, brief
     rows: tuple[tuple[Any, ...], ...] = tuple(
         (
             *(one.question, one.metric, one.model, one.against, one.found.difference, one.found.p_value, one.holm),
-            *(_finite(one.found.effect_size), _finite(one.found.detectable)),
+            *(_finite(one.found.effect_size), one.found.detectable),
             *(one.found.units, one.seeds, one.verdict(level)),
         )
         for one in found

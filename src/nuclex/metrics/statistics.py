@@ -58,14 +58,14 @@ class PairedDifference:
     ``p_value`` is two-sided, from swapping a and b at random within each unit. ``effect_size`` is the difference in
     standard deviations of the per-unit differences (Cohen's d_z); ``units`` is the number of independent units.
     ``detectable`` is the smallest true difference that such a test would find in 80 % of the cases, by the normal
-    approximation; nan for a single unit, and where all units differ by the same.
+    approximation; None for a single unit, and where all units differ by the same.
     """
 
     difference: Interval
     p_value: float
     effect_size: float
     units: int
-    detectable: float
+    detectable: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,10 +162,9 @@ def paired_difference(
     left_out_U = _quotient_difference(total_4 - sums_U4) if units > 1 else None
     interval = _interval(value, draws_R, left_out_U, plan, (rows, units, clusters is not None))
     spread = _spread(sums_U4)
-    spread = spread if spread > 1e-12 * abs(value) else 0.0
-    detectable = (
-        (NORMAL.inv_cdf((1 + level) / 2) + NORMAL.inv_cdf(POWER)) * (spread or float("nan")) / float(np.sqrt(units))
-    )
+    spread = 0.0 if spread <= 1e-12 * abs(value) else spread  # not a number for one unit
+    noticed = (NORMAL.inv_cdf((1 + level) / 2) + NORMAL.inv_cdf(POWER)) * spread / float(np.sqrt(units))
+    detectable = noticed if noticed > 0 else None
     return PairedDifference(
         interval, _swap_p_value(sums_U4, value, plan), _effect_size(value, spread), units, detectable
     )
