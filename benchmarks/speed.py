@@ -1,6 +1,6 @@
 """How fast nuclex is against its peers, in one table with the targets beside the results; `make benchmark` runs it.
 
-    python benchmarks/speed.py [FASTA] [--rounds 5] [--parts small scan training embedding] [--sequences 32]
+    python benchmarks/speed.py [FASTA] [--rounds 3] [--parts small scan training embedding] [--sequences 24]
 
 Contestants do the same work in turn on one thread (``side_by_side``). FASTA are real ncRNAs; without one the
 RNAcentral sample of the catalogue is taken, from NUCLEX_MIRROR or the web. Times of one machine mean little, ratios
@@ -43,10 +43,10 @@ def real_sequences(path: Path | None) -> list[bytes]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("fasta", type=Path, nargs="?")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--sequences", type=int, default=32, help="sequences in a training batch")
-    parser.add_argument("--embedded", type=int, default=48, help="RNAs that are embedded in a round")
+    parser.add_argument("--sequences", type=int, default=24, help="sequences in a training batch")
+    parser.add_argument("--embedded", type=int, default=64, help="RNAs that are embedded in a round")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "speed.json")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -56,7 +56,7 @@ def main() -> None:
             "small": lambda: small_parts.measure(sequences, given.rounds),
             "scan": lambda: scan.measure(given.rounds),
             "training": lambda: training_step.measure(sequences, given.rounds, given.sequences),
-            "embedding": lambda: embedding.measure(given.rounds, given.embedded),
+            "embedding": lambda: embedding.measure(sequences, given.rounds, given.embedded),
         }[part]()
         print_table(found)
         table += found
