@@ -42,7 +42,8 @@ def test_an_entry_is_its_recipe_with_changes_and_both_controls() -> None:
     (entry,) = suite({**FAMILY, "set": {"training.steps": 7, "task.simulation.families": 3}}).entries
     config = entry.finetuning(Path("bundle"), 4)
     assert (config.training.steps, config.task.to_data()["simulation"]["families"]) == (7, 3)
-    assert (config.controls, config.frozen, config.seed, config.bundle) == (True, True, 4, Path("bundle"))
+    assert (config.controls, config.frozen, config.one_hot) == (True, True, True)
+    assert (config.seed, config.bundle) == (4, Path("bundle"))
     (wrong,) = suite({**FAMILY, "set": {"training.stepps": 7}}).entries
     with pytest.raises(InputError, match=r"training\.stepps: unknown key"):
         wrong.finetuning(Path("bundle"), 0)

@@ -127,6 +127,21 @@ def test_the_best_step_on_validation_is_the_one_measured(whole: Path) -> None:
     assert task.config["settings"]["threshold"] == results["validation"]["threshold"]
 
 
+def test_the_one_hot_control_is_the_head_on_letters(bundle: Path, tmp_path: Path) -> None:
+    finetune(structure(bundle, one_hot=True, controls=False), tmp_path / "run")
+    learned = state(tmp_path / "run" / "one-hot")
+    weights = {name for name in learned if not name.startswith("optimizer")}
+    assert weights == {name for name in weights if name.startswith("model.head.")}
+    assert learned["model.head.projection.weight"].shape == (4, 2 * 22)
+    assert not (tmp_path / "run/one-hot/bundle").exists(), "there is no language model to write"
+    test = json.loads((tmp_path / "run/results.json").read_text())["test"]["all"]
+    gap = test["pretrained"]["strict_f1"]["value"] - test["one-hot"]["strict_f1"]["value"]
+    assert test["difference_from_one_hot"]["strict_f1"]["difference"]["value"] == pytest.approx(gap)
+    once = (tmp_path / "run/one-hot/test.jsonl").read_bytes()
+    finetune(structure(bundle, one_hot=True, controls=False), tmp_path / "run", resume=True)
+    assert (tmp_path / "run/one-hot/test.jsonl").read_bytes() == once
+
+
 def test_frozen_parts_stay_and_the_control_is_never_frozen(bundle: Path, tmp_path: Path) -> None:
     config = structure(bundle, thaw=[{"step": 0, "blocks": 1}])
     finetune(config, tmp_path / "run")

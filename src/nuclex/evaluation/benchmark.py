@@ -30,10 +30,16 @@ from nuclex.metrics.statistics import (
     paired_difference,
 )
 
-ARMS = {"pretrained": "", "frozen": "frozen", "scratch": "scratch"}
+ARMS = {"pretrained": "", "frozen": "frozen", "scratch": "scratch", "one-hot": "one-hot"}
 """The arms of a run, and the folder of each inside it."""
 ZERO_SHOT = "zero-shot"
-WORDS = {"pretrained": "fine-tuned", "frozen": "frozen", "scratch": "from random weights", ZERO_SHOT: ZERO_SHOT}
+WORDS = {
+    "pretrained": "fine-tuned",
+    "frozen": "frozen",
+    "scratch": "from random weights",
+    "one-hot": "the head on one-hot letters",
+    ZERO_SHOT: ZERO_SHOT,
+}
 POOLED: Mapping[str, Callable[..., float]] = {
     "macro_f1": lambda truth, guess: precision_recall_f1(truth, guess, "macro").f1,
     "matthews": matthews,

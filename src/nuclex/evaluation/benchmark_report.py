@@ -32,8 +32,9 @@ SIMULATED = (
     "about real RNA."
 )
 HOW = (
-    "Every model was fine-tuned on each question, beside two controls: the head alone on the frozen pre-trained model, "
-    "and the same network from random weights, trained as long on the same batches. Weights and thresholds were chosen "
+    "Every model was fine-tuned on each question, beside three controls: the head alone on the frozen pre-trained "
+    "model, the same network from random weights, and the head alone on one-hot letters, all trained as long on the "
+    "same batches. Weights and thresholds were chosen "
     "on validation; the test split was looked at once, for the numbers here. Zero-shot numbers are of the model as it "
     "is, by likelihood, with nothing learned.\n\n"
     "Intervals are bootstrap intervals over the independent units of the test split, after the scores of each test "

@@ -63,7 +63,7 @@ class EntryConfig(Config):
         ``seed`` is added to the recipe's own.
         """
         assert self.recipe is not None
-        changes = {**self.set, "bundle": str(bundle), "controls": True, "frozen": True}
+        changes = {**self.set, "bundle": str(bundle), "controls": True, "frozen": True, "one_hot": True}
         config: FinetuneConfig = load_config(FinetuneConfig, self.recipe, changes)
         return config.model_copy(update={"seed": config.seed + seed})
 

@@ -19,6 +19,7 @@ from nuclex.core.registry import Registry
 from nuclex.models.backbone import LanguageModel
 from nuclex.models.base import Size
 from nuclex.models.layout import Layout
+from nuclex.models.one_hot import OneHot
 
 
 class HeadConfig(Config, ABC):
@@ -279,7 +280,7 @@ Head = PooledHead | RibosomeLoadHead | PositionHead | PairHead
 class AnsweringModel(nn.Module):
     """A language model with a head: what fine-tuning trains and prediction asks."""
 
-    def __init__(self, model: LanguageModel, head: Head) -> None:
+    def __init__(self, model: LanguageModel | OneHot, head: Head) -> None:
         super().__init__()
         self.model, self.head = model, head
 

@@ -35,6 +35,7 @@ from nuclex.models.heads import (
     ScalarHeadConfig,
     build_head,
 )
+from nuclex.models.one_hot import OneHot
 from nuclex.tasks import SPLITS, AnyTaskConfig, Task
 from nuclex.tokenizers import Tokenizer, tokenizer_hash
 from nuclex.training.loop import Outcome, TrainingConfig, train
@@ -55,7 +56,7 @@ from nuclex.training.supervised import (
     outputs_of,
 )
 
-Arm = Literal["frozen", "pretrained", "scratch"]
+Arm = Literal["frozen", "pretrained", "scratch", "one-hot"]
 
 
 class FinetuneConfig(Config):
@@ -75,6 +76,7 @@ class FinetuneConfig(Config):
     training: TrainingConfig = TrainingConfig()
     controls: bool = Field(default=True, description="train the same network from random weights beside it")
     frozen: bool = Field(default=False, description="train the head alone on the pre-trained model beside it, too")
+    one_hot: bool = Field(default=False, description="train the head alone on one-hot letters beside it, too")
     seed: int = 0
 
     @model_validator(mode="after")
@@ -103,8 +105,10 @@ class _Start:
     tokenizer: Tokenizer
     bundle: Bundle | None
 
-    def model(self, arm: Arm, seed: int) -> LanguageModel:
-        """The pre-trained model itself, to be trained in place, or a new one with the random weights of ``seed``."""
+    def model(self, arm: Arm, seed: int) -> LanguageModel | OneHot:
+        """The pre-trained model itself, a new one with the random weights of ``seed``, or no model at all."""
+        if arm == "one-hot":
+            return OneHot(len(self.tokenizer))
         if arm != "scratch":
             assert self.bundle is not None
             return self.bundle.model.requires_grad_(True)  # the frozen control left it as it learned
@@ -121,9 +125,9 @@ class _Start:
 def finetune(config: FinetuneConfig, out: str | Path, *, resume: bool = False, device: str = "cpu") -> dict[str, Any]:
     """Fine-tune and measure; returns run, bundle, steps and metrics. ``resume`` continues a stopped run.
 
-    ``out`` holds the pre-trained run (its bundle has the weights that were best on validation), ``scratch/`` and
-    ``frozen/`` in it the controls, ``results.json`` the test scores side by side. Raises InputError (exit 2) where
-    recipe, bundle and data do not fit, StoppedError after a signal.
+    ``out`` holds the pre-trained run (its bundle has the weights that were best on validation), ``scratch/``,
+    ``frozen/`` and ``one-hot/`` in it the controls, ``results.json`` the test scores side by side. Raises InputError
+    (exit 2) where recipe, bundle and data do not fit, StoppedError after a signal.
     """
     run, start = Path(out), _start(config)
     _refuse_blind(config, start)
@@ -151,11 +155,12 @@ def finetune(config: FinetuneConfig, out: str | Path, *, resume: bool = False, d
 
 def _arms(config: FinetuneConfig, run: Path) -> dict[Arm, Path]:
     """What is trained, in order, and where; the frozen control is the first, while the weights are as they came."""
+    one_hot: dict[Arm, Path] = {"one-hot": run / "one-hot"} if config.one_hot else {}
     if config.bundle is None:
-        return {"scratch": run}
+        return {"scratch": run, **one_hot}
     arms: dict[Arm, Path] = {"frozen": run / "frozen"} if config.frozen else {}
     arms["pretrained"] = run
-    return {**arms, "scratch": run / "scratch"} if config.controls else arms
+    return {**arms, **({"scratch": run / "scratch"} if config.controls else {}), **one_hot}
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,10 +178,15 @@ class _Run:
         config, task = self.config, self.task
         folder.mkdir(parents=True, exist_ok=True)
         seed, outputs = key(config.seed, "head"), outputs_of(task.classes)
-        head = _fitting(lambda: build_head(config.answering_head, self.start.network.width, outputs, seed))
-        model = AnsweringModel(self.start.model(arm, config.seed), head).to(device)
+        under, head_config = self.start.model(arm, config.seed), config.answering_head
+        if isinstance(under, OneHot) and isinstance(head_config, ClassHeadConfig | ScalarHeadConfig):
+            head_config = head_config.model_copy(update={"pooling": "mean"})  # its start token says nothing
+        width = under.width if isinstance(under, OneHot) else self.start.network.width
+        head = _fitting(lambda: build_head(head_config, width, outputs, seed))
+        model = AnsweringModel(under, head).to(device)
         # Random weights learn nothing while frozen: the control is not held back by a schedule made for the other arm.
-        thaw = {"pretrained": config.thaw, "frozen": (Thaw(step=0, blocks=0),), "scratch": ()}[arm]
+        alone = (Thaw(step=0, blocks=0),)
+        thaw = {"pretrained": config.thaw, "frozen": alone, "scratch": (), "one-hot": alone}[arm]
         train_set = self.readings["train"]
         names = [example.id for example in train_set.examples]
         work = SupervisedWork(self.answers, train_set.tokens_N, config.batching, thaw, config.seed, names)
@@ -186,7 +196,8 @@ class _Run:
         measured = self.answers.measure(model)
         with atomic_file(folder / "test.jsonl") as temporary:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in scored(measured)), encoding="utf-8")
-        self._write_bundle(folder / "bundle", model, (numbers, measured, outcome))
+        if isinstance(model.model, LanguageModel):
+            self._write_bundle(folder / "bundle", model.model, model.head, (numbers, measured, outcome))
         return {**numbers, "seconds": outcome.place.seconds, "tokens": outcome.place.tokens}, measured
 
     def _identity(self, arm: Arm, model: AnsweringModel) -> dict[str, Any]:
@@ -200,7 +211,7 @@ class _Run:
         }
 
     def _write_bundle(
-        self, folder: Path, model: AnsweringModel, done: tuple[dict[str, float], Measured, Outcome]
+        self, folder: Path, model: LanguageModel, head: Head, done: tuple[dict[str, float], Measured, Outcome]
     ) -> None:
         numbers, measured, outcome = done
         config, origin = self.config, self.start.bundle
@@ -213,7 +224,7 @@ class _Run:
                 "settings": measured.settings,
                 "digest": self.task.digest,
             },
-            dict(unshared(model.head)),
+            dict(unshared(head)),
         )
         means = {name: float(np.mean(values)) for name, values in measured.scores.items()}
         simulated = ("It was fine-tuned on simulated sequences.",) if self.task.notes.get("simulated") else ()
@@ -226,7 +237,7 @@ class _Run:
             licence=origin.record.licence if origin is not None else None,
             notes=((*origin.record.notes, *simulated) if origin is not None else simulated),
         )
-        write_bundle(folder, model.model.cpu(), self.start.tokenizer, record, task=part, replace=True)
+        write_bundle(folder, model.cpu(), self.start.tokenizer, record, task=part, replace=True)
 
 
 def _start(config: FinetuneConfig) -> _Start:

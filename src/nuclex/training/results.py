@@ -19,12 +19,19 @@ from nuclex.training.supervised import Answers, Measured
 
 UNIT = "95 % bootstrap over distinct test sequences; one training seed, so the spread between seeds is not in it"
 
+DIFFERENCES = {
+    "scratch": "difference",
+    "frozen": "difference_from_frozen",
+    "one-hot": "difference_from_one_hot",
+}
+"""What the pre-trained run minus each control is called."""
+
 
 def compare(task: Task, answers: Answers, arms: dict[str, Measured]) -> dict[str, Any]:
     """Scores of every arm on all test sequences and on those not seen in training, and their paired differences.
 
     ``arms`` are the pre-trained run and its controls, or the one there is. Plain data: subset → arm → metric, and
-    beside the arms ``difference`` (pre-trained minus scratch) and ``difference_from_frozen``.
+    beside the arms the ``DIFFERENCES``.
     """
     subsets = {"all": np.arange(len(task.seen))}
     if task.seen.any() and not task.seen.all():
@@ -38,7 +45,7 @@ def compare(task: Task, answers: Answers, arms: dict[str, Measured]) -> dict[str
         found["groups"] = sorted({str(name) for name in group_N[which_N] if name})
         for arm, measured in arms.items():
             found[arm] = _summary(answers, measured, which_N, clusters_N)
-        for control, name in (("scratch", "difference"), ("frozen", "difference_from_frozen")):
+        for control, name in DIFFERENCES.items():
             if {"pretrained", control} <= arms.keys():
                 pair = [arms["pretrained"], arms[control]]
                 found[name] = _difference(answers, pair, which_N, clusters_N)

@@ -26,6 +26,7 @@ from nuclex.core.randomness import key, permutation
 from nuclex.data.pack import PackedBatch, pack
 from nuclex.data.sample import budget_cuts, windows
 from nuclex.data.tokens import TokenTable, tokenize
+from nuclex.models.backbone import LanguageModel
 from nuclex.models.heads import HEADS, AnsweringModel, build_head
 from nuclex.tasks import Example, Shape
 from nuclex.tokenizers import Tokenizer
@@ -225,7 +226,7 @@ def learning_parameters(model: AnsweringModel, thaw: Sequence[Thaw], step: int) 
     if blocks == "all":
         return list(model.parameters())
     parts: list[nn.Module] = [model.head]
-    if blocks:
+    if blocks and isinstance(model.model, LanguageModel):
         parts += [model.model.norm, *list(model.model.blocks)[0 if blocks == "every" else -blocks :]]
     return [parameter for part in parts for parameter in part.parameters()]
 
