@@ -17,7 +17,10 @@ from nuclex.core.errors import InputError, StoppedError
 from nuclex.data.corpus import CorpusConfig, build_corpus
 from nuclex.data.simulate import SimulationConfig, simulate, write_fasta
 from nuclex.evaluation.suite import SuiteConfig
+from nuclex.tasks import Task
+from nuclex.training.pairs import measured_pairs
 from nuclex.workflows import benchmark as workflow
+from nuclex.workflows import zero_shot as folding
 from nuclex.workflows.benchmark import benchmark
 
 pytest.importorskip("matplotlib", reason="the report needs matplotlib (extra plots)")
@@ -48,6 +51,24 @@ STRUCTURE: dict[str, Any] = {
 }
 WAITING = {"name": "later", "waits_for": "a table that is not there"}
 NO_DATA = {"name": "far", "recipe": "finetune/own-class", "set": {"task.train": "/nowhere.csv"}}
+
+
+def unlearned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Folding by energy and by contacts that is quick and knows the truth; what was asked for is written down."""
+    asked: list[str] = []
+
+    def answered(way: str) -> Any:
+        def fold(*given: Any, **_: Any) -> Any:
+            task = next(part for part in given if isinstance(part, Task))
+            asked.append(way)
+            found = measured_pairs(task.examples("test"), [example.pairs for example in task.examples("test")])
+            return {"mfe": found, "mea": found} if way == "energy" else found
+
+        return fold
+
+    monkeypatch.setattr(folding, "thermodynamic_baseline", answered("energy"))
+    monkeypatch.setattr(folding, "contact_benchmark", answered("contacts"))
+    return asked
 
 
 def suite(*entries: dict[str, Any], **keys: Any) -> SuiteConfig:
@@ -179,3 +200,37 @@ def test_what_cannot_be_is_refused_before_anything_is_made(models: list[Path], t
     assert not out.exists()
     with pytest.raises(InputError, match="nothing could be run; the first reason: a table that is not there"):
         benchmark(suite(WAITING), models, out)
+
+
+@pytest.mark.slow
+def test_structures_are_folded_without_labels_beside_the_models(
+    models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, out = unlearned(monkeypatch), tmp_path / "out"
+    entry = {**STRUCTURE, "folded_by": ["energy", "attention"]}
+    found = benchmark(suite(entry, seeds=1), models[:1], out)["numbers"]
+    assert [(row["model"], row["start"]) for row in found[-3:]] == [
+        ("ViennaRNA", "mfe"),
+        ("ViennaRNA", "mea"),
+        ("one", "attention"),
+    ]
+    assert all(row["value"] == 1 for row in found[-3:])
+    against = [row["against"] for row in json.loads((out / "tables" / "comparisons.json").read_text())]
+    assert {"ViennaRNA, least energy", "zero-shot, attention", "the head on one-hot letters"} <= set(against)
+    assert asked == ["energy", "energy", "contacts"]
+    again = benchmark(suite(entry, seeds=1), models[:1], out, resume=True)["numbers"]
+    assert (again, len(asked)) == (found, 3), "what was folded is kept"
+
+
+@pytest.mark.slow
+def test_folding_that_cannot_be_done_is_not_run(
+    models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(task: Task) -> Any:
+        raise InputError("folding by energy needs the package 'ViennaRNA'")
+
+    monkeypatch.setattr(folding, "thermodynamic_baseline", missing)
+    done = benchmark(suite({**STRUCTURE, "folded_by": ["energy"]}, seeds=1), models[:1], tmp_path / "out")
+    assert [(row["model"], row["reason"]) for row in done["not_run"]] == [
+        ("ViennaRNA, energy", "folding by energy needs the package 'ViennaRNA'")
+    ]

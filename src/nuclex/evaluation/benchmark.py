@@ -33,12 +33,18 @@ from nuclex.metrics.statistics import (
 ARMS = {"pretrained": "", "frozen": "frozen", "scratch": "scratch", "one-hot": "one-hot"}
 """The arms of a run, and the folder of each inside it."""
 ZERO_SHOT = "zero-shot"
+ENERGY = "ViennaRNA"
+"""What folds by energy stands among the models by this name."""
 WORDS = {
     "pretrained": "fine-tuned",
     "frozen": "frozen",
     "scratch": "from random weights",
     "one-hot": "the head on one-hot letters",
     ZERO_SHOT: ZERO_SHOT,
+    "jacobian": "zero-shot, categorical Jacobian",
+    "attention": "zero-shot, attention",
+    "mfe": "least energy",
+    "mea": "energy, most expected accuracy",
 }
 POOLED: Mapping[str, Callable[..., float]] = {
     "macro_f1": lambda truth, guess: precision_recall_f1(truth, guess, "macro").f1,
@@ -221,7 +227,7 @@ def lines(question: Question, level: float = 0.95) -> Iterator[Line]:
 
 
 def comparisons(questions: Sequence[Question], level: float = 0.95) -> list[Comparison]:
-    """Each model against its controls and against each other model, by the chief metric; p corrected over all.
+    """Each model against its controls, folding by energy and each other model, by the chief metric; Holm over all.
 
     Not of questions whose chief metric is none of each sequence, such as a correlation: nothing can be swapped there.
     """
@@ -230,7 +236,7 @@ def comparisons(questions: Sequence[Question], level: float = 0.95) -> list[Comp
         for a, b in _pairs([system for system in question.systems if system.has(question.chief)]):
             means = [system.scores_SN(question.chief).mean(axis=0) for system in (a, b)]
             difference = paired_difference(*means, clusters=question.units_N, level=level)
-            against = WORDS[b.arm] if a.model == b.model else b.model
+            against = b.label if b.model == ENERGY else WORDS[b.arm] if a.model == b.model else b.model
             found.append(Comparison(question.name, question.chief, a.model, against, difference, len(a.rows)))
     corrected = holm([one.found.p_value for one in found]).tolist()
     return [replace(one, holm=value) for one, value in zip(found, corrected, strict=True)]
@@ -240,7 +246,7 @@ def _pairs(systems: Sequence[System]) -> Iterator[tuple[System, System]]:
     models = [system for system in systems if system.arm == "pretrained"]
     for model in models:
         for control in systems:
-            if control.model == model.model and control.arm != "pretrained":
+            if control.model in (model.model, ENERGY) and control.arm != "pretrained":
                 yield model, control
     yield from combinations(models, 2)
 

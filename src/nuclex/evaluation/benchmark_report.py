@@ -11,7 +11,7 @@ import numpy as np
 
 from nuclex.core.provenance import provenance
 from nuclex.evaluation.arcs import arc_diagram
-from nuclex.evaluation.benchmark import ENOUGH_SEEDS, WORDS, Benchmark, Line, Question
+from nuclex.evaluation.benchmark import ENERGY, ENOUGH_SEEDS, WORDS, Benchmark, Line, Question
 from nuclex.evaluation.benchmark_plots import reliability_curves, score_curves, spread_out, system_bars
 from nuclex.evaluation.plots import embedding_map
 from nuclex.evaluation.report import Figure, Headline, Report, Section, Table, Verdict
@@ -101,7 +101,7 @@ def _overview(found: Benchmark, asked: Sequence[Question]) -> Section:
     for metric in dict.fromkeys(question.chief for question in asked):
         questions = [question for question in asked if question.chief == metric]
         series: dict[tuple[str, str], list[Interval | None]] = {}
-        for model in found.models:
+        for model in (*found.models, ENERGY):
             for arm, word in WORDS.items():
                 row = [_interval(found.lines, question.name, (model, arm), metric) for question in questions]
                 if any(row):

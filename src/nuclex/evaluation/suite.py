@@ -19,6 +19,7 @@ from nuclex.data.homology import ClusterConfig, cluster
 from nuclex.tasks import Task
 from nuclex.training.finetune import FinetuneConfig
 
+Folding = Literal["energy", "jacobian", "attention"]
 Units = Literal["sequence", "group", "mmseqs"]
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
@@ -42,6 +43,9 @@ class EntryConfig(Config):
     set: dict[str, Any] = Field(default={}, description='changes of the recipe: "training.steps" = 40')
     zero_shot: bool = Field(
         default=False, description="variants: ask the model alone, by likelihood; nothing is learned"
+    )
+    folded_by: tuple[Folding, ...] = Field(
+        default=(), description="structures: what folds beside the trained models without having learned from labels"
     )
     waits_for: str | None = Field(default=None, description="what nuclex lacks to run this entry")
     units: Units = Field(

@@ -16,6 +16,7 @@ from nuclex.core.progress import say
 from nuclex.data.store import Corpus
 from nuclex.evaluation.benchmark import (
     ARMS,
+    ENERGY,
     Benchmark,
     Map,
     NotRun,
@@ -39,7 +40,7 @@ from nuclex.training.finetune import FinetuneConfig, finetune
 from nuclex.training.run import CONFIG
 from nuclex.workflows.folder import opened
 from nuclex.workflows.portraits import map_of, pair_calibration
-from nuclex.workflows.zero_shot import chief_of, zero_shot
+from nuclex.workflows.zero_shot import by_contacts, by_energy, chief_of, zero_shot
 
 _NO_NAMES = {"bundle", "best"}
 
@@ -102,6 +103,8 @@ class _Asked:
             return
         leaks = None if self.config.leaks is None else find_leaks(corpus, task, identity=self.config.identity)
         systems, compared = self._zero_shot(task) if entry.zero_shot else self._fine_tuned()
+        if systems:
+            systems += self._folded(task)
         if not systems and leaks is None:
             return
         told = {"name": task.name, "counts": task.counts(), "notes": dict(task.notes), "shape": str(task.shape)}
@@ -127,6 +130,19 @@ class _Asked:
             except (InputError, OutsideError) as error:
                 self._not_run(model, str(error))
         return systems, chief_of(systems[0]) if systems else ("",)
+
+    def _folded(self, task: Task) -> Iterator[System]:
+        """What folds without having learned from labels."""
+        folder = self.out / "runs" / self.entry.name
+        for way in self.entry.folded_by:
+            for model, path in {ENERGY: Path()}.items() if way == "energy" else self.models.items():
+                try:
+                    if way == "energy":
+                        yield from by_energy(task, folder / model)
+                    else:
+                        yield by_contacts(task, way, model, path, folder / model, self.device)
+                except InputError as error:
+                    self._not_run(f"{model}, {way}", str(error))
 
     def _runs(self, model: str, path: Path) -> list[Path]:
         """The finished runs of a model, a seed each; none where it cannot answer the question."""
@@ -203,7 +219,7 @@ def _gathered(
     for question in questions:
         name = question.name
         entry = next(entry for entry in config.entries if entry.name == name)
-        ran = list(dict.fromkeys(system.model for system in question.systems))
+        ran = list(dict.fromkeys(system.model for system in question.systems if system.model in models))
         task = entry.finetuning(Path("-"), 0).task.read() if ran else None
         for model in ran:
             assert task is not None
