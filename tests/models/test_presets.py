@@ -18,7 +18,7 @@ from nuclex.models import (
     rinalmo,
     roberta,
 )
-from nuclex.models.published import HELM_SIZES
+from nuclex.models.published import HELM_SIZES, HYENA_SIZES, MAMBA_SIZES
 
 
 def bare(config, vocabulary_size):
@@ -99,19 +99,25 @@ def mamba_block(D: int, F: int) -> int:
     return D + mamba_mixer(D) + (D + 3 * D * F if F else 0)
 
 
-def test_helms_mamba():
-    D, F = 256, 1024
-    expected = CODONS * D + 40 * mamba_block(D, F) + D + D * CODONS
-    assert count(bare(helm("mamba"), CODONS)) == expected == 49_024_256  # ours
+@pytest.mark.parametrize(
+    ("size", "expected"), [("20M", 19_631_360), ("50M", 49_024_256), ("100M", 98_481_024), ("150M", 154_999_296)]
+)  # ours
+def test_helms_mamba(size, expected):
+    L, D, F = MAMBA_SIZES[size]
+    assert (L, D, F) == (40, 256, 1024) or size != "50M"
+    wanted = CODONS * D + L * mamba_block(D, F) + D + D * CODONS
+    assert count(bare(helm("mamba", size), CODONS)) == wanted == expected
 
 
-def test_helms_bidirectional_mamba():
-    D, F = 256, 1024
+@pytest.mark.parametrize(
+    ("size", "expected"), [("20M", 20_747_776), ("50M", 51_716_608), ("100M", 103_944_192), ("150M", 163_658_752)]
+)  # ours
+def test_helms_bidirectional_mamba(size, expected):
+    L, D, F = MAMBA_SIZES[size]
     layer = 2 * mamba_block(D, F) + (2 * D * D + D)  # one stack forwards, one backwards, and what joins them
     gate = D * D + D
-    expected = CODONS * D + gate + 20 * layer + D + D * CODONS
-    model = bare(helm("bimamba"), CODONS)
-    assert count(model) == expected == 51_716_608  # ours
+    model = bare(helm("bimamba", size), CODONS)
+    assert count(model) == CODONS * D + gate + L // 2 * layer + D + D * CODONS == expected
     assert not model.config.causal
 
 
@@ -125,18 +131,22 @@ def hyena_block(D: int, F: int, directions: int = 1) -> int:
     return projections + short + network + D + (D * F + F) + (F * D + D) + 2 * 2 * D  # and what skips the filters
 
 
-def test_helms_hyena():
-    D, F = 768, 3072
-    expected = CODONS * D + 7 * hyena_block(D, F) + 2 * D + D * CODONS
-    assert count(bare(helm("hyena"), CODONS)) == expected == 50_198_592  # ours
-    both = MODELS.parse({**helm("hyena").to_data(), "causal": False})
-    assert count(bare(both, CODONS)) - expected == 7 * 64 * D, "a second filter for what lies ahead"
+@pytest.mark.parametrize(
+    ("size", "expected"), [("20M", 21_806_592), ("50M", 50_198_592), ("100M", 100_288_128), ("150M", 152_349_952)]
+)  # ours
+def test_helms_hyena(size, expected):
+    L, D, F = HYENA_SIZES[size]
+    assert (L, D, F) == (7, 768, 3072) or size != "50M"
+    wanted = CODONS * D + L * hyena_block(D, F) + 2 * D + D * CODONS
+    assert count(bare(helm("hyena", size), CODONS)) == wanted == expected
+    both = MODELS.parse({**helm("hyena", size).to_data(), "causal": False})
+    assert count(bare(both, CODONS)) - expected == L * 64 * D, "a second filter for what lies ahead"
 
 
-def test_mamba_and_hyena_were_published_in_one_size():
-    for family in ("mamba", "bimamba", "hyena"):
-        with pytest.raises(KeyError):
-            helm(family, "100M")
+@pytest.mark.parametrize("family", ["gpt2", "bert", "mamba", "bimamba", "hyena"])
+def test_the_sizes_are_what_they_are_called(family):
+    for size in HELM_SIZES:
+        assert count(bare(helm(family, size), CODONS)) == pytest.approx(1e6 * int(size[:-1]), rel=0.13), size
 
 
 # ---- other networks and what may vary in them, ours ----

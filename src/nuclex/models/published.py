@@ -27,6 +27,15 @@ HELM_SIZES: dict[str, tuple[int, int, int]] = {
     "150M": (12, 1024, 4096),
 }
 """Depth, width and feed-forward width of HELM's transformers; the released commands have four heads."""
+MAMBA_SIZES: dict[str, tuple[int, int, int]] = {
+    "20M": (16, 256, 1024),
+    "50M": (40, 256, 1024),
+    "100M": (36, 384, 1536),
+    "150M": (32, 512, 2048),
+}
+"""The same of its Mamba; a bidirectional layer is two, so it has half as many. Only 50M was published, the rest is ours."""
+HYENA_SIZES: dict[str, tuple[int, int, int]] = {**HELM_SIZES, "50M": (7, 768, 3072)}
+"""The same of its Hyena; only 50M was published, the others, as deep and wide as the transformers, are ours."""
 HELM_POSITIONS = 2048
 HELM_TOKENS = 444
 """The longest input of the released commands, which is the unit of time of its Hyena."""
@@ -43,26 +52,28 @@ def rinalmo(size: RinalmoSize) -> RinalmoConfig:
 
 
 def helm(family: HelmFamily, size: HelmSize = "50M") -> ModelConfig:
-    """HELM's four families in the sizes of its paper; Mamba and Hyena were published with 50 M parameters only.
+    """HELM's four families in the sizes of its paper.
 
-    GPT-2 has an output matrix of its own and, unlike in the released commands, positions. KeyError for another size.
+    Mamba and Hyena were published with 50 M parameters; their other sizes are ours. GPT-2 has an output matrix of its
+    own and, unlike in the released commands, positions. KeyError for another size.
 
     >>> helm("gpt2", "20M").depth, helm("bimamba").depth
     (12, 20)
     """
-    if family in ("gpt2", "bert"):
+    if family == "gpt2":
         depth, width, inner = HELM_SIZES[size]
-        if family == "gpt2":
-            return Gpt2Config(depth=depth, width=width, heads=4, inner=inner, max_positions=HELM_POSITIONS, tied=False)
+        return Gpt2Config(depth=depth, width=width, heads=4, inner=inner, max_positions=HELM_POSITIONS, tied=False)
+    if family == "bert":
+        depth, width, inner = HELM_SIZES[size]
         return BertConfig(
             depth=depth, width=width, heads=4, inner=inner, max_positions=HELM_POSITIONS, token_types=1, dropout=0,
             attention_dropout=0,
         )  # fmt: skip
-    others: dict[str, ModelConfig] = {
-        "mamba": MambaConfig(depth=40, width=256, inner=1024, tied=False),
-        "bimamba": MambaConfig(depth=20, width=256, inner=1024, tied=False, causal=False, embedding_gate=True),
-        "hyena": HyenaModelConfig(
-            depth=7, width=768, inner=3072, tied=False, hyena=HyenaConfig(reference_length=HELM_TOKENS)
-        ),
-    }
-    return {("50M", name): config for name, config in others.items()}[size, family]
+    if family == "hyena":
+        depth, width, inner = HYENA_SIZES[size]
+        filters = HyenaConfig(reference_length=HELM_TOKENS)
+        return HyenaModelConfig(depth=depth, width=width, inner=inner, tied=False, hyena=filters)
+    depth, width, inner = MAMBA_SIZES[size]
+    if family == "mamba":
+        return MambaConfig(depth=depth, width=width, inner=inner, tied=False)
+    return MambaConfig(depth=depth // 2, width=width, inner=inner, tied=False, causal=False, embedding_gate=True)
