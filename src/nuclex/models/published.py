@@ -33,7 +33,7 @@ MAMBA_SIZES: dict[str, tuple[int, int, int]] = {
     "100M": (36, 384, 1536),
     "150M": (32, 512, 2048),
 }
-"""The same of its Mamba; a bidirectional layer is two, so it has half as many. Only 50M was published, the rest is ours."""
+"""The same of its Mamba; a bidirectional layer is two, so it has half as many. Only 50M was published."""
 HYENA_SIZES: dict[str, tuple[int, int, int]] = {**HELM_SIZES, "50M": (7, 768, 3072)}
 """The same of its Hyena; only 50M was published, the others, as deep and wide as the transformers, are ours."""
 HELM_POSITIONS = 2048
