@@ -39,7 +39,7 @@ test-all: .venv/.installed ## everything, the long tests too
 	@echo '== tests: all, with coverage'
 	$(PYTEST) --durations=20 --durations-min=1 $(COVERAGE)
 
-benchmark: .venv/.installed ## nuclex against its peers, interleaved on one thread, with targets beside results; about half an hour
+benchmark: .venv/.installed ## nuclex against its peers, interleaved on one thread, with targets beside results; under an hour
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed.py
 
 tree: .venv/.installed ## rewrite the tree in README.md from the modules' docstrings
