@@ -58,5 +58,5 @@ def test_it_is_computed_once_and_for_these_variants(
         patched.setattr(workflow, "load", None)
         again = zero_shot(task(), "tiny", tiny_bundle, tmp_path, "cpu")
         assert again.rows == first.rows
-        with pytest.raises(InputError, match=r"zero-shot.json: was made with other variants"):
+        with pytest.raises(InputError, match=r"zero-shot.json: was made with other sequences"):
             zero_shot(task(20), "tiny", tiny_bundle, tmp_path, "cpu")

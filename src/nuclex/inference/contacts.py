@@ -83,7 +83,7 @@ def average_product(score_LL: NDArray[np.float64]) -> NDArray[np.float64]:
     The diagonal is left out of every mean (doi:10.1093/bioinformatics/btm604).
 
     >>> average_product(np.outer([1.0, 2.0, 4.0], [1.0, 2.0, 4.0]) * (1 - np.eye(3))).round(3).tolist()
-    [[0.0, 0.714, 0.143], [0.714, 0.0, -0.571], [0.143, -0.571, 0.0]]
+    [[0.0, -1.214, 0.143], [-1.214, 0.0, 1.571], [0.143, 1.571, 0.0]]
     """
     length = score_LL.shape[-1]
     off_LL = 1 - np.eye(length)
@@ -93,7 +93,7 @@ def average_product(score_LL: NDArray[np.float64]) -> NDArray[np.float64]:
     mean_L = kept.sum(-1, keepdims=True) / (length - 1)
     total = kept.sum((-2, -1), keepdims=True) / (length * (length - 1))
     expected = np.divide(mean_L * np.swapaxes(mean_L, -1, -2), total, out=np.zeros_like(kept), where=total != 0)
-    return (kept - expected) * off_LL
+    return np.where(off_LL, kept - expected, 0.0)
 
 
 def attention_contacts(bundle: Bundle, sequence: str) -> NDArray[np.float64]:
