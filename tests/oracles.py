@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,6 +119,15 @@ def padded(sequences: list[Tensor], pad_id: int = PAD) -> tuple[Tensor, Tensor]:
     ids_BL = torch.nn.utils.rnn.pad_sequence(sequences, batch_first=True, padding_value=pad_id)
     lengths_B = torch.tensor([len(ids) for ids in sequences])
     return ids_BL, (torch.arange(ids_BL.shape[1]) < lengths_B[:, None]).long()
+
+
+def farthest(names: Iterable[str], found: Iterable[Tensor], wanted: Iterable[Tensor]) -> tuple[float, str]:
+    """The largest difference relative to the largest number of its tensor, however small that is, and which it is."""
+    shares = []
+    for name, one, other in zip(names, found, wanted, strict=True):
+        assert one.shape == other.shape, name
+        shares.append((float((one.double() - other).abs().max() / other.abs().max().clamp(min=1e-30)), name))
+    return max(shares, key=lambda share: (math.isnan(share[0]), share))
 
 
 def difference(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, ClassVar, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,6 +148,8 @@ class TaskConfig(Config, ABC):
     """Where the examples of a task come from; ``kind`` names the way of reading them."""
 
     kind: str
+    shape: ClassVar[Shape]
+    """What an answer looks like; known before anything is read."""
     max_length: int | None = Field(
         default=None, ge=1, description="leave out longer sequences (letters); the notes count them"
     )
@@ -155,11 +157,6 @@ class TaskConfig(Config, ABC):
     validation_limit: int | None = Field(default=None, ge=1)
     test_limit: int | None = Field(default=None, ge=1)
     seed: int = Field(default=0, description="decides what is carved off and which sequences stay within the limits")
-
-    @property
-    @abstractmethod
-    def shape(self) -> Shape:
-        """What an answer looks like; known before anything is read."""
 
     @abstractmethod
     def read(self) -> Task:

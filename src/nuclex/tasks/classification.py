@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -36,12 +36,8 @@ class NcrnaClassConfig(TaskConfig):
     """
 
     kind: Literal["ncrna-class"] = "ncrna-class"
+    shape: ClassVar[Shape] = Shape.CLASS
     validation_share: float = Field(default=0.1, gt=0, lt=1)
-
-    @property
-    def shape(self) -> Shape:
-        """A class."""
-        return Shape.CLASS
 
     def read(self) -> Task:
         """Fetch and read the two files of the catalogue."""
@@ -68,6 +64,7 @@ class FastaClassConfig(TaskConfig):
     """
 
     kind: Literal["fasta-class"] = "fasta-class"
+    shape: ClassVar[Shape] = Shape.CLASS
     train: Path
     validation: Path | None = None
     test: Path | None = None
@@ -83,11 +80,6 @@ class FastaClassConfig(TaskConfig):
         if self.validation_share + self.test_share >= 1:
             raise ValueError(f"shares {self.validation_share} and {self.test_share} leave nothing to train on")
         return self
-
-    @property
-    def shape(self) -> Shape:
-        """A class."""
-        return Shape.CLASS
 
     def read(self) -> Task:
         """Read the files and carve off what has no file."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -16,14 +16,10 @@ class SimulatedFamilyConfig(TaskConfig):
     """RNA families that nuclex makes up; the question is the family's name, the splits are by distinct sequence."""
 
     kind: Literal["simulated-family"] = "simulated-family"
+    shape: ClassVar[Shape] = Shape.CLASS
     simulation: SimulationConfig = SimulationConfig()
     validation_share: float = Field(default=0.1, gt=0, lt=0.5)
     test_share: float = Field(default=0.2, gt=0, lt=0.5)
-
-    @property
-    def shape(self) -> Shape:
-        """A class."""
-        return Shape.CLASS
 
     def read(self) -> Task:
         """Simulate, and carve off validation and test."""

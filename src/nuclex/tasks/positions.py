@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +31,8 @@ class TablePositionsConfig(TableConfig):
     """
 
     kind: Literal["table-positions"] = "table-positions"
+    shape: ClassVar[Shape] = Shape.PER_POSITION
     values: Literal["letters", "numbers"] = Field(default="letters", description="what stands at each position")
-
-    @property
-    def shape(self) -> Shape:
-        """A label at each position."""
-        return Shape.PER_POSITION
 
     @property
     def reading(self) -> Read:
@@ -55,15 +51,11 @@ class OpenvaccineConfig(TaskConfig):
     """
 
     kind: Literal["openvaccine"] = "openvaccine"
+    shape: ClassVar[Shape] = Shape.PER_POSITION
     target: Literal["reactivity", "deg_Mg_pH10", "deg_pH10", "deg_Mg_50C", "deg_50C"] = "reactivity"
     validation_fold: int = Field(default=0, ge=0, lt=FOLDS)
     clean: bool = Field(default=True, description="train and validate on RNAs with SN_filter 1 only")
     test_length: Literal[107, 130] | None = Field(default=None, description="only test RNAs of so many nucleotides")
-
-    @property
-    def shape(self) -> Shape:
-        """A label at each position."""
-        return Shape.PER_POSITION
 
     def read(self) -> Task:
         """Fetch and read the folds and the test set of the catalogue."""

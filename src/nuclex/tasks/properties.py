@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,11 +19,7 @@ class TableScalarConfig(TableConfig):
     """A measured number for each sequence of one's own table."""
 
     kind: Literal["table-scalar"] = "table-scalar"
-
-    @property
-    def shape(self) -> Shape:
-        """A number."""
-        return Shape.SCALAR
+    shape: ClassVar[Shape] = Shape.SCALAR
 
     @property
     def reading(self) -> Read:
@@ -36,11 +32,7 @@ class TableClassConfig(TableConfig):
     """A class for each sequence of one's own table."""
 
     kind: Literal["table-class"] = "table-class"
-
-    @property
-    def shape(self) -> Shape:
-        """A class."""
-        return Shape.CLASS
+    shape: ClassVar[Shape] = Shape.CLASS
 
     @property
     def reading(self) -> Read:
@@ -95,15 +87,11 @@ class PropertyConfig(TaskConfig):
     """
 
     kind: Literal["property"] = "property"
+    shape: ClassVar[Shape] = Shape.SCALAR
     name: PropertyName = "mrfp-expression"
     rows: dict[str, str] = Field(default={}, description="only rows with these values, such as {cell_type = 'k562'}")
     validation_share: float = Field(default=0.1, gt=0, lt=1)
     test_share: float = Field(default=0.2, gt=0, lt=1)
-
-    @property
-    def shape(self) -> Shape:
-        """A number."""
-        return Shape.SCALAR
 
     def read(self) -> Task:
         """Fetch and read the tables of the catalogue."""

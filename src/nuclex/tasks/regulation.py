@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 from pydantic import Field
 
@@ -31,13 +31,9 @@ class GueConfig(TaskConfig):
     """
 
     kind: Literal["gue"] = "gue"
+    shape: ClassVar[Shape] = Shape.CLASS
     name: GueName = "prom-core-all"
     train: Path | None = Field(default=None, description="the train file, where the catalogue has none")
-
-    @property
-    def shape(self) -> Shape:
-        """A class."""
-        return Shape.CLASS
 
     def read(self) -> Task:
         """Fetch and read the files of the catalogue; InputError where there is nothing to train on."""
@@ -110,15 +106,11 @@ class NucleotideTransformerConfig(TaskConfig):
     """
 
     kind: Literal["nucleotide-transformer"] = "nucleotide-transformer"
+    shape: ClassVar[Shape] = Shape.CLASS
     name: SuiteName = "promoter_all"
     train: Path | None = None
     test: Path | None = None
     validation_share: float = Field(default=0.1, gt=0, lt=1)
-
-    @property
-    def shape(self) -> Shape:
-        """A class."""
-        return Shape.CLASS
 
     def read(self) -> Task:
         """Read the tables; OutsideError with the address where they are not given."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -30,14 +30,10 @@ class SpliceHumanConfig(TaskConfig):
     """
 
     kind: Literal["splice-human"] = "splice-human"
+    shape: ClassVar[Shape] = Shape.CLASS
     site: Site = "donor"
     window: int = Field(default=400, ge=2, le=602, description="letters in the middle of the 602 that are read")
     validation_share: float = Field(default=0.1, gt=0, lt=1)
-
-    @property
-    def shape(self) -> Shape:
-        """A class."""
-        return Shape.CLASS
 
     def read(self) -> Task:
         """Fetch and read the four files of the catalogue."""
@@ -67,17 +63,13 @@ class SpliceRowsConfig(TaskConfig):
     """
 
     kind: Literal["splice-rows"] = "splice-rows"
+    shape: ClassVar[Shape] = Shape.CLASS
     train: Path
     validation: Path | None = None
     test: Path
     test_labels: Path | None = Field(default=None, description="0 or 1 in each line, for a test file of bare sequences")
     window: int = Field(default=400, ge=2, description="letters in the middle that are read")
     validation_share: float = Field(default=0.1, gt=0, lt=1)
-
-    @property
-    def shape(self) -> Shape:
-        """A class."""
-        return Shape.CLASS
 
     def read(self) -> Task:
         """Read the files; InputError with file and line where a row is none of theirs."""

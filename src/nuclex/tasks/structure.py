@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -41,6 +41,7 @@ class DotBracketConfig(TaskConfig):
     """
 
     kind: Literal["dot-bracket"] = "dot-bracket"
+    shape: ClassVar[Shape] = Shape.PAIR_MAP
     train: Path
     validation: Path | None = None
     test: Path | None = None
@@ -60,11 +61,6 @@ class DotBracketConfig(TaskConfig):
             if path is not None and families:
                 raise ValueError(f"{split} and {split}_families: give a file or families, not both")
         return self
-
-    @property
-    def shape(self) -> Shape:
-        """Base pairs."""
-        return Shape.PAIR_MAP
 
     def read(self) -> Task:
         """Read the files and carve off what has no file."""
@@ -89,6 +85,7 @@ class SimulatedStructureConfig(TaskConfig):
     """RNA families that nuclex makes up, with known structures; whole families are held out. Needs no file."""
 
     kind: Literal["simulated-structure"] = "simulated-structure"
+    shape: ClassVar[Shape] = Shape.PAIR_MAP
     simulation: SimulationConfig = SimulationConfig()
     validation_families: tuple[str, ...] = ()
     test_families: tuple[str, ...] = ()
@@ -99,11 +96,6 @@ class SimulatedStructureConfig(TaskConfig):
     def _apart(self) -> Self:
         _refuse_overlap(self.validation_families, self.test_families)
         return self
-
-    @property
-    def shape(self) -> Shape:
-        """Base pairs."""
-        return Shape.PAIR_MAP
 
     def read(self) -> Task:
         """Simulate, and hold out families."""

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -35,6 +35,7 @@ class ArchiveiiConfig(TaskConfig):
     """
 
     kind: Literal["archiveii"] = "archiveii"
+    shape: ClassVar[Shape] = Shape.PAIR_MAP
     protocol: Literal["family", "fold"] = "family"
     family: Family = Field(default="5s", description="the family that is held out for the test")
     fold: int = Field(default=0, ge=0, le=4, description="protocol fold: the fifth that is held out for the test")
@@ -46,11 +47,6 @@ class ArchiveiiConfig(TaskConfig):
         if self.protocol == "fold" and self.validation_families:
             raise ValueError("validation_families: the five folds bring their validation; give protocol = 'family'")
         return self
-
-    @property
-    def shape(self) -> Shape:
-        """Base pairs."""
-        return Shape.PAIR_MAP
 
     def read(self) -> Task:
         """Fetch and read the structures and the folds of the catalogue."""
@@ -79,11 +75,7 @@ class BprnaConfig(TaskConfig):
     """
 
     kind: Literal["bprna"] = "bprna"
-
-    @property
-    def shape(self) -> Shape:
-        """Base pairs."""
-        return Shape.PAIR_MAP
+    shape: ClassVar[Shape] = Shape.PAIR_MAP
 
     def read(self) -> Task:
         """Fetch and read the structures, the list of all ids, and the sequences of ArchiveII to compare with."""
@@ -121,12 +113,8 @@ class PdbRnaConfig(TaskConfig):
     """
 
     kind: Literal["pdb-rna"] = "pdb-rna"
+    shape: ClassVar[Shape] = Shape.PAIR_MAP
     validation_share: float = Field(default=0.1, gt=0, lt=1)
-
-    @property
-    def shape(self) -> Shape:
-        """Base pairs."""
-        return Shape.PAIR_MAP
 
     def read(self) -> Task:
         """Fetch and read the chains and their split."""

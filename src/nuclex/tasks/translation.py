@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -29,12 +29,8 @@ class RibosomeLoadConfig(TaskConfig):
     """
 
     kind: Literal["ribosome-load"] = "ribosome-load"
+    shape: ClassVar[Shape] = Shape.SCALAR
     library: Literal["random", "human"] = "random"
-
-    @property
-    def shape(self) -> Shape:
-        """A number."""
-        return Shape.SCALAR
 
     def read(self) -> Task:
         """Fetch and read the table of the catalogue, with its split."""
@@ -60,15 +56,11 @@ class VaryingLengthConfig(TaskConfig):
     """
 
     kind: Literal["ribosome-load-25-to-100"] = "ribosome-load-25-to-100"
+    shape: ClassVar[Shape] = Shape.SCALAR
     path: Path
     test: Literal["human", "random"] = "human"
     per_length: int = Field(default=100, ge=1, description="UTRs of each length in Random7600 and Human7600")
     validation_share: float = Field(default=0.1, gt=0, lt=1)
-
-    @property
-    def shape(self) -> Shape:
-        """A number."""
-        return Shape.SCALAR
 
     def read(self) -> Task:
         """Read and divide the table; InputError with file and line where it is not that of GEO."""
@@ -140,6 +132,7 @@ class TranslationConfig(TaskConfig):
     """
 
     kind: Literal["translation"] = "translation"
+    shape: ClassVar[Shape] = Shape.SCALAR
     path: Path
     target: Literal["te_log", "rnaseq_log"] = Field(default="te_log", description="efficiency, or expression level")
     folds: int = Field(default=10, ge=3)
@@ -151,11 +144,6 @@ class TranslationConfig(TaskConfig):
         if self.fold >= self.folds:
             raise ValueError(f"fold is {self.fold}; folds are counted from 0 to {self.folds - 1}")
         return self
-
-    @property
-    def shape(self) -> Shape:
-        """A number."""
-        return Shape.SCALAR
 
     def read(self) -> Task:
         """Read the table and deal its rows into folds."""

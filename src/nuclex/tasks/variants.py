@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -31,14 +31,10 @@ class UtrVariantsConfig(TaskConfig):
     """
 
     kind: Literal["utr-variants"] = "utr-variants"
+    shape: ClassVar[Shape] = Shape.VARIANT
     label: Literal["effect", "harm"] = "effect"
     validation_share: float = Field(default=0.1, gt=0, lt=1)
     test_share: float = Field(default=0.2, gt=0, lt=1)
-
-    @property
-    def shape(self) -> Shape:
-        """An effect."""
-        return Shape.VARIANT
 
     def read(self) -> Task:
         """Fetch and read the table of the catalogue."""
@@ -75,15 +71,11 @@ class SatmutConfig(TaskConfig):
     """
 
     kind: Literal["satmut"] = "satmut"
+    shape: ClassVar[Shape] = Shape.VARIANT
     around: int = Field(default=200, ge=3, description="letters of the element that are read")
     barcodes: int = Field(default=10, ge=0)
     validation_share: float = Field(default=0.1, gt=0, lt=1)
     test_share: float = Field(default=0.3, gt=0, lt=1)
-
-    @property
-    def shape(self) -> Shape:
-        """An effect."""
-        return Shape.VARIANT
 
     def read(self) -> Task:
         """Fetch and read variants and references; InputError with file and line where they contradict each other."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -29,18 +29,12 @@ from nuclex.training.supervised import TIE, Answers, Measured, Reading
 class ClassAnswers(Answers):
     """One class a sequence."""
 
+    compared: ClassVar[tuple[str, ...]] = ("accuracy",)
+    """Accuracy."""
+
     def __init__(self, task: Task, readings: dict[str, Reading], micro_tokens: int) -> None:
         self.task, self.readings, self.micro_tokens = task, readings, micro_tokens
         self.labels = {split: _labels(task, reading.examples) for split, reading in readings.items()}
-
-    @property
-    def compared(self) -> tuple[str, ...]:
-        """Accuracy."""
-        return ("accuracy",)
-
-    def micros(self, index_N: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Packed by length."""
-        return self.readings["train"].packs(index_N, self.micro_tokens)
 
     def loss(self, model: AnsweringModel, index_N: NDArray[np.int64]) -> Tensor:
         """Sum of -ln p(true class), in nats."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -93,15 +93,13 @@ class DecodingConfig(Config):
 class PairAnswers(Answers):
     """One structure a sequence."""
 
+    compared: ClassVar[tuple[str, ...]] = ("strict_f1", "relaxed_f1")
+    """F1 of exact pairs, then with one position of slack."""
+
     def __init__(self, task: Task, readings: dict[str, Reading], decoding: DecodingConfig) -> None:
         self.task, self.readings, self.decoding = task, readings, decoding
         for split, reading in readings.items():
             check_one_token_a_nucleotide(reading, f"{task.name}, {split} split")
-
-    @property
-    def compared(self) -> tuple[str, ...]:
-        """F1 of exact pairs, then with one position of slack."""
-        return ("strict_f1", "relaxed_f1")
 
     def micros(self, index_N: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """One structure at a time: maps of unequal size do not share a pass."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -27,6 +27,9 @@ Floats = NDArray[np.float64]
 class PositionClassAnswers(Answers):
     """A class at each position."""
 
+    compared: ClassVar[tuple[str, ...]] = ("accuracy",)
+    """The share of a sequence's scored positions whose class is right."""
+
     def __init__(self, task: Task, readings: dict[str, Reading], micro_tokens: int) -> None:
         self.task, self.readings, self.micro_tokens = task, checked(readings, task.name), micro_tokens
         number = {"": -1, **{name: place for place, name in enumerate(task.classes)}}
@@ -34,15 +37,6 @@ class PositionClassAnswers(Answers):
             split: [np.array([number[name] for name in example.track.tolist()]) for example in reading.examples]
             for split, reading in readings.items()
         }
-
-    @property
-    def compared(self) -> tuple[str, ...]:
-        """The share of a sequence's scored positions whose class is right."""
-        return ("accuracy",)
-
-    def micros(self, index_N: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Packed by length."""
-        return self.readings["train"].packs(index_N, self.micro_tokens)
 
     def loss(self, model: AnsweringModel, index_N: NDArray[np.int64]) -> Tensor:
         """Sum over sequences of the mean of -ln p(true class) over scored positions, in nats."""
@@ -102,6 +96,9 @@ class PositionClassAnswers(Answers):
 class PositionNumberAnswers(Answers):
     """A number at each position."""
 
+    compared: ClassVar[tuple[str, ...]] = ("negative_squared_error",)
+    """The mean squared error over a sequence's scored positions, with a minus before it: more is better."""
+
     def __init__(self, task: Task, readings: dict[str, Reading], micro_tokens: int, config: RegressionConfig) -> None:
         self.task, self.readings, self.micro_tokens = task, checked(readings, task.name), micro_tokens
         self.config = config
@@ -111,15 +108,6 @@ class PositionNumberAnswers(Answers):
         }
         train_P = np.concatenate(self.truth["train"])
         self.scale = Scale.of(train_P[np.isfinite(train_P)], config, task.name)
-
-    @property
-    def compared(self) -> tuple[str, ...]:
-        """The mean squared error over a sequence's scored positions, with a minus before it: more is better."""
-        return ("negative_squared_error",)
-
-    def micros(self, index_N: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Packed by length."""
-        return self.readings["train"].packs(index_N, self.micro_tokens)
 
     def loss(self, model: AnsweringModel, index_N: NDArray[np.int64]) -> Tensor:
         """Sum over sequences of the mean over scored positions, in squared standard deviations of the target."""

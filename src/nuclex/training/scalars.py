@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -86,6 +86,9 @@ class Scale:
 class ScalarAnswers(Answers):
     """One number a sequence; or, of a variant, the number of the changed sequence less that of the reference."""
 
+    compared: ClassVar[tuple[str, ...]] = ("negative_squared_error",)
+    """The squared error with a minus before it, so that more is better here, too."""
+
     def __init__(self, task: Task, readings: dict[str, Reading], micro_tokens: int, config: RegressionConfig) -> None:
         self.task, self.readings, self.micro_tokens, self.config = task, readings, micro_tokens, config
         variants = task.shape is Shape.VARIANT
@@ -94,15 +97,6 @@ class ScalarAnswers(Answers):
             split: np.array([example.number for example in reading.examples]) for split, reading in readings.items()
         }
         self.scale = Scale.of(self.truth["train"], config, task.name, centred=not variants)
-
-    @property
-    def compared(self) -> tuple[str, ...]:
-        """The squared error with a minus before it, so that more is better here, too."""
-        return ("negative_squared_error",)
-
-    def micros(self, index_N: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Packed by length."""
-        return self.readings["train"].packs(index_N, self.micro_tokens)
 
     def loss(self, model: AnsweringModel, index_N: NDArray[np.int64]) -> Tensor:
         """Sum over sequences, in squared standard deviations of the target."""

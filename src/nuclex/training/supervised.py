@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from nuclex.data.sample import budget_cuts, windows
 from nuclex.data.tokens import TokenTable, tokenize
 from nuclex.models.backbone import LanguageModel
 from nuclex.models.heads import HEADS, AnsweringModel, build_head
-from nuclex.tasks import Example, Shape
+from nuclex.tasks import Example, Shape, Task
 from nuclex.tokenizers import Tokenizer
 from nuclex.training.loop import Work
 
@@ -116,14 +116,15 @@ class Measured:
 class Answers(ABC):
     """How one shape of question is learned and measured."""
 
-    @property
-    @abstractmethod
-    def compared(self) -> tuple[str, ...]:
-        """The ``scores`` by which models are compared, the one to quote first."""
+    compared: ClassVar[tuple[str, ...]]
+    """The ``scores`` by which models are compared, the one to quote first."""
+    task: Task
+    readings: dict[str, Reading]
+    micro_tokens: int
 
-    @abstractmethod
     def micros(self, index_N: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """These train examples as forward passes."""
+        """These train examples as forward passes: packed by length."""
+        return self.readings["train"].packs(index_N, self.micro_tokens)
 
     @abstractmethod
     def loss(self, model: AnsweringModel, index_N: NDArray[np.int64]) -> Tensor:
