@@ -143,6 +143,18 @@ def test_pictures_of_next_to_nothing(kind: str) -> None:
         assert ElementTree.fromstring(figure.svg).tag.endswith("svg")
 
 
+def test_of_a_base_triple_the_likelier_pair_is_drawn() -> None:
+    probability_LL = np.zeros((6, 6))
+    probability_LL[0, 5], probability_LL[0, 4] = 0.2, 0.7
+    assert drawn_probability(probability_LL, [(0, 5), (0, 4)]).round(3).tolist() == [0.7, 1, 1, 1, 0.7, 0.2]
+    pytest.importorskip("matplotlib")
+    assert planar_drawing("ACGNNN", [(0, 5), (0, 4)], probability_LL, "t").svg
+    assert probability_arcs("ACGNNN", [(0, 5), (0, 4)], probability_LL, "t").svg
+    for draw in (planar_drawing, probability_arcs):
+        with pytest.raises(ValueError, match="an empty sequence has no picture"):
+            draw("", [], np.zeros((0, 0)), "t")
+
+
 def test_the_colours_of_what_is_drawn() -> None:
     probability_LL = np.zeros((5, 5))
     probability_LL[0, 4], probability_LL[0, 3], probability_LL[1, 3] = 0.7, 0.2, 0.9

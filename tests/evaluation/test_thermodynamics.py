@@ -32,6 +32,10 @@ def test_a_hairpin_by_energy() -> None:
     assert len(thermodynamic_pairs("GGGGNNNNNNNN")) == 0
     with pytest.raises(InputError, match="the sequence is empty"):
         thermodynamic_pairs("")
+    with pytest.raises(InputError, match="method: found 'nonsense'; allowed: mfe, mea"):
+        thermodynamic_pairs("GGGGAAAACCCC", "nonsense")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="gamma: found -1; a number above 0 is needed"):
+        thermodynamic_pairs("GGGGAAAACCCC", "mea", gamma=-1)
 
 
 def test_our_structures_of_its_probabilities_are_as_good_as_its_own() -> None:

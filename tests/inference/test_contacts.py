@@ -8,6 +8,7 @@ import torch
 
 from nuclex.bundle import Record, load, write_bundle
 from nuclex.core.errors import InputError
+from nuclex.inference.attention import attention_maps
 from nuclex.inference.contacts import (
     attention_contacts,
     average_product,
@@ -81,11 +82,26 @@ def test_a_model_is_asked_with_one_letter_changed_at_a_time(tiny_bundle):
 
 
 def test_attention_is_symmetric_and_without_the_ends(tiny_bundle):
+    bundle, heads = load(tiny_bundle), [(0, 1), (1, 0)]
+    found = list(attention_contacts(bundle, "GGCAAAUGCU", heads))
+    maps = next(attention_maps(bundle, ["GGCAAAUGCU"]))[:, :, 1:-1, 1:-1].astype(float)
+    for one, (layer, head) in zip(found, heads, strict=True):
+        np.testing.assert_allclose(one, average_product((maps[layer, head] + maps[layer, head].T) / 2))
+        np.testing.assert_allclose(one, one.T)
+        assert not one.diagonal().any()
+    assert not np.allclose(found[0], found[1])
+
+
+def test_positions_that_are_all_alike_have_no_contacts():
+    for length in range(10, 120):
+        assert not average_product(np.full((length, length), 1 / (length + 2))).any()
+
+
+def test_an_empty_sequence_is_refused(tiny_bundle):
     bundle = load(tiny_bundle)
-    found = attention_contacts(bundle, "GGCAAAUGCU")
-    assert found.shape == (2, 2, 10, 10)
-    np.testing.assert_allclose(found, np.swapaxes(found, -1, -2))
-    assert not found[..., np.arange(10), np.arange(10)].any()
+    for ask in (jacobian_contacts, lambda *given: list(attention_contacts(*given, [(0, 0)]))):
+        with pytest.raises(InputError, match="the sequence is empty"):
+            ask(bundle, "")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,9 @@ from nuclex.core.config import load_config
 from nuclex.core.errors import CorruptError, InputError
 from nuclex.inference.fold import FoldConfig, Folded, folded
 from nuclex.inference.predict import predict
+from nuclex.tasks import Example
 from nuclex.training.finetune import FinetuneConfig, finetune
+from nuclex.training.pairs import measured_pairs
 
 MODEL: dict[str, Any] = {
     "model": {"kind": "rinalmo", "depth": 1, "width": 16, "heads": 2},
@@ -57,6 +59,30 @@ def test_structures_are_those_that_were_measured_and_predicted(bundle: Bundle, t
     for rna in found:
         again = greedy_pairs(rna.probability_LL, rna.sequence, threshold=rna.threshold)
         assert np.array_equal(again, rna.pairs)
+
+
+def test_what_a_format_cannot_hold_names_the_rna() -> None:
+    """31 pairs that all cross each other are one layer more than there are brackets."""
+    crossing = np.array([(i, i + 31) for i in range(31)], dtype=np.int32)
+    knotted = Folded("knot", "A" * 62, crossing, np.full((62, 62), 0.5), 0.1, "matching")
+    with pytest.raises(InputError, match=r"'knot' as \.dbn: base pair \(30, 61\) crosses pairs of all 30 kinds"):
+        knotted.text(".dbn", 0.0)
+    assert np.array_equal(parse_ct(knotted.text(".ct", 0), "x")[0].pairs, crossing)
+    told = json.loads(knotted.text(".json", 0.6))
+    assert (told["dot_bracket"], len(told["pairs"])) == (None, 31)
+    measured = measured_pairs([Example("A" * 62, crossing, "knot")], [crossing])
+    assert (measured.rows[0]["dot_bracket"], measured.scores["strict_f1"].tolist()) == (None, [1.0])
+    energetic = Folded("dG=-3", "ACG", np.empty((0, 2), dtype=np.int32), np.zeros((3, 3)), 0.5, "greedy")
+    with pytest.raises(InputError, match=r"'dG=-3' as \.ct: .* cannot begin like an energy"):
+        energetic.text(".ct", 0)
+
+
+@pytest.mark.parametrize("idle", ["lowest", "highest", "step", "tune"])
+def test_keys_that_would_do_nothing_are_refused(bundle: Bundle, idle: str) -> None:
+    with pytest.raises(
+        InputError, match=f"decoding.{idle}: .* give --threshold; allowed: canonical, gamma, method, min"
+    ):
+        all_of(bundle, inputs(bundle), decoding={idle: 0.5})
 
 
 def test_every_form_of_text_holds_the_same_structure(bundle: Bundle) -> None:

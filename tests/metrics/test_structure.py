@@ -152,13 +152,3 @@ def test_base_triples_in_the_truth() -> None:
     true = np.array([[0, 9], [1, 8], [1, 5]])  # 1 pairs twice
     score = score_pairs(np.array([[0, 9], [1, 8]]), true, 10)
     assert (score.strict.precision, score.strict.recall, score.strict.f1) == (1.0, 2 / 3, 0.8)
-
-
-def test_a_mean_weighted_by_length() -> None:
-    scores = [score_pairs(np.array([[0, 5]]), np.array([[0, 5]]), 6), score_pairs(NONE, np.array([[0, 5]]), 18)]
-    assert mean_score(scores).strict.f1 == 0.5
-    weighted = mean_score(scores, [6, 18])
-    assert (weighted.strict.f1, weighted.relaxed.recall, weighted.mcc) == (0.25, 0.25, 0.25)
-    for weights in ([1.0], [0.0, 0.0], [-1.0, 2.0], [float("nan"), 1.0]):
-        with pytest.raises(InputError, match="weights: 2 numbers"):
-            mean_score(scores, weights)

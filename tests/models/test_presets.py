@@ -143,6 +143,12 @@ def test_helms_hyena(size, expected):
     assert count(bare(both, CODONS)) - expected == L * 64 * D, "a second filter for what lies ahead"
 
 
+def test_another_family_is_none_of_them():
+    for name in ("Mamba", "nope"):
+        with pytest.raises(KeyError, match=name):
+            helm(name)
+
+
 @pytest.mark.parametrize("family", ["gpt2", "bert", "mamba", "bimamba", "hyena"])
 def test_the_sizes_are_what_they_are_called(family):
     for size in HELM_SIZES:

@@ -77,3 +77,12 @@ def to_dot_bracket(pairs: ArrayLike, length: int) -> str:
         else:
             raise InputError(f"base pair ({i}, {j}) crosses pairs of all {len(OPENING)} kinds of brackets there are")
     return "".join(marks)
+
+
+def as_dot_bracket(pairs: ArrayLike, length: int) -> str | None:
+    """``to_dot_bracket``, and None for a matching whose layers cross more deeply than there are brackets."""
+    to_partners(pairs, length)  # base triples and positions outside are errors here, too
+    try:
+        return to_dot_bracket(pairs, length)
+    except InputError:
+        return None

@@ -4,7 +4,7 @@ The parts are in ``base_pairs`` (arrays), ``dot_bracket`` (text) and ``structure
 """
 
 from nuclex.bio.base_pairs import Pairs, Partners, as_pairs, crossing, from_partners, has_pseudoknot, to_partners
-from nuclex.bio.dot_bracket import parse_dot_bracket, to_dot_bracket
+from nuclex.bio.dot_bracket import as_dot_bracket, parse_dot_bracket, to_dot_bracket
 from nuclex.bio.structure_files import (
     Structure,
     bpseq_lines,
@@ -38,6 +38,7 @@ __all__ = [
     "read_ct",
     "read_ct_all",
     "read_st",
+    "as_dot_bracket",
     "to_dot_bracket",
     "to_partners",
     "write_bpseq",

@@ -33,9 +33,11 @@ def arc_diagram(
     """Which base pairs the model found: true pairs as arcs above the sequence, predicted ones below.
 
     Pairs are (i, j), 0-based, in any order, each once or twice; the picture and its data count from 1, as CT files do.
-    A pair counts as found only if both ends are exact. Letters are written up to 150 nt. ValueError for
-    a position outside the sequence. An arc's height is its span, in longer sequences the square root of it.
+    A pair counts as found only if both ends are exact. Letters are written up to 150 nt. An arc's height is its span,
+    in longer sequences the square root of it. ValueError for a position outside the sequence, and for an empty one.
     """
+    if not sequence:
+        raise ValueError("an empty sequence has no picture")
     true, predicted = _pair_set(true_pairs, len(sequence)), _pair_set(predicted_pairs, len(sequence))
     counts = {"found": len(true & predicted), "missed": len(true - predicted), "false": len(predicted - true)}
 
@@ -73,6 +75,8 @@ def probability_arcs(sequence: str, pairs: ArrayLike, probability_LL: NDArray[np
     Pairs that cross the nested part of the structure are dashed. Positions are counted from 1; letters are written up
     to 150 nt.
     """
+    if not sequence:
+        raise ValueError("an empty sequence has no picture")
     pairs_P2 = as_pairs(pairs, len(sequence))
     nested = {tuple(pair) for pair in nested_part(pairs_P2, len(sequence)).tolist()}
     colour_L = drawn_probability(probability_LL, pairs_P2).tolist()

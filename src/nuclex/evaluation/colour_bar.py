@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nuclex.bio.secondary_structure import to_partners
+from nuclex.bio.secondary_structure import as_pairs
 
 STEPS = 40
 _INK, _PAPER = "#111111", "#ffffff"  # on a filled mark, where the page's own ink may not be seen
@@ -34,14 +34,15 @@ def letter_colour(probability: float) -> str:
 def drawn_probability(probability_LL: NDArray[np.floating], pairs: Any) -> NDArray[np.float64]:
     """How probable what is drawn of each nucleotide is (L,): its pair, or, where it has none, that it is unpaired.
 
-    Unpaired is 1 - the sum of the probabilities of all its pairs, 0 where that sum is above 1.
+    Of a base triple the likelier pair counts. Unpaired is 1 - the sum of the probabilities of all its pairs, 0 where
+    that sum is above 1.
     """
     upper_LL = np.triu(np.asarray(probability_LL, dtype=np.float64), 1)
     alone_L = np.maximum(1 - upper_LL.sum(axis=0) - upper_LL.sum(axis=1), 0)
-    partner_L = to_partners(pairs, len(upper_LL))
-    place_L = np.arange(len(upper_LL))
-    paired_L = np.maximum(upper_LL[place_L, partner_L], upper_LL[partner_L, place_L])
-    return np.where(partner_L < 0, alone_L, paired_L)
+    pairs_P2 = as_pairs(pairs, len(upper_LL))
+    paired_L = np.full(len(upper_LL), -1.0)
+    np.maximum.at(paired_L, pairs_P2, upper_LL[pairs_P2[:, 0], pairs_P2[:, 1]][:, None])
+    return np.where(paired_L < 0, alone_L, paired_L)
 
 
 def colour_bar(drawing: Any, place: tuple[float, float, float, float], label: str) -> None:

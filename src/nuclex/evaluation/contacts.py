@@ -6,13 +6,13 @@ What must be chosen (the threshold; of attention, the head) is chosen on some va
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nuclex.bio.secondary_structure import Pairs
 from nuclex.bundle import Bundle
 from nuclex.core.errors import InputError
 from nuclex.core.randomness import key
@@ -24,7 +24,9 @@ from nuclex.training.pairs import DecodingConfig, measured_pairs
 from nuclex.training.supervised import Measured
 
 Contacts = Literal["jacobian", "attention"]
-GRID = DecodingConfig(lowest=0.05, highest=0.95, step=0.05)
+Head = tuple[int, int]
+GRID = {"lowest": 0.05, "highest": 0.95, "step": 0.05}
+"""The thresholds that are tried."""
 HALF = 2.0
 """The score, in standard deviations, that becomes one half."""
 
@@ -39,7 +41,7 @@ def squeezed(score_LL: NDArray[np.float64], min_loop: int = 3) -> NDArray[np.flo
     """
     places = np.triu_indices(len(score_LL), min_loop + 1)
     spread = score_LL[places].std() if len(places[0]) else 0.0
-    if spread == 0:
+    if spread <= 1e-9 * np.abs(score_LL).max(initial=0):
         return np.zeros_like(score_LL)
     above_LL = np.maximum((score_LL - score_LL[places].mean()) / spread, 0)
     np.fill_diagonal(above_LL, 0)
@@ -47,55 +49,72 @@ def squeezed(score_LL: NDArray[np.float64], min_loop: int = 3) -> NDArray[np.flo
 
 
 def contact_benchmark(
-    bundle: Bundle, task: Task, method: Contacts = "jacobian", *, tuned_on: int = 32, decoding: DecodingConfig = GRID
+    bundle: Bundle,
+    task: Task,
+    method: Contacts = "jacobian",
+    *,
+    tuned_on: int = 32,
+    rules: DecodingConfig | None = None,
 ) -> Measured:
     """Fold the test split of a structure task by contact scores, and score it as a trained model is scored.
 
     ``tuned_on`` validation structures, drawn by their ids, decide on the threshold and, of ``attention``, on layer and
-    head. InputError for a task of another shape, and where the model cannot be asked (``inference.contacts``).
+    head. Which pairs may form and how they are chosen is what ``rules`` say; their thresholds are of probabilities and
+    do not count. InputError for a task of another shape, and where the model cannot be asked (``inference.contacts``).
     """
     if method not in get_args(Contacts):
         raise InputError(f"method: found {method!r}; allowed: {', '.join(get_args(Contacts))}")
     if task.shape is not Shape.PAIR_MAP:
         raise InputError(f"{task.name}: asks for a {task.shape}; contacts answer with base pairs")
+    if tuned_on < 1:
+        raise InputError(f"tuned_on: found {tuned_on}; 1 or more structures are needed")
+    decoding = (rules or DecodingConfig()).model_copy(update=GRID)
     some = draw(task.examples("validation"), tuned_on, key(0, "contacts"))
-    head, threshold = _chosen(bundle, some, method, decoding)
+    config = bundle.model.config
+    heads = [(layer, head) for layer in range(config.mixers.count("attention")) for head in range(config.heads)]
+    choices = heads if method == "attention" else [(0, 0)]
+    asked = _Asked(bundle, method, decoding)
+    choice, threshold = asked.best(some, choices)
     structures = (
-        decoding.pairs(squeezed(_scores(bundle, example, method)[head]), example.sequence, threshold)
+        decoding.pairs(next(asked.maps(example, [choice])), example.sequence, threshold)
         for example in task.examples("test")
     )
     settings: dict[str, Any] = {"method": method, "threshold": threshold, "tuned_on": len(some)}
     if method == "attention":
-        heads = bundle.model.config.heads
-        settings |= {"layer": head // heads, "head": head % heads}
+        settings |= {"layer": choice[0], "head": choice[1]}
     return measured_pairs(task.examples("test"), structures, settings)
 
 
-def _scores(bundle: Bundle, example: Example, method: Contacts) -> NDArray[np.float64]:
-    """Contact scores (choices, L, L): one of the Jacobian, one for each head of attention."""
-    if method == "jacobian":
-        return jacobian_contacts(bundle, example.sequence)[None]
-    maps = attention_contacts(bundle, example.sequence)
-    return maps.reshape(-1, *maps.shape[-2:])
+@dataclass(frozen=True)
+class _Asked:
+    """A model, how it is asked, and how what it says is decoded."""
 
+    bundle: Bundle
+    method: Contacts
+    decoding: DecodingConfig
 
-def _chosen(
-    bundle: Bundle, examples: Sequence[Example], method: Contacts, decoding: DecodingConfig
-) -> tuple[int, float]:
-    """The head and the threshold with the best mean F1; the first of equals."""
-    scores: list[list[list[PairScore]]] = []  # by example, head, threshold
-    for example in examples:
-        found = _scores(bundle, example, method)
-        scores.append([_at_all(decoding, squeezed(score_LL), example) for score_LL in found])
-    best = (-1.0, 0, decoding.thresholds[0])
-    for head in range(len(scores[0])):
-        means = [mean_score(column) for column in zip(*(row[head] for row in scores), strict=True)]
-        place = decoding.best(means)
-        if means[place].strict.f1 > best[0]:
-            best = (means[place].strict.f1, head, decoding.thresholds[place])
-    return best[1], best[2]
+    def maps(self, example: Example, choices: Sequence[Head]) -> Iterator[NDArray[np.float64]]:
+        """Scores (L, L) from 0 to 1 by each of these heads, one at a time; the Jacobian is one choice."""
+        scores = (
+            attention_contacts(self.bundle, example.sequence, choices)
+            if self.method == "attention"
+            else iter([jacobian_contacts(self.bundle, example.sequence)])
+        )
+        return (squeezed(score_LL, self.decoding.min_loop) for score_LL in scores)
 
+    def best(self, examples: Sequence[Example], choices: Sequence[Head]) -> tuple[Head, float]:
+        """The head and the threshold with the best mean; the first of equals."""
+        rows = [
+            [self._at_all(map_LL, example) for map_LL in self.maps(example, choices)] for example in examples
+        ]  # by example, choice, threshold
+        found = []
+        for place in range(len(choices)):
+            means = [mean_score(column) for column in zip(*(row[place] for row in rows), strict=True)]
+            threshold = self.decoding.best(means)
+            found.append((means[threshold].strict.f1, -place, threshold))
+        _, place, threshold = max(found)
+        return choices[-place], self.decoding.thresholds[threshold]
 
-def _at_all(decoding: DecodingConfig, probability_LL: NDArray[np.float64], example: Example) -> list[PairScore]:
-    structures: list[Pairs] = decoding.pairs_at_all(probability_LL, example.sequence)
-    return [score_pairs(pairs, example.pairs, len(example.sequence)) for pairs in structures]
+    def _at_all(self, map_LL: NDArray[np.float64], example: Example) -> list[PairScore]:
+        structures = self.decoding.pairs_at_all(map_LL, example.sequence)
+        return [score_pairs(pairs, example.pairs, len(example.sequence)) for pairs in structures]

@@ -58,8 +58,8 @@ class _Loop:
 def planar_layout(pairs: ArrayLike, length: int) -> NDArray[np.float64]:
     """Where each base of an RNA of ``length`` nucleotides is drawn: (L, 2), neighbours 1 apart or more, y upwards.
 
-    Pairs (P, 2) are a matching; of pseudoknots, the largest nested part (``nested_part``) decides, in which a
-    base of a triple keeps one partner. Equal structures give equal layouts.
+    Of pseudoknots in the pairs (P, 2), the largest nested part (``nested_part``) decides, in which a base of a triple
+    keeps one partner. Equal structures give equal layouts.
     """
     partners = to_partners(nested_part(pairs, length), length)
     loops, _ = _loops(partners.tolist())
@@ -244,6 +244,8 @@ def planar_drawing(sequence: str, pairs: ArrayLike, probability_LL: NDArray[np.f
     """
     from matplotlib.collections import LineCollection
 
+    if not sequence:
+        raise ValueError("an empty sequence has no picture")
     pairs_P2 = as_pairs(pairs, len(sequence))
     nested = {tuple(pair) for pair in nested_part(pairs_P2, len(sequence)).tolist()}
     positions_L2 = planar_layout(pairs_P2, len(sequence))

@@ -25,10 +25,14 @@ def thermodynamic_pairs(sequence: str, method: Method = "mfe", *, gamma: float =
 
     ``mfe``: minimum free energy. ``mea``: maximum expected accuracy of the pair probabilities of the ensemble, a pair
     weighing 2 ``gamma`` against 1 of an unpaired nucleotide (see ``nuclex.bio.folding.mea_pairs``). Lower case and T
-    are read as upper case and U; other letters than A, C, G, U pair with nothing. InputError without the package, and
-    for an empty sequence.
+    are read as upper case and U; other letters than A, C, G, U pair with nothing. InputError without the package, for
+    an empty sequence, another method and a ``gamma`` that is not above 0.
     """
     package = _package()
+    if method not in METHODS:
+        raise InputError(f"method: found {method!r}; allowed: {', '.join(METHODS)}")
+    if not gamma > 0:
+        raise InputError(f"gamma: found {gamma}; a number above 0 is needed")
     if not sequence:
         raise InputError("folding by energy: the sequence is empty")
     compound = package.fold_compound(to_rna(sequence.upper()))

@@ -11,7 +11,7 @@ doi:10.1093/bioinformatics/btm604). Scores have no unit: only their order within
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -93,22 +93,30 @@ def average_product(score_LL: NDArray[np.float64]) -> NDArray[np.float64]:
     mean_L = kept.sum(-1, keepdims=True) / (length - 1)
     total = kept.sum((-2, -1), keepdims=True) / (length * (length - 1))
     expected = np.divide(mean_L * np.swapaxes(mean_L, -1, -2), total, out=np.zeros_like(kept), where=total != 0)
-    return np.where(off_LL, kept - expected, 0.0)
+    rest = kept - expected
+    noise = 1e-12 * np.abs(kept).max((-2, -1), keepdims=True)  # what is left where all positions are alike
+    return np.where(off_LL.astype(bool) & (np.abs(rest) > noise), rest, 0.0)
 
 
-def attention_contacts(bundle: Bundle, sequence: str) -> NDArray[np.float64]:
-    """Contact scores (layers, heads, L, L) of one molecule from the attention of every head; symmetric.
+def attention_contacts(
+    bundle: Bundle, sequence: str, heads: Sequence[tuple[int, int]]
+) -> Iterator[NDArray[np.float64]]:
+    """Contact scores (L, L) of one molecule from the attention of each of these (layer, head), one at a time.
 
     Start and end tokens are left out. Errors as in ``jacobian_contacts``, and for a model without attention.
     """
     _readable(bundle, sequence)
-    maps = next(attention_maps(bundle, [sequence]))[:, :, 1:-1, 1:-1].astype(np.float64)
-    return average_product((maps + np.swapaxes(maps, -1, -2)) / 2)
+    maps = next(attention_maps(bundle, [sequence]))
+    for layer, head in heads:
+        weights_LL = maps[layer, head, 1:-1, 1:-1].astype(np.float64)
+        yield average_product((weights_LL + weights_LL.T) / 2)
 
 
 def _readable(bundle: Bundle, sequence: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The sequence's tokens (L,) and the tokens of the four letters (4,)."""
     model, tokenizer = bundle.model, bundle.tokenizer
+    if not sequence:
+        raise InputError("contacts: the sequence is empty")
     if model.config.causal or model.config.head == "none":
         kind = "reads from left to right" if model.config.causal else "has no language head"
         raise InputError(f"contacts: this model {kind}; one that sees both sides and foretells letters is needed")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from nuclex.bio.secondary_structure import Pairs, Structure, bpseq_lines, ct_lines, to_dot_bracket
+from nuclex.bio.secondary_structure import Pairs, Structure, as_dot_bracket, bpseq_lines, ct_lines, to_dot_bracket
 from nuclex.bundle import Bundle
 from nuclex.core.config import Config, load_config
 from nuclex.core.errors import InputError
@@ -23,6 +23,7 @@ from nuclex.training.supervised import Reading, answering_model
 
 ENDINGS = (".dbn", ".ct", ".bpseq", ".json")
 """How a structure can be written."""
+_TUNING = {"lowest", "highest", "step", "tune"}
 
 
 class FoldConfig(Config):
@@ -54,10 +55,19 @@ class Folded:
         return self.probability_LL[self.pairs[:, 0], self.pairs[:, 1]]
 
     def text(self, ending: str, cut: float) -> str:
-        """The structure as it is written to a file with one of ``ENDINGS``; ``cut`` is for .json."""
-        dot_bracket = to_dot_bracket(self.pairs, len(self.sequence))
+        """The structure as it is written to a file with one of ``ENDINGS``; ``cut`` is for .json.
+
+        InputError, which names the RNA, for what a format cannot hold: in .dbn more than 30 layers of crossing pairs
+        (in .json ``dot_bracket`` is null then), in .ct a name that begins like an energy.
+        """
+        try:
+            return self._text(ending, cut)
+        except InputError as error:
+            raise InputError(f"{self.id!r} as {ending}: {error}") from None
+
+    def _text(self, ending: str, cut: float) -> str:
         if ending == ".dbn":
-            return f">{self.id}\n{self.sequence}\n{dot_bracket}\n"
+            return f">{self.id}\n{self.sequence}\n{to_dot_bracket(self.pairs, len(self.sequence))}\n"
         if ending in (".ct", ".bpseq"):
             structure = Structure(self.id, self.sequence, self.pairs)
             lines = ct_lines(structure) if ending == ".ct" else bpseq_lines(structure)
@@ -66,7 +76,7 @@ class Folded:
         told = {
             "id": self.id,
             "sequence": self.sequence,
-            "dot_bracket": dot_bracket,
+            "dot_bracket": as_dot_bracket(self.pairs, len(self.sequence)),
             "positions": "from 0",
             "pairs": _listed(self.pairs[:, 0], self.pairs[:, 1], self.probability_P),
             "mean_pair_probability": round(float(self.probability_P.mean()), 6) if len(self.pairs) else None,
@@ -109,6 +119,12 @@ def _decoding(bundle: Bundle, config: FoldConfig) -> tuple[float, DecodingConfig
     shape = bundle.task.config["shape"]
     if shape != Shape.PAIR_MAP:
         raise InputError(f"{bundle.path}: answers with a {shape}; folding needs a bundle fine-tuned on structures")
+    if idle := sorted(_TUNING & config.decoding.keys()):
+        allowed = ", ".join(sorted(DecodingConfig.model_fields.keys() - _TUNING))
+        raise InputError(
+            f"decoding.{idle[0]}: is for finding a threshold on validation, which is done; give --threshold; "
+            f"allowed: {allowed}"
+        )
     threshold, tuned = stored_decoding(bundle)
     stored = tuned.to_data()
     if config.decoding.get("method") == "greedy":

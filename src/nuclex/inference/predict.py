@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nuclex.bio.secondary_structure import to_dot_bracket
 from nuclex.bundle import Bundle, load
 from nuclex.core.artifact import atomic_file
 from nuclex.core.errors import CorruptError, InputError
 from nuclex.core.progress import say
 from nuclex.data.columns import LONGEST_VALUE, ReadConfig
 from nuclex.data.read import Record, read_sequences
+from nuclex.inference.fold import Folded
 from nuclex.inference.tables import TABLES, check_table, write_rows
 from nuclex.models.heads import AnsweringModel
 from nuclex.tasks import Example, Shape
@@ -154,8 +154,8 @@ def _write_structures(path: Path, model: AnsweringModel, readings: Iterator[Read
             check_one_token_a_nucleotide(reading, "input")
             for example, probability_LL in pair_probabilities(model, reading):
                 pairs = decoding.pairs(probability_LL, example.sequence, threshold)
-                marks = to_dot_bracket(pairs, len(example.sequence))
-                handle.write(f">{example.id}\n{example.sequence}\n{marks}\n")
+                rna = Folded(example.id, example.sequence, pairs, probability_LL, threshold, decoding.method)
+                handle.write(rna.text(".dbn", 0.0))
                 count += 1
     return count
 

@@ -80,30 +80,26 @@ def score_pseudoknots(predicted_P2: ArrayLike, true_P2: ArrayLike, length: int) 
     return score_pairs(predicted, true, length)
 
 
-def mean_score(scores: Iterable[PairScore], weights: Iterable[float] | None = None) -> PairScore:
-    """The mean over structures (macro); F1 is the mean of the F1s, and MCC of the MCCs.
+def mean_score(scores: Iterable[PairScore]) -> PairScore:
+    """The mean over structures (macro), a short RNA weighing as much as a long one; F1 is the mean of the F1s.
 
-    A short RNA weighs as much as a long one, unless ``weights`` (one a structure, 0 or more, not all 0) are given, such
-    as the lengths. InputError without structures, and for weights that do not fit.
+    InputError without structures.
     """
     scores = list(scores)
     if not scores:
         raise InputError("structures: found none to average; at least one is needed")
-    weight_N = np.ones(len(scores)) if weights is None else np.array(list(weights), dtype=np.float64)
-    if weight_N.shape != (len(scores),) or not (weight_N >= 0).all() or not 0 < weight_N.sum() < np.inf:
-        raise InputError(f"weights: {len(scores)} numbers of 0 or more, not all 0, are needed; found {weight_N.shape}")
     return PairScore(
-        strict=_mean([score.strict for score in scores], weight_N),
-        relaxed=_mean([score.relaxed for score in scores], weight_N),
-        mcc=float(np.average([score.mcc for score in scores], weights=weight_N)),
+        strict=_mean([score.strict for score in scores]),
+        relaxed=_mean([score.relaxed for score in scores]),
+        mcc=float(np.mean([score.mcc for score in scores])),
         predicted=sum(score.predicted for score in scores),
         true=sum(score.true for score in scores),
     )
 
 
-def _mean(matches: list[PairMatch], weight_N: NDArray[np.float64]) -> PairMatch:
+def _mean(matches: list[PairMatch]) -> PairMatch:
     values_N3 = np.array([(match.precision, match.recall, match.f1) for match in matches])
-    return PairMatch(*(float(value) for value in np.average(values_N3, axis=0, weights=weight_N)))
+    return PairMatch(*values_N3.mean(axis=0).tolist())
 
 
 def _correlation(right: int, predicted: int, true: int, possible: int) -> float:

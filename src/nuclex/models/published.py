@@ -55,7 +55,7 @@ def helm(family: HelmFamily, size: HelmSize = "50M") -> ModelConfig:
     """HELM's four families in the sizes of its paper.
 
     Mamba and Hyena were published with 50 M parameters; their other sizes are ours. GPT-2 has an output matrix of its
-    own and, unlike in the released commands, positions. KeyError for another size.
+    own and, unlike in the released commands, positions. KeyError for another family or size.
 
     >>> helm("gpt2", "20M").depth, helm("bimamba").depth
     (12, 20)
@@ -76,4 +76,6 @@ def helm(family: HelmFamily, size: HelmSize = "50M") -> ModelConfig:
     depth, width, inner = MAMBA_SIZES[size]
     if family == "mamba":
         return MambaConfig(depth=depth, width=width, inner=inner, tied=False)
+    if family != "bimamba":
+        raise KeyError(family)
     return MambaConfig(depth=depth // 2, width=width, inner=inner, tied=False, causal=False, embedding_gate=True)

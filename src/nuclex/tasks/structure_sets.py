@@ -109,7 +109,8 @@ class PdbRnaConfig(TaskConfig):
     """203 RNA chains of the PDB with all their base pairs (doi:10.1093/bib/bbaf137): 141 to train on, 62 to test.
 
     In 171 of them a base is in several pairs (triples), which no prediction of one partner a base can reach, and 22 %
-    of the pairs are not canonical: decode with ``canonical = false``. Validation is carved from train by sequence.
+    of the pairs are not canonical and 6 % have two nucleotides or fewer between them: decode with ``canonical = false``
+    and ``min_loop = 0``, as the recipe does. Validation is carved from train by sequence.
     """
 
     kind: Literal["pdb-rna"] = "pdb-rna"

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nuclex.bio.folding import greedy_pairs, matching_pairs, mea_pairs
-from nuclex.bio.secondary_structure import Pairs, to_dot_bracket
+from nuclex.bio.secondary_structure import Pairs, as_dot_bracket
 from nuclex.bundle import Bundle
 from nuclex.core.config import Config
 from nuclex.core.errors import CorruptError, InputError
@@ -173,7 +173,7 @@ def measured_pairs(
                 "sequence": example.sequence,
                 "truth": example.pairs.tolist(),
                 "predicted": pairs.tolist(),
-                "dot_bracket": to_dot_bracket(pairs, len(example.sequence)),
+                "dot_bracket": as_dot_bracket(pairs, len(example.sequence)),
                 "strict_f1": score.strict.f1,
             }
         )

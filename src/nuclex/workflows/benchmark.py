@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from nuclex.bundle import load
 from nuclex.core.artifact import MANIFEST, atomic_file, sha256_file, write_json
 from nuclex.core.errors import CorruptError, InputError, OutsideError, missing_extra
 from nuclex.core.lock import owned
@@ -133,14 +134,15 @@ class _Asked:
 
     def _folded(self, task: Task) -> Iterator[System]:
         """What folds without having learned from labels."""
-        folder = self.out / "runs" / self.entry.name
+        folder, rules = self.out / "runs" / self.entry.name, self.entry.finetuning(Path("-"), 0).decoding
         for way in self.entry.folded_by:
-            for model, path in {ENERGY: Path()}.items() if way == "energy" else self.models.items():
+            for model in [ENERGY] if way == "energy" else self.models:
                 try:
                     if way == "energy":
                         yield from by_energy(task, folder / model)
                     else:
-                        yield by_contacts(task, way, model, path, folder / model, self.device)
+                        asked = (model, load(self.models[model], device=self.device))
+                        yield by_contacts(task, way, asked, folder / model, rules)
                 except InputError as error:
                     self._not_run(f"{model}, {way}", str(error))
 

@@ -45,8 +45,11 @@ def fold(
         if pictures is not None:
             keeps.append(stack.enter_context(_pictures(pictures, config.cut)))
         for count, rna in enumerate(found, start=1):
-            for keep in keeps:
-                keep(count, rna)
+            try:
+                for keep in keeps:
+                    keep(count, rna)
+            except InputError as error:
+                raise InputError(f"{inputs}: {error}") from None
             pairs, total = pairs + len(rna.pairs), total + float(rna.probability_P.sum())
     say(f"{target}: {count} sequences")
     told: dict[str, Any] = {"out": str(target), "sequences": count, "pairs": pairs}

@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from nuclex.bundle import load
+from nuclex.bundle import Bundle, load
 from nuclex.core.artifact import atomic_file, write_json
 from nuclex.core.errors import InputError
 from nuclex.core.plain import from_json, plain
 from nuclex.core.progress import say
 from nuclex.evaluation.benchmark import ENERGY, ZERO_SHOT, System
-from nuclex.evaluation.contacts import contact_benchmark
-from nuclex.evaluation.suite import Folding
+from nuclex.evaluation.contacts import Contacts, contact_benchmark
 from nuclex.evaluation.thermodynamics import thermodynamic_baseline
 from nuclex.evaluation.variants import variant_benchmark
 from nuclex.tasks import Task
+from nuclex.training.pairs import DecodingConfig
 from nuclex.training.results import scored
 
 CHIEF = ("auroc", "spearman_of_sizes")
@@ -59,17 +59,22 @@ def by_energy(task: Task, folder: Path) -> Iterator[System]:
         yield System(ENERGY, method, (rows,), ({},))
 
 
-def by_contacts(task: Task, way: Folding, model: str, bundle: Path, folder: Path, device: str) -> System:
-    """The test structures of ``task`` folded by a model's contact scores; InputError where it cannot be asked."""
+def by_contacts(
+    task: Task, way: Contacts, model: tuple[str, Bundle], folder: Path, rules: DecodingConfig | None
+) -> System:
+    """The test structures of ``task`` folded by the contact scores of a model (its name and itself), by ``rules``.
+
+    InputError where it cannot be asked.
+    """
+    name, bundle = model
 
     def folded() -> tuple[Rows, dict[str, Any]]:
-        say(f"{task.name}: {model} folds without labels, by {way}")
-        assert way != "energy"
-        found = contact_benchmark(load(bundle, device=device), task, way)
+        say(f"{task.name}: {name} folds without labels, by {way}")
+        found = contact_benchmark(bundle, task, way, rules=rules)
         return scored(found), found.settings
 
     rows, _ = _kept(folder / f"{way}.json", task, folded)
-    return System(model, way, (rows,), ({},))
+    return System(name, way, (rows,), ({},))
 
 
 def _kept(path: Path, task: Task, make: Callable[[], tuple[Rows, dict[str, Any]]]) -> tuple[Rows, dict[str, Any]]:
