@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nuclex.core.errors import InputError
-from nuclex.tasks.base import Example, Shape, Task, carve, draw
+from nuclex.tasks.base import Example, Shape, Task, assemble, carve, draw
+from nuclex.tasks.families import SimulatedFamilyConfig
 
 examples = st.lists(
     st.tuples(st.text("acgtuACGU", min_size=1, max_size=4), st.sampled_from("XY"), st.sampled_from(["f", "g", "h"])),
@@ -68,6 +69,22 @@ def test_drawing_keeps_order_and_does_not_depend_on_it() -> None:
 def task(test: tuple[Example, ...], classes: tuple[str, ...] = ("x", "y")) -> Task:
     train = (Example("ACGU", "x", "a"), Example("CCC", "y", "b"))
     return Task("toy", Shape.CLASS, {"train": train, "validation": (Example("GGG", "y", "c"),), "test": test}, classes)
+
+
+@pytest.mark.parametrize(
+    ("limits", "longest"),
+    [({}, 6), ({"max_length": 4}, 4), ({"test_max_length": 5}, 5), ({"max_length": 3, "test_max_length": 5}, 5)],
+)
+def test_the_test_may_be_longer_than_what_is_trained_on(limits: dict[str, int], longest: int) -> None:
+    config = SimulatedFamilyConfig(**limits)
+    rows = [Example("A" * size + base, base, f"{base}{size}") for size in range(6) for base in "CG"]
+    task = assemble(config, {"train": rows, "validation": rows, "test": rows}, {})
+    assert max(len(example.letters) for example in task.examples("test")) == longest
+    trained = max(len(example.letters) for example in task.examples("train"))
+    assert trained == limits.get("max_length", 6)
+    left_out = task.notes["left_out"]
+    assert left_out == {} if not limits else left_out["test"] == 2 * (6 - longest)
+    assert not limits or left_out["train"] == 2 * (6 - trained)
 
 
 def test_what_was_seen_is_marked() -> None:

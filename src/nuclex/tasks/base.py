@@ -153,6 +153,9 @@ class TaskConfig(Config, ABC):
     max_length: int | None = Field(
         default=None, ge=1, description="leave out longer sequences (letters); the notes count them"
     )
+    test_max_length: int | None = Field(
+        default=None, ge=1, description="of the test split, where it is not max_length: train short, test long"
+    )
     train_limit: int | None = Field(default=None, ge=1, description="at most this many, drawn at random")
     validation_limit: int | None = Field(default=None, ge=1)
     test_limit: int | None = Field(default=None, ge=1)
@@ -172,14 +175,16 @@ AnyTaskConfig = Annotated[SerializeAsAny[TaskConfig], BeforeValidator(TASKS.vali
 def assemble(config: TaskConfig, splits: Mapping[Split, Iterable[Example]], notes: Mapping[str, Any]) -> Task:
     """A task out of its splits, within the limits of its config; classes are those of the train split, sorted."""
     limits = {"train": config.train_limit, "validation": config.validation_limit, "test": config.test_limit}
+    longest: dict[str, int | None] = dict.fromkeys(SPLITS, config.max_length)
+    longest["test"] = config.test_max_length or config.max_length
     kept: dict[Split, tuple[Example, ...]] = {}
     longer: dict[str, int] = {}
     for split in SPLITS:
-        examples = list(splits[split])
-        short = [item for item in examples if config.max_length is None or len(item.sequence) <= config.max_length]
+        examples, most = list(splits[split]), longest[split]
+        short = [item for item in examples if most is None or len(item.sequence) <= most]
         longer[split] = len(examples) - len(short)
         kept[split] = tuple(draw(short, limits[split], key(config.seed, "limit", split)))
-    left_out = {"longer_than": config.max_length, **longer} if config.max_length is not None else {}
+    left_out = {"longer_than": longest, **longer} if any(longest.values()) else {}
     classes = _classes(config.shape, kept["train"])
     return Task(config.kind, config.shape, kept, classes, {**notes, "left_out": left_out})
 

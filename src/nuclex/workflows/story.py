@@ -261,8 +261,9 @@ def _left_out(results: dict[str, Any]) -> str:
     left = results["task"]["notes"].get("left_out") or {}
     if not left:
         return ""
-    counts = ", ".join(f"{left[split]} of {split}" for split in ("train", "validation", "test"))
-    return f"Molecules of more than {left['longer_than']} nt were left out: {counts}."
+    limits = {split: most for split, most in left["longer_than"].items() if most is not None}
+    counts = ", ".join(f"{left[split]} of {split} (more than {most} nt)" for split, most in limits.items())
+    return f"Long molecules were left out: {counts}."
 
 
 def _embedding(story: Story) -> Section:
