@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from nuclex.models import LanguageModel, Layout, RinalmoConfig
+from nuclex.models import LanguageModel, Layout, RinalmoConfig, heads
 from nuclex.models.heads import (
     HEADS,
     AnsweringModel,
@@ -62,6 +63,33 @@ def test_pair_head_is_the_literal_one(kernel: int) -> None:
     torch.testing.assert_close(found_LL, expected_LL, atol=1e-12, rtol=1e-10)
     for left, right in zip(found, wanted, strict=True):
         torch.testing.assert_close(left, right, atol=1e-10, rtol=1e-8)
+
+
+def test_what_learning_computes_again_is_the_same_to_the_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    head = PairHeadConfig(channels=6).build(WIDTH, 1)
+    hidden_LD = torch.randn(9, WIDTH, requires_grad=True)
+    kept: list[list[Tensor]] = []
+    for least in (1 << 25, 6 * 9 * 9):
+        monkeypatch.setattr(heads, "RECOMPUTED_FROM", least)
+        norms = Counting(monkeypatch)
+        found_LL = head(hidden_LD)
+        kept.append([found_LL, *torch.autograd.grad(found_LL.square().sum(), [hidden_LD, *head.parameters()])])
+        # each of 6 layers once; then again for the block, and most again for themselves
+        assert norms.calls == 6 if least > 6 * 9 * 9 else norms.calls > 12
+    for left, right in zip(*kept, strict=True):
+        torch.testing.assert_close(left, right, atol=0, rtol=0)
+
+
+class Counting:
+    """How often the norm of a layer is computed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls, self.norm = 0, F.group_norm
+        monkeypatch.setattr(heads, "_instance_norm", self)
+
+    def __call__(self, map_1CLL: Tensor) -> Tensor:
+        self.calls += 1
+        return self.norm(map_1CLL, map_1CLL.shape[1])
 
 
 def test_pair_head_has_as_many_parameters_as_the_published_one() -> None:

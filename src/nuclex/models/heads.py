@@ -7,12 +7,15 @@ so an answer never depends on what else is in the batch.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Literal, Self
 
 import torch
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from nuclex.core.config import Config
 from nuclex.core.registry import Registry
@@ -20,6 +23,9 @@ from nuclex.models.backbone import LanguageModel
 from nuclex.models.base import Size
 from nuclex.models.layout import Layout
 from nuclex.models.one_hot import OneHot
+
+RECOMPUTED_FROM = 1 << 25
+"""Numbers in a map of pairs (channels × L × L, 724 nt with 64 channels) from which learning does not keep them all."""
 
 
 class HeadConfig(Config, ABC):
@@ -237,7 +243,7 @@ class PairBlock(nn.Module):
         """(1, channels, L, L) to the same shape."""
         mixed_1CLL = map_1CLL
         for convolution in self.convolutions:
-            mixed_1CLL = F.relu(_instance_norm(convolution(mixed_1CLL)))
+            mixed_1CLL = _frugally(partial(_mixed, convolution), mixed_1CLL)
         return map_1CLL + mixed_1CLL
 
 
@@ -246,7 +252,8 @@ class PairHead(nn.Module):
 
     A pair (i, j) begins as Linear(2D → channels) of the two vectors laid side by side. That is the sum of one linear
     map of each, so it is computed row by row and added: the L × L × 2D map is never built. Norms are over the map of
-    this one molecule, never over padding.
+    this one molecule, never over padding. Where maps are large, learning computes them again rather than keeping them:
+    the same numbers with a third of the memory, in nearly twice the time.
     """
 
     def __init__(self, config: PairHeadConfig, width: int) -> None:
@@ -264,9 +271,21 @@ class PairHead(nn.Module):
         right_LC = F.linear(hidden_LD, self.projection.weight[:, width:])
         map_1CLL = (left_LC.T[:, :, None] + right_LC.T[:, None, :])[None]
         for block in self.blocks:
-            map_1CLL = block(map_1CLL)
+            map_1CLL = _frugally(block, map_1CLL)
         upper_LL = self.decoder(map_1CLL)[0, 0].triu(1)
         return upper_LL + upper_LL.T
+
+
+def _mixed(convolution: nn.Module, map_1CLL: Tensor) -> Tensor:
+    return F.relu_(_instance_norm(convolution(map_1CLL)))
+
+
+def _frugally(function: Callable[[Tensor], Tensor], map_1CLL: Tensor) -> Tensor:
+    """``function`` of the map; of a large one that learns only the map is kept, and the rest computed again."""
+    if map_1CLL.requires_grad and map_1CLL.numel() >= RECOMPUTED_FROM:
+        found: Tensor = checkpoint(function, map_1CLL, use_reentrant=False, preserve_rng_state=False)
+        return found
+    return function(map_1CLL)
 
 
 def _instance_norm(map_1CLL: Tensor) -> Tensor:
