@@ -7,13 +7,13 @@ import pytest
 from scipy import stats
 
 from nuclex.core.errors import InputError
+from nuclex.metrics.correction import enough_swaps, holm
 from nuclex.metrics.regression import spearman
 from nuclex.metrics.statistics import (
     Interval,
     Ratio,
     bootstrap,
     bootstrap_statistic,
-    holm,
     paired_difference,
 )
 
@@ -192,10 +192,26 @@ def test_a_swap_takes_parts_and_wholes_along() -> None:
 
 def test_p_values_are_uniform_where_nothing_differs() -> None:
     rng = np.random.default_rng(0)
-    p = np.array([paired_difference(*rng.normal(size=(2, 20)), replicates=199, seed=i).p_value for i in range(300)])
+    p = np.array([paired_difference(*rng.normal(size=(2, 20)), replicates=199).p_value for _ in range(300)])
     assert stats.kstest(p, "uniform").pvalue > 0.01
     assert (p <= 0.05).mean() < 0.09
     assert p.min() >= 1 / 200
+
+
+def test_clear_differences_stay_significant_among_many() -> None:
+    rng = np.random.default_rng(1)
+    pairs = [rng.normal([[1.5], [0.0]], 1.0, size=(2, 40)) for _ in range(120)]
+    coarse = [paired_difference(a, b).p_value for a, b in pairs]
+    fine = [paired_difference(a, b, swaps=enough_swaps(len(pairs), 0.95)).p_value for a, b in pairs]
+    assert min(holm(coarse)) > 0.05  # 120 / 2001: nothing could be found, however clear
+    assert np.mean(holm(fine) < 0.05) > 0.9
+    assert min(fine) == pytest.approx(1 / 48_001)
+
+
+def test_more_swaps_change_no_p_that_is_clearly_chance() -> None:
+    a, b = np.random.default_rng(2).normal(size=(2, 30))
+    few, many = paired_difference(a, b), paired_difference(a, b, swaps=50_000)
+    assert few.p_value == many.p_value > 0.01
 
 
 def test_clusters_stop_false_alarms() -> None:
@@ -258,8 +274,8 @@ def test_the_smallest_detectable_difference_is_found_in_four_of_five_trials() ->
     truth = paired_difference(rng.normal(0, spread, 200_000), np.zeros(200_000), replicates=1).detectable
     at_sixty = truth * np.sqrt(200_000 / units)
     found = 0
-    for seed in range(trials):
+    for _ in range(trials):
         a_N = rng.normal(at_sixty, spread, units)
-        found += paired_difference(a_N, np.zeros(units), replicates=400, seed=seed).p_value < 0.05
+        found += paired_difference(a_N, np.zeros(units), replicates=400).p_value < 0.05
     assert abs(found / trials - 0.8) < 0.07  # three standard errors of 300 trials
     assert paired_difference([1.0], [0.0]).detectable is None

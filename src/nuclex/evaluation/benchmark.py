@@ -21,12 +21,12 @@ from nuclex.core.errors import CorruptError, InputError
 from nuclex.evaluation.suite import QuotedConfig
 from nuclex.metrics import auprc, auroc, matthews, pearson, precision_recall_f1, r_squared, spearman
 from nuclex.metrics.calibration import Reliability
+from nuclex.metrics.correction import enough_swaps, holm
 from nuclex.metrics.statistics import (
     Interval,
     PairedDifference,
     bootstrap,
     bootstrap_statistic,
-    holm,
     paired_difference,
 )
 
@@ -232,12 +232,17 @@ def comparisons(questions: Sequence[Question], level: float = 0.95) -> list[Comp
     Not of questions whose chief metric is none of each sequence, such as a correlation: nothing can be swapped there.
     """
     found = []
-    for question in questions:
-        for a, b in _pairs([system for system in question.systems if system.has(question.chief)]):
-            means = [system.scores_SN(question.chief).mean(axis=0) for system in (a, b)]
-            difference = paired_difference(*means, clusters=question.units_N, level=level)
-            against = b.label if b.model == ENERGY else WORDS[b.arm] if a.model == b.model else b.model
-            found.append(Comparison(question.name, question.chief, a.model, against, difference, len(a.rows)))
+    asked = [
+        (question, *pair)
+        for question in questions
+        for pair in _pairs([system for system in question.systems if system.has(question.chief)])
+    ]
+    swaps = enough_swaps(len(asked), level)
+    for question, a, b in asked:
+        means = [system.scores_SN(question.chief).mean(axis=0) for system in (a, b)]
+        difference = paired_difference(*means, clusters=question.units_N, swaps=swaps, level=level)
+        against = b.label if b.model == ENERGY else WORDS[b.arm] if a.model == b.model else b.model
+        found.append(Comparison(question.name, question.chief, a.model, against, difference, len(a.rows)))
     corrected = holm([one.found.p_value for one in found]).tolist()
     return [replace(one, holm=value) for one, value in zip(found, corrected, strict=True)]
 

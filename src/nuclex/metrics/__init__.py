@@ -12,6 +12,7 @@ from nuclex.metrics.classification import (
     per_class,
     precision_recall_f1,
 )
+from nuclex.metrics.correction import enough_swaps, holm
 from nuclex.metrics.regression import mae, pearson, r_squared, rmse, spearman
 from nuclex.metrics.statistics import (
     Interval,
@@ -19,7 +20,6 @@ from nuclex.metrics.statistics import (
     Ratio,
     bootstrap,
     bootstrap_statistic,
-    holm,
     paired_difference,
 )
 from nuclex.metrics.structure import PairMatch, PairScore, mean_score, score_pairs, score_pseudoknots
@@ -39,6 +39,7 @@ __all__ = [
     "bootstrap",
     "bootstrap_statistic",
     "confusion_matrix",
+    "enough_swaps",
     "holm",
     "mae",
     "matthews",

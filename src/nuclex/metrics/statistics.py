@@ -22,6 +22,8 @@ Method = Literal["bca", "percentile"]
 Floats = NDArray[np.float64]
 DRAWS_AT_ONCE = 1 << 22
 EXACT_UNITS = 12
+CLEARLY_CHANCE = 0.01
+"""A p from which on more swaps would change nothing that anybody does."""
 POWER = 0.8
 NORMAL = NormalDist()
 
@@ -140,16 +142,18 @@ def paired_difference(
     *,
     clusters: ArrayLike | None = None,
     replicates: int = 2000,
+    swaps: int | None = None,
     level: float = 0.95,
-    seed: int = 0,
 ) -> PairedDifference:
     """Compare two systems measured on the same rows: mean(a) - mean(b), or the difference of two pooled ratios.
 
     The interval comes from drawing rows (or clusters) with both values together, bias and skew corrected. The test
-    swaps a and b within units: all 2^U ways up to 12 units, else ``replicates`` random ones, counting the observed
-    (Phipson & Smyth 2010, doi:10.2202/1544-6115.1585). One unit gives p = 1 and no interval.
+    swaps a and b within units: all 2^U ways up to 12 units, else random ones, counting the observed (Phipson & Smyth
+    2010, doi:10.2202/1544-6115.1585): ``replicates`` of them and, where p is below 0.01 then, up to ``swaps``. No p is
+    below 1 / (swaps + 1): where many are to be corrected together, see ``correction.enough_swaps``. One unit gives
+    p = 1 and no interval.
     """
-    plan = _Plan(replicates, level, seed)
+    plan = _Plan(replicates, level)
     columns = [*_parts(a), *_parts(b)]
     rows = len(columns[0])
     if len(columns[2]) != rows:
@@ -166,33 +170,19 @@ def paired_difference(
     noticed = (NORMAL.inv_cdf((1 + level) / 2) + NORMAL.inv_cdf(POWER)) * spread / float(np.sqrt(units))
     detectable = noticed if noticed > 0 else None
     return PairedDifference(
-        interval, _swap_p_value(sums_U4, value, plan), _effect_size(value, spread), units, detectable
+        interval,
+        _swap_p_value(sums_U4, value, plan, max(swaps or 0, replicates)),
+        _effect_size(value, spread),
+        units,
+        detectable,
     )
-
-
-def holm(p_values: ArrayLike) -> Floats:
-    """Adjust the p-values of several tests so that the chance of any false alarm among them stays below the level.
-
-    Holm's step-down method (Holm 1979, Scand. J. Statist. 6:65); same order as given, never below the raw value.
-
-    >>> holm([0.01, 0.04, 0.03]).tolist()
-    [0.03, 0.06, 0.06]
-    """
-    p_M = np.asarray(p_values, dtype=np.float64)
-    if p_M.ndim != 1 or not ((p_M >= 0) & (p_M <= 1)).all():
-        raise InputError(f"p-values: a row of numbers from 0 to 1 is needed, found {p_M.tolist()}")
-    order_M = np.argsort(p_M, kind="stable")
-    stepped_M = np.maximum.accumulate(p_M[order_M] * np.arange(len(p_M), 0, -1))
-    adjusted_M = np.empty_like(p_M)
-    adjusted_M[order_M] = np.minimum(stepped_M, 1.0)
-    return adjusted_M
 
 
 @dataclass(frozen=True)
 class _Plan:
     replicates: int
     level: float
-    seed: int
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.replicates < 1 or not 0 < self.level < 1:
@@ -298,26 +288,36 @@ def _corrected_tails(
     return corrected(tails[0]), corrected(tails[1])
 
 
-def _swap_p_value(sums_U4: Floats, value: float, plan: _Plan) -> float:
+def _swap_p_value(sums_U4: Floats, value: float, plan: _Plan, swaps: int) -> float:
     """The share of swaps of a and b whose difference is at least as large as the one observed."""
     units = len(sums_U4)
-    swapped_U4 = sums_U4[:, [2, 3, 0, 1]] - sums_U4
-    total_4 = sums_U4.sum(axis=0)
-    exact = units <= EXACT_UNITS
-    rng = np.random.default_rng([plan.seed, 1])  # not the stream of the interval
     size_4 = np.abs(sums_U4).sum(axis=0)
     bar = abs(value) - 1e-12 * float(size_4[0] / size_4[1] + size_4[2] / size_4[3])  # equal up to rounding is equal
-    tries, at_once, extreme = (2**units if exact else plan.replicates), max(1, DRAWS_AT_ONCE // units), 0
-    for start in range(0, tries, at_once):
-        now = min(at_once, tries - start)
-        if exact:
-            mask_rU = (np.arange(start, start + now)[:, None] >> np.arange(units)) & 1
-        else:
-            mask_rU = rng.integers(0, 2, size=(now, units), dtype=np.int8)
-        with np.errstate(invalid="ignore"):
-            difference_r = _quotient_difference(total_4 + mask_rU.astype(np.float64) @ swapped_U4)
-        extreme += int((~(np.abs(difference_r) < bar)).sum())  # an undefined difference counts against us
+    exact = units <= EXACT_UNITS
+    rng = np.random.default_rng([plan.seed, 1])  # not the stream of the interval
+    at_once, tries, extreme = max(1, DRAWS_AT_ONCE // units), 0, 0
+    for wanted in [2**units] if exact else [plan.replicates, swaps]:
+        while tries < wanted:
+            now = min(at_once, wanted - tries)
+            mask_rU = _ways(tries, now, units) if exact else rng.integers(0, 2, size=(now, units), dtype=np.int8)
+            extreme += _as_extreme(sums_U4, mask_rU, bar)
+            tries += now
+        if extreme + 1 >= CLEARLY_CHANCE * (tries + 1):
+            break
     return extreme / tries if exact else (extreme + 1) / (tries + 1)
+
+
+def _ways(first: int, count: int, units: int) -> NDArray[np.int64]:
+    """Some of the 2^U ways to swap, (count, U), as the digits of their numbers."""
+    return (np.arange(first, first + count)[:, None] >> np.arange(units)) & 1
+
+
+def _as_extreme(sums_U4: Floats, mask_rU: NDArray[np.integer], bar: float) -> int:
+    """How many of these swaps give a difference of at least ``bar``; one that is undefined counts, against us."""
+    swapped_U4 = sums_U4[:, [2, 3, 0, 1]] - sums_U4
+    with np.errstate(invalid="ignore"):
+        difference_r = _quotient_difference(sums_U4.sum(axis=0) + mask_rU.astype(np.float64) @ swapped_U4)
+    return int((~(np.abs(difference_r) < bar)).sum())
 
 
 def _spread(sums_U4: Floats) -> float:
