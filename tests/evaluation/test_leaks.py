@@ -137,6 +137,30 @@ def test_numbers_with_and_without(tmp_path: Path) -> None:
     assert "leaks_only" not in leaks(None, task_of({"a": SEEN[0]})).with_and_without({"accuracy": [1.0]})
 
 
+def test_of_a_variant_the_corpus_may_hold_the_reference_and_training_the_change(tmp_path: Path) -> None:
+    def variant(name: str, reference: str, at: int) -> Example:
+        changed = reference[:at] + {"A": "C"}.get(reference[at], "A") + reference[at + 1 :]
+        return Example(reference, 1.0, name, alternative=changed)
+
+    test = (variant("learned", SEEN[0], 3), variant("place", SEEN[0], 4), variant("far", letters(8, 60), 5))
+    train = (variant("t", SEEN[0], 3),)
+    task = Task("toy", Shape.VARIANT, {"train": train, "validation": (variant("v", SEEN[1], 9),), "test": test})
+    found = leaks(corpus_of(tmp_path, {"s": SEEN[0]}), task)
+    assert found.found[PRETRAINING].reasons_N.tolist() == [1, 1, 0]  # the stretch itself is in the corpus
+    assert found.found[TRAINING].reasons_N.tolist() == [1, 0, 0]  # but only one of the two changes was trained on
+    assert list(leaks(None, task, learned=False).found) == []
+    assert leaks(None, task, learned=False).leaked_N.tolist() == [False] * 3
+
+
+def test_intervals_are_of_the_level_asked_for() -> None:
+    found, scores = (
+        leaks(None, task_of({str(n): text for n, text in enumerate(SEEN)})),
+        {"accuracy": [1.0, 0, 1, 0, 1, 0]},
+    )
+    wide, narrow = (found.with_and_without(scores, level=level)["all"]["accuracy"] for level in (0.99, 0.5))
+    assert wide["low"] < narrow["low"] < narrow["high"] < wide["high"]
+
+
 def test_identity_without_mmseqs_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(homology.util, "find_spec", lambda name: None)
     monkeypatch.setattr(homology.shutil, "which", lambda name: None)

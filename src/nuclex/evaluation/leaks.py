@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from nuclex.bio.alphabet import to_dna
+from nuclex.bio.alphabet import to_dna, to_rna
 from nuclex.core.config import load_config
 from nuclex.core.errors import InputError
 from nuclex.core.plain import plain
@@ -30,7 +30,7 @@ from nuclex.data.homology import find_mmseqs
 from nuclex.data.store import Corpus, sequences_of
 from nuclex.data.stretches import Stretches
 from nuclex.metrics.statistics import bootstrap
-from nuclex.tasks import SPLITS, Task
+from nuclex.tasks import SPLITS, Example, Task
 
 REASONS = ("none", *EXACT[1:], OVERLAPS, SIMILAR)
 """Why a test sequence counts as seen; ``contains`` and ``contained`` are said of the test sequence."""
@@ -70,15 +70,18 @@ class Leaks:
     """Which of a task's N test sequences were seen before, where, and why; ``settings`` say how it was looked for."""
 
     task: str
+    test: int
     found: Mapping[str, Found]
     settings: Mapping[str, Any]
 
     @property
     def leaked_N(self) -> NDArray[np.bool_]:
         """Whether each test sequence was found anywhere."""
-        return np.any([place.reasons_N > 0 for place in self.found.values()], axis=0)
+        return np.any([np.zeros(self.test, bool), *(place.reasons_N > 0 for place in self.found.values())], axis=0)
 
-    def with_and_without(self, scores: Mapping[str, ArrayLike], clusters: ArrayLike | None = None) -> dict[str, Any]:
+    def with_and_without(
+        self, scores: Mapping[str, ArrayLike], clusters: ArrayLike | None = None, level: float = 0.95
+    ) -> dict[str, Any]:
         """The means of per-sequence ``scores`` over all test sequences, those not seen, and those seen.
 
         Plain data: subset → ``n`` and metric → interval; a subset without sequences is left out.
@@ -89,7 +92,7 @@ class Leaks:
             if which_N.any():
                 units_N = None if clusters is None else np.asarray(clusters)[which_N]
                 means = {
-                    name: asdict(bootstrap(np.asarray(values_N)[which_N], clusters=units_N))
+                    name: asdict(bootstrap(np.asarray(values_N)[which_N], clusters=units_N, level=level))
                     for name, values_N in scores.items()
                 }
                 result[subset] = {"n": int(which_N.sum()), **means}
@@ -99,7 +102,7 @@ class Leaks:
         """Counts by place and reason, as plain data."""
         places = {name: {"sequences": place.sequences, **place.counts()} for name, place in self.found.items()}
         leaked = int(self.leaked_N.sum())
-        return {"task": self.task, "test": len(self.leaked_N), "leaked": leaked, **self.settings, "found": places}
+        return {"task": self.task, "test": self.test, "leaked": leaked, **self.settings, "found": places}
 
 
 def leaks(
@@ -108,31 +111,42 @@ def leaks(
     *,
     identity: float = 1.0,
     coverage: float = 0.8,
+    learned: bool = True,
     threads: int = 1,
 ) -> Leaks:
     """Look for the test sequences of ``task`` in the train and validation splits of a corpus, and in the task's own.
 
     ``identity`` below 1: relatives count, too, whose alignment has that share of equal letters and covers
     ``coverage`` of either sequence. Short ones without 12 equal letters in a row are missed, and of a genome in pieces
-    relatives that lie across a cut. InputError where MMseqs2 is needed and missing.
+    relatives that lie across a cut. Without ``learned`` the task's own splits are not looked at, as where a model is
+    asked without having been trained on them. Of a variant the corpus is asked for the reference, and the task's own
+    training for the changed sequence. InputError where MMseqs2 is needed and missing.
     """
     config: DecontaminateConfig = load_config(
         DecontaminateConfig, None, {"min_identity": identity, "coverage": coverage}
     )
     if identity < 1:
         _refuse_without_mmseqs(identity)
-    test = [to_dna(example.letters.encode()) for example in task.examples("test")]
+    test = task.examples("test")
     found = {}
     if corpus is not None:
         opened = corpus if isinstance(corpus, Corpus) else Corpus.open(corpus)
         pieces = opened.manifest["config"]["segment"]["method"] != "none"
         say(f"{task.name}: looking for {len(test)} test sequences in {opened.path}")
+        asked = [to_dna(example.sequence.upper().encode()) for example in test]
         found[PRETRAINING] = _search(
-            test, lambda: (batch.column("sequence") for batch in opened.batches(*SPLITS[:2])), config, pieces, threads
+            asked, lambda: (batch.column("sequence") for batch in opened.batches(*SPLITS[:2])), config, pieces, threads
         )
-    own = pa.array([example.letters for split in SPLITS[:2] for example in task.examples(split)], pa.large_string())
-    found[TRAINING] = _search(test, lambda: iter([own]), config, False, threads)
-    return Leaks(task.name, found, {"identity": identity, "coverage": coverage, "shortest": config.shortest})
+    if learned:
+        asked = [to_dna(_own(example)) for example in test]
+        own = [_own(example).decode() for split in SPLITS[:2] for example in task.examples(split)]
+        found[TRAINING] = _search(asked, lambda: iter([pa.array(own, pa.large_string())]), config, False, threads)
+    return Leaks(task.name, len(test), found, {"identity": identity, "coverage": coverage, "shortest": config.shortest})
+
+
+def _own(example: Example) -> bytes:
+    """The letters that tell an example from the others of its task."""
+    return to_rna((example.alternative or example.sequence).upper()).encode()
 
 
 def _refuse_without_mmseqs(identity: float) -> None:
