@@ -16,6 +16,7 @@ from nuclex.tasks.base import (
 )
 from nuclex.tasks.classification import FastaClassConfig, NcrnaClassConfig
 from nuclex.tasks.families import SimulatedFamilyConfig
+from nuclex.tasks.mutagenesis import SortSeqConfig, SortSeqVariantsConfig, SpliceMpsaConfig
 from nuclex.tasks.positions import OpenvaccineConfig, TablePositionsConfig
 from nuclex.tasks.properties import PropertyConfig, TableClassConfig, TableScalarConfig
 from nuclex.tasks.regulation import GueConfig, NucleotideTransformerConfig
@@ -45,7 +46,10 @@ __all__ = [
     "Shape",
     "SimulatedFamilyConfig",
     "SimulatedStructureConfig",
+    "SortSeqConfig",
+    "SortSeqVariantsConfig",
     "SpliceHumanConfig",
+    "SpliceMpsaConfig",
     "SpliceRowsConfig",
     "Split",
     "TableClassConfig",

@@ -188,13 +188,14 @@ def _places(table: Table, naming: Naming) -> Places:
 def _answer(fields: list[str], places: Places, read: Read, where: str) -> tuple[Split | None, Answer, str | None]:
     label, group, split = places
     return (
-        None if split is None else _split(fields[split], where),
+        None if split is None else split_name(fields[split], where),
         read(fields[label], where),
         None if group is None else _relatives(fields[group], where),
     )
 
 
-def _split(text: str, where: str) -> Split:
+def split_name(text: str, where: str) -> Split:
+    """The split that a row names (``SPLIT_NAMES``); InputError for any other word."""
     found = SPLIT_NAMES.get(text.strip().lower())
     if found is None:
         raise InputError(f"{where}: the split is {shown(text)}; allowed: {', '.join(SPLIT_NAMES)}")
