@@ -16,6 +16,7 @@ from nuclex.models.base import MODELS
 from nuclex.models.published import HelmFamily, helm
 from nuclex.objectives import OBJECTIVES, CausalConfig, MaskedConfig
 from nuclex.tokenizers import TOKENIZERS
+from nuclex.training.controls import controls_of
 from nuclex.training.finetune import FinetuneConfig
 from nuclex.training.pretrain import PretrainConfig, check_lengths, plan, vocabulary_size
 from nuclex.training.schedule import learning_rate
@@ -76,8 +77,7 @@ def test_every_entry_of_a_suite_is_a_run_of_finetuning(path: Path) -> None:
         if entry.recipe is None:
             continue
         config = entry.finetuning(Path("bundle"), 2)
-        assert config.controls
-        assert config.frozen
+        assert config.controls == controls_of(config.task.shape)
         assert config.seed == 2
         for key, value in entry.set.items():
             found: Any = config.to_data()

@@ -38,11 +38,11 @@ def test_what_is_wrong_is_said(entries: list[dict[str, Any]], message: str) -> N
         suite(*entries)
 
 
-def test_an_entry_is_its_recipe_with_changes_and_both_controls() -> None:
+def test_an_entry_is_its_recipe_with_changes_and_every_control() -> None:
     (entry,) = suite({**FAMILY, "set": {"training.steps": 7, "task.simulation.families": 3}}).entries
     config = entry.finetuning(Path("bundle"), 4)
     assert (config.training.steps, config.task.to_data()["simulation"]["families"]) == (7, 3)
-    assert (config.controls, config.frozen, config.one_hot) == (True, True, True)
+    assert config.controls == ("frozen", "scratch", "one-hot", "cnn", "k-mers")
     assert (config.seed, config.bundle) == (4, Path("bundle"))
     (wrong,) = suite({**FAMILY, "set": {"training.stepps": 7}}).entries
     with pytest.raises(InputError, match=r"training\.stepps: unknown key"):

@@ -27,7 +27,7 @@ MODEL: dict[str, Any] = {
     "tokenizer": {"kind": "nucleotide"},
     "training": {"steps": 4, "evaluate_every": 4, "schedule": {"rate": 3e-3}},
     "batching": {"examples": 2},
-    "controls": False,
+    "controls": [],
 }
 
 

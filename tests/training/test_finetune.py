@@ -90,7 +90,7 @@ def test_a_run_leaves_what_the_design_says(whole: Path) -> None:
 
 def test_the_frozen_control_trains_the_head_alone(bundle: Path, tmp_path: Path) -> None:
     task = {**STRUCTURE["task"], "test_limit": 2, "validation_limit": 2}
-    finetune(structure(bundle, frozen=True, controls=False, task=task, thaw=[]), tmp_path / "run")
+    finetune(structure(bundle, controls=["frozen"], task=task, thaw=[]), tmp_path / "run")
     frozen, trained, before = (load(path) for path in (tmp_path / "run/frozen/bundle", tmp_path / "run/bundle", bundle))
     for name, value in before.model.state_dict().items():
         assert torch.equal(frozen.model.state_dict()[name], value), name
@@ -128,7 +128,7 @@ def test_the_best_step_on_validation_is_the_one_measured(whole: Path) -> None:
 
 
 def test_the_one_hot_control_is_the_head_on_letters(bundle: Path, tmp_path: Path) -> None:
-    finetune(structure(bundle, one_hot=True, controls=False), tmp_path / "run")
+    finetune(structure(bundle, controls=["one-hot"]), tmp_path / "run")
     learned = state(tmp_path / "run" / "one-hot")
     weights = {name for name in learned if not name.startswith("optimizer")}
     assert weights == {name for name in weights if name.startswith("model.head.")}
@@ -138,7 +138,7 @@ def test_the_one_hot_control_is_the_head_on_letters(bundle: Path, tmp_path: Path
     gap = test["pretrained"]["strict_f1"]["value"] - test["one-hot"]["strict_f1"]["value"]
     assert test["difference_from_one_hot"]["strict_f1"]["difference"]["value"] == pytest.approx(gap)
     once = (tmp_path / "run/one-hot/test.jsonl").read_bytes()
-    finetune(structure(bundle, one_hot=True, controls=False), tmp_path / "run", resume=True)
+    finetune(structure(bundle, controls=["one-hot"]), tmp_path / "run", resume=True)
     assert (tmp_path / "run/one-hot/test.jsonl").read_bytes() == once
 
 
@@ -225,7 +225,7 @@ def classes(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "head": {"kind": "class", "pooling": "mean", "hidden": 16},
         "batching": {"examples": 16, "micro_tokens": 200},
         "training": {"steps": 60, "evaluate_every": 20, "checkpoint_every": 60, "schedule": {"rate": 3e-3}},
-        "controls": False,
+        "controls": [],
     }
     finetune(load_config(FinetuneConfig, None, keys), folder / "run")
     return folder / "run"
@@ -306,6 +306,8 @@ def test_from_scratch_there_is_one_arm(tmp_path: Path) -> None:
         ({"task": {"kind": "ncrna-class"}, "head": None, "decoding": {}}, "has no base pairs to decode"),
         ({"task": {"kind": "ncrna"}}, "tasks: unknown kind 'ncrna'; known: archiveii, bprna, dot-bracket"),
         ({"thaw": [{"step": 0}]}, "thaw.0.blocks: missing"),
+        ({"controls": ["cnn"]}, "controls: 'cnn' is not for the task 'simulated-structure', which knows 'frozen', 's"),
+        ({"controls": ["ccn"]}, r"controls\.0: "),
     ],
 )
 def test_impossible_recipes_get_a_sentence(changes: dict[str, Any], sentence: str) -> None:
@@ -338,4 +340,4 @@ def test_a_sequence_too_long_for_the_positions_is_named(tmp_path: Path) -> None:
 def test_every_recipe_is_a_config(path: Path) -> None:
     config = load_config(FinetuneConfig, path)
     assert FinetuneConfig.from_data(config.to_data()) == config
-    assert config.controls
+    assert config.controls == ("scratch",)

@@ -97,8 +97,8 @@ def test_models_side_by_side_with_controls_leaks_tables_and_a_report(models: lis
     assert [(row["question"], row["model"]) for row in summary["not_run"]] == [("later", ""), ("far", "")]
     assert summary["not_run"][0]["reason"] == "a table that is not there"
     assert "/nowhere.csv" in summary["not_run"][1]["reason"]
-    starts = ["pretrained", "frozen", "scratch", "one-hot"]
-    for name in ("family", "structure"):
+    everywhere = ["pretrained", "frozen", "scratch", "one-hot"]
+    for name, starts in (("family", [*everywhere, "cnn", "k-mers"]), ("structure", everywhere)):
         rows = [row for row in summary["numbers"] if row["question"] == name]
         assert [(row["model"], row["start"]) for row in rows] == [(m, s) for m in ("one", "two") for s in starts]
         for row in rows:
@@ -110,12 +110,12 @@ def test_models_side_by_side_with_controls_leaks_tables_and_a_report(models: lis
             assert row["value"] == pytest.approx(sum(values) / 2)
             assert row["seeds"] == 2
         # the same network, the same seeds: two equal models and their controls get equal numbers
-        assert [row["value"] for row in rows[:4]] == [row["value"] for row in rows[4:]]
+        assert [row["value"] for row in rows[: len(starts)]] == [row["value"] for row in rows[len(starts) :]]
     (family, structure) = summary["leaks"]
     assert family["leaked"] == family["test"]  # every molecule of it was planted in the corpus
     assert (structure["leaked"], structure["test"]) == (0, 24)
     comparisons = json.loads((out / "tables" / "comparisons.json").read_text())
-    assert len(comparisons) == 2 * (2 * 3 + 1)
+    assert len(comparisons) == (2 * 5 + 1) + (2 * 3 + 1)
     between = [row for row in comparisons if row["against"] == "two"]
     assert [(row["difference"]["value"], row["p"], row["verdict"]) for row in between] == [
         (0, 1, "not significant")

@@ -29,8 +29,9 @@ from nuclex.metrics.statistics import (
     bootstrap_statistic,
     paired_difference,
 )
+from nuclex.training.controls import CONTROLS
 
-ARMS = {"pretrained": "", "frozen": "frozen", "scratch": "scratch", "one-hot": "one-hot"}
+ARMS: dict[str, str] = {"pretrained": "", **{control: control for control in CONTROLS}}
 """The arms of a run, and the folder of each inside it."""
 ZERO_SHOT = "zero-shot"
 ENERGY = "ViennaRNA"
@@ -40,6 +41,8 @@ WORDS = {
     "frozen": "frozen",
     "scratch": "from random weights",
     "one-hot": "the head on one-hot letters",
+    "cnn": "a CNN from random weights",
+    "k-mers": "linear in shares of k-mers",
     ZERO_SHOT: ZERO_SHOT,
     "jacobian": "zero-shot, categorical Jacobian",
     "attention": "zero-shot, attention",

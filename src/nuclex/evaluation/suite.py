@@ -17,6 +17,7 @@ from nuclex.core.config import Config, load_config
 from nuclex.core.errors import InputError
 from nuclex.data.homology import ClusterConfig, cluster
 from nuclex.tasks import Task
+from nuclex.training.controls import controls_of
 from nuclex.training.finetune import FinetuneConfig
 
 Folding = Literal["energy", "jacobian", "attention"]
@@ -62,14 +63,14 @@ class EntryConfig(Config):
         return self
 
     def finetuning(self, bundle: Path, seed: int) -> FinetuneConfig:
-        """The fine-tuning run of a bundle, with both controls; InputError where the recipe and changes do not fit.
+        """The fine-tuning run of a bundle, with every control; InputError where the recipe and changes do not fit.
 
         ``seed`` is added to the recipe's own.
         """
         assert self.recipe is not None
-        changes = {**self.set, "bundle": str(bundle), "controls": True, "frozen": True, "one_hot": True}
+        changes = {**self.set, "bundle": str(bundle)}
         config: FinetuneConfig = load_config(FinetuneConfig, self.recipe, changes)
-        return config.model_copy(update={"seed": config.seed + seed})
+        return config.model_copy(update={"seed": config.seed + seed, "controls": controls_of(config.task.shape)})
 
 
 class SuiteConfig(Config):

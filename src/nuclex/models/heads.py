@@ -22,6 +22,7 @@ from nuclex.core.registry import Registry
 from nuclex.models.backbone import LanguageModel
 from nuclex.models.base import Size
 from nuclex.models.layout import Layout
+from nuclex.models.motifs import ConvolutionHead, KmerHead
 from nuclex.models.one_hot import OneHot
 
 RECOMPUTED_FROM = 1 << 25
@@ -293,7 +294,7 @@ def _instance_norm(map_1CLL: Tensor) -> Tensor:
     return F.group_norm(map_1CLL, map_1CLL.shape[1])
 
 
-Head = PooledHead | RibosomeLoadHead | PositionHead | PairHead
+Head = PooledHead | RibosomeLoadHead | PositionHead | PairHead | ConvolutionHead | KmerHead
 
 
 class AnsweringModel(nn.Module):

@@ -1,12 +1,13 @@
-"""Fine-tuning: a pre-trained model and a question become a run folder, measured once on the test split, with a control.
+"""Fine-tuning: a pre-trained model and a question become a run folder, measured once on the test split, with controls.
 
-The control is the same network with random weights, trained on the same batches for as long; without it nobody knows
-what pre-training gave. Whatever is chosen (weights, threshold) is chosen on validation.
+The usual control is the same network with random weights, trained on the same batches for as long; without it nobody
+knows what pre-training gave. Whatever is chosen (weights, threshold, penalty) is chosen on validation.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,12 +39,24 @@ from nuclex.models.heads import (
 from nuclex.models.one_hot import OneHot
 from nuclex.tasks import SPLITS, AnyTaskConfig, Task
 from nuclex.tokenizers import Tokenizer, tokenizer_hash
+from nuclex.training.checkpoint import Place
+from nuclex.training.classes import ClassAnswers
+from nuclex.training.controls import (
+    CONTROLS,
+    LETTERS,
+    Control,
+    letter_model,
+    letter_training,
+    reads_letters,
+    refused_control,
+)
+from nuclex.training.linear import fit
 from nuclex.training.loop import Outcome, TrainingConfig, train
 from nuclex.training.pairs import DecodingConfig
 from nuclex.training.pretrain import AnyTokenizerConfig
 from nuclex.training.results import compare, headline, scored
 from nuclex.training.run import load_best, opened_run, run_digest, write_facts
-from nuclex.training.scalars import RegressionConfig
+from nuclex.training.scalars import RegressionConfig, ScalarAnswers
 from nuclex.training.shapes import TABLES, WAYS, Asked
 from nuclex.training.supervised import (
     Answers,
@@ -56,7 +69,7 @@ from nuclex.training.supervised import (
     outputs_of,
 )
 
-Arm = Literal["frozen", "pretrained", "scratch", "one-hot"]
+Arm = Literal["pretrained"] | Control
 
 
 class FinetuneConfig(Config):
@@ -74,9 +87,7 @@ class FinetuneConfig(Config):
     thaw: tuple[Thaw, ...] = Field(default=(), description="when blocks begin to learn; empty = all from the start")
     batching: BatchingConfig = BatchingConfig()
     training: TrainingConfig = TrainingConfig()
-    controls: bool = Field(default=True, description="train the same network from random weights beside it")
-    frozen: bool = Field(default=False, description="train the head alone on the pre-trained model beside it, too")
-    one_hot: bool = Field(default=False, description="train the head alone on one-hot letters beside it, too")
+    controls: tuple[Control, ...] = Field(default=("scratch",), description="what is trained beside it; [] = nothing")
     seed: int = 0
 
     @model_validator(mode="after")
@@ -88,6 +99,9 @@ class FinetuneConfig(Config):
             raise ValueError("bundle brings its own model and tokenizer; leave out the keys model and tokenizer")
         tables = {table for table in TABLES if getattr(self, table) is not None}
         if refusal := WAYS[self.task.shape].refusal(self.task.kind, self.head, tables):
+            raise ValueError(refusal)
+        asked = (self.controls, self.task.shape, self.task.kind)
+        if refusal := refused_control(*asked, pretrained=self.bundle is not None):
             raise ValueError(refusal)
         return self
 
@@ -108,7 +122,7 @@ class _Start:
     def model(self, arm: Arm, seed: int) -> LanguageModel | OneHot:
         """The pre-trained model itself, a new one with the random weights of ``seed``, or no model at all."""
         if arm == "one-hot":
-            return OneHot(len(self.tokenizer))
+            return OneHot.of_tokens(len(self.tokenizer))
         if arm != "scratch":
             assert self.bundle is not None
             return self.bundle.model.requires_grad_(True)  # the frozen control left it as it learned
@@ -125,22 +139,24 @@ class _Start:
 def finetune(config: FinetuneConfig, out: str | Path, *, resume: bool = False, device: str = "cpu") -> dict[str, Any]:
     """Fine-tune and measure; returns run, bundle, steps and metrics. ``resume`` continues a stopped run.
 
-    ``out`` holds the pre-trained run (its bundle has the weights that were best on validation), ``scratch/``,
-    ``frozen/`` and ``one-hot/`` in it the controls, ``results.json`` the test scores side by side. Raises InputError
-    (exit 2) where recipe, bundle and data do not fit, StoppedError after a signal.
+    ``out`` holds the pre-trained run (its bundle has the weights that were best on validation), folders in it by the
+    names of the ``controls`` these, ``results.json`` the test scores side by side. Raises InputError (exit 2) where
+    recipe, bundle and data do not fit, StoppedError after a signal.
     """
     run, start = Path(out), _start(config)
     _refuse_blind(config, start)
     task = config.task.read()
-    answers, readings = _answers(config, task, start)
+    answers, readings = _answers(config, task, start.tokenizer, start.network.longest)
     arms = _arms(config, run)
     with opened_run(run, config, resume=resume):
         facts = {"seed": config.seed, "threads": torch.get_num_threads(), "device": device}
         write_facts(run, plan=_plan(config, task, start, readings), provenance=provenance(**facts))
         done = {}
+        lettered = _answers(config, task, LETTERS, None) if any(map(reads_letters, arms)) else (answers, readings)
         for arm, folder in arms.items():
-            say(f"fine-tuning: {arm}, {config.training.steps} steps")
-            done[arm] = _Run(config, task, start, answers, readings).go(arm, folder, device)
+            say(f"fine-tuning: {arm}" + ("" if arm == "k-mers" else f", {config.training.steps} steps"))
+            asked = lettered if reads_letters(arm) else (answers, readings)
+            done[arm] = _Run(config, task, start, *asked).go(arm, folder, device)
         results = compare(task, answers, {arm: measured for arm, (_, measured) in done.items()})
         runs = {
             arm: {"validation": numbers, "settings": measured.settings} for arm, (numbers, measured) in done.items()
@@ -155,12 +171,10 @@ def finetune(config: FinetuneConfig, out: str | Path, *, resume: bool = False, d
 
 def _arms(config: FinetuneConfig, run: Path) -> dict[Arm, Path]:
     """What is trained, in order, and where; the frozen control is the first, while the weights are as they came."""
-    one_hot: dict[Arm, Path] = {"one-hot": run / "one-hot"} if config.one_hot else {}
-    if config.bundle is None:
-        return {"scratch": run, **one_hot}
-    arms: dict[Arm, Path] = {"frozen": run / "frozen"} if config.frozen else {}
-    arms["pretrained"] = run
-    return {**arms, **({"scratch": run / "scratch"} if config.controls else {}), **one_hot}
+    itself: Arm = "scratch" if config.bundle is None else "pretrained"
+    asked = {control for control in config.controls if control != itself}
+    order: tuple[Arm, ...] = ("frozen", itself, *CONTROLS[1:])
+    return {arm: run if arm == itself else run / arm for arm in order if arm == itself or arm in asked}
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,22 +189,9 @@ class _Run:
 
     def go(self, arm: Arm, folder: Path, device: str) -> tuple[dict[str, Any], Measured]:
         """The numbers on validation, and what was measured on the test split."""
-        config, task = self.config, self.task
         folder.mkdir(parents=True, exist_ok=True)
-        seed, outputs = key(config.seed, "head"), outputs_of(task.classes)
-        under, head_config = self.start.model(arm, config.seed), config.answering_head
-        if isinstance(under, OneHot) and isinstance(head_config, ClassHeadConfig | ScalarHeadConfig):
-            head_config = head_config.model_copy(update={"pooling": "mean"})  # its start token says nothing
-        width = under.width if isinstance(under, OneHot) else self.start.network.width
-        head = _fitting(lambda: build_head(head_config, width, outputs, seed))
-        model = AnsweringModel(under, head).to(device)
-        # Random weights learn nothing while frozen: the control is not held back by a schedule made for the other arm.
-        alone = (Thaw(step=0, blocks=0),)
-        thaw = {"pretrained": config.thaw, "frozen": alone, "scratch": (), "one-hot": alone}[arm]
-        train_set = self.readings["train"]
-        names = [example.id for example in train_set.examples]
-        work = SupervisedWork(self.answers, train_set.tokens_N, config.batching, thaw, config.seed, names)
-        outcome = train(model, work, config.training, folder, self._identity(arm, model))
+        model = self._model(arm).to(device)
+        outcome = self._learned(arm, model, folder)
         numbers = load_best(folder, model)
         model.eval()
         measured = self.answers.measure(model)
@@ -199,6 +200,33 @@ class _Run:
         if isinstance(model.model, LanguageModel):
             self._write_bundle(folder / "bundle", model.model, model.head, (numbers, measured, outcome))
         return {**numbers, "seconds": outcome.place.seconds, "tokens": outcome.place.tokens}, measured
+
+    def _model(self, arm: Arm) -> AnsweringModel:
+        config = self.config
+        seed, outputs = key(config.seed, "head"), outputs_of(self.task.classes)
+        if reads_letters(arm):
+            return letter_model(arm, self.readings, outputs, seed)
+        under, head_config = self.start.model(arm, config.seed), config.answering_head
+        if isinstance(under, OneHot) and isinstance(head_config, ClassHeadConfig | ScalarHeadConfig):
+            head_config = head_config.model_copy(update={"pooling": "mean"})  # its start token says nothing
+        width = under.width if isinstance(under, OneHot) else self.start.network.width
+        return AnsweringModel(under, _fitting(lambda: build_head(head_config, width, outputs, seed)))
+
+    def _learned(self, arm: Arm, model: AnsweringModel, folder: Path) -> Outcome:
+        """Train or fit, with the weights that are best on validation kept in ``folder``."""
+        config, train_set = self.config, self.readings["train"]
+        if arm == "k-mers":
+            assert isinstance(self.answers, ClassAnswers | ScalarAnswers)
+            began, tokens = time.perf_counter(), int(train_set.tokens_N.sum())
+            last = fit(model, self.answers, folder)
+            return Outcome(Place(seconds=time.perf_counter() - began, tokens=tokens), last)
+        # Random weights learn nothing while frozen: the control is not held back by a schedule made for the other arm.
+        alone = (Thaw(step=0, blocks=0),)
+        thaw = {"pretrained": config.thaw, "frozen": alone, "one-hot": alone}.get(arm, ())
+        names = [example.id for example in train_set.examples]
+        work = SupervisedWork(self.answers, train_set.tokens_N, config.batching, thaw, config.seed, names)
+        training = letter_training(config.training) if arm == "cnn" else config.training
+        return train(model, work, training, folder, self._identity(arm, model))
 
     def _identity(self, arm: Arm, model: AnsweringModel) -> dict[str, Any]:
         return {
@@ -269,11 +297,13 @@ def _fitting(build: Callable[[], Head]) -> Head:
         raise InputError(str(error)) from None
 
 
-def _answers(config: FinetuneConfig, task: Task, start: _Start) -> tuple[Answers, dict[str, Reading]]:
+def _answers(
+    config: FinetuneConfig, task: Task, tokenizer: Tokenizer, longest: int | None
+) -> tuple[Answers, dict[str, Reading]]:
     readings: dict[str, Reading] = {}
     for split in SPLITS:
         try:
-            readings[split] = Reading.of(task.examples(split), start.tokenizer, start.network.longest)
+            readings[split] = Reading.of(task.examples(split), tokenizer, longest)
         except InputError as error:
             raise InputError(f"{task.name}, {split} split: {error}") from None
     asked = Asked(config.batching.micro_tokens, config.decoding, config.regression)

@@ -23,6 +23,8 @@ DIFFERENCES = {
     "scratch": "difference",
     "frozen": "difference_from_frozen",
     "one-hot": "difference_from_one_hot",
+    "cnn": "difference_from_cnn",
+    "k-mers": "difference_from_k_mers",
 }
 """What the pre-trained run minus each control is called."""
 

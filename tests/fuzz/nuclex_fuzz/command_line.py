@@ -39,7 +39,7 @@ by = "random"
 validation = 0.2
 test = 0.2
 """
-FINETUNE = """controls = false
+FINETUNE = """controls = []
 model = {kind = "rinalmo", depth = 1, width = 8, heads = 2}
 tokenizer = {kind = "nucleotide"}
 training = {steps = 1, evaluate_every = 1}

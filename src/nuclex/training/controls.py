@@ -1,0 +1,77 @@
+"""What a fine-tuned model is held against: which controls there are, for which shapes, and those without its network.
+
+All are trained on the same splits, chosen on the same validation sequences and measured on the same test sequences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+
+from nuclex.core.randomness import key
+from nuclex.models.heads import AnsweringModel
+from nuclex.models.motifs import ConvolutionHead, KmerHead
+from nuclex.models.one_hot import OneHot
+from nuclex.tasks import Shape
+from nuclex.tokenizers import NucleotideConfig
+from nuclex.training.loop import TrainingConfig
+from nuclex.training.optimizer import OptimizerConfig
+from nuclex.training.schedule import ScheduleConfig
+from nuclex.training.supervised import Reading
+
+Control = Literal["frozen", "scratch", "one-hot", "cnn", "k-mers"]
+"""``frozen``: the head alone on the pre-trained model; ``scratch``: the same network from random weights; ``one-hot``:
+the head alone on one-hot letters; ``cnn``: a small network of convolutions on letters, from random weights;
+``k-mers``: a linear model of the shares of k-mers."""
+CONTROLS: tuple[Control, ...] = ("frozen", "scratch", "one-hot", "cnn", "k-mers")
+LETTERS = NucleotideConfig().build()
+"""What ``cnn`` and ``k-mers`` read with, whatever the pre-trained model's tokenizer is."""
+LONGEST_LAID_OUT = 1000
+"""Nucleotides up to which the CNN has weights for every position; beyond, its dense layer would be most of it."""
+
+
+def controls_of(shape: Shape) -> tuple[Control, ...]:
+    """The controls that a shape of question knows; one answer a sequence is needed for the last two."""
+    return CONTROLS if shape in (Shape.CLASS, Shape.SCALAR) else CONTROLS[:3]
+
+
+def refused_control(controls: Sequence[Control], shape: Shape, name: str, *, pretrained: bool) -> str | None:
+    """Why one of these controls cannot stand beside a run on the task of that name, None where all can."""
+    known = controls_of(shape)
+    for control in controls:
+        if control not in known:
+            return f"controls: {control!r} is not for the task {name!r}, which knows {', '.join(map(repr, known))}"
+        if control == "frozen" and not pretrained:
+            return "controls: 'frozen' needs a pre-trained bundle"
+    return None
+
+
+def reads_letters(arm: str) -> bool:
+    """Whether an arm has nothing of the pre-trained model, its tokenizer and head included."""
+    return arm in ("cnn", "k-mers")
+
+
+def letter_model(arm: str, readings: Mapping[str, Reading], outputs: int, seed: int) -> AnsweringModel:
+    """The CNN with the random weights of ``seed``, or the linear model of k-mers, which begins at 0."""
+    letters = OneHot.of_letters(LETTERS.vocabulary)
+    if arm == "k-mers":
+        head = KmerHead(outputs)
+        for parameter in head.parameters():
+            torch.nn.init.zeros_(parameter)
+        return AnsweringModel(letters, head)
+    lengths = {int(length) for reading in readings.values() for length in reading.table.lengths_N}
+    same = len(lengths) == 1 and max(lengths) <= LONGEST_LAID_OUT
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(key(seed, "cnn"))
+        return AnsweringModel(letters, ConvolutionHead(outputs, min(lengths) if same else None))
+
+
+def letter_training(config: TrainingConfig) -> TrainingConfig:
+    """As long and as often looked at as the run itself, with Optimus 5-prime's Adam: rate 0.001, no decay of weights.
+
+    A rate for fine-tuning is far too low for random weights (doi:10.1038/s41587-019-0164-5).
+    """
+    rate, adam = ScheduleConfig(kind="constant", rate=1e-3), OptimizerConfig(weight_decay=0.0, clip=None)
+    return config.model_copy(update={"schedule": rate, "optimizer": adam})
