@@ -30,6 +30,9 @@ def suite(*entries: dict[str, Any]) -> SuiteConfig:
         ([{"name": "a"}], "a: give recipe, or say in waits_for why there is none"),
         ([{**FAMILY, "waits_for": "data"}], "give recipe, or say in waits_for"),
         ([{**FAMILY, "name": "../a"}], "name"),
+        ([{**FAMILY, "set": {"bundle": "x"}}], "a: set: 'bundle' is decided by the suite"),
+        ([{**FAMILY, "set": {"controls": False}}], "a: set: 'controls' is decided by the suite"),
+        ([{**FAMILY, "zero_shot": True, "folded_by": ["energy"]}], "give one of them"),
         ([{**FAMILY, "quoted": [{"model": "m", "metric": "f1", "value": 0.5, "source": ""}]}], "source"),
     ],
 )
@@ -80,5 +83,8 @@ def test_units_are_sequences_groups_or_relatives(tmp_path: Path) -> None:
         "mmseqs": [[0, 2, 3], [1]],
     }
     assert not list(tmp_path.iterdir())
+    torn = task((parent, "f"), (parent, "g"), (other, "g"), (relative, "h"))
+    entry = EntryConfig.from_data({**FAMILY, "units": "group"})
+    assert partition(units_of(torn, entry, tmp_path)) == [[0, 1, 2], [3]], "equal sequences are always of one unit"
     with pytest.raises(InputError, match="a: units are groups, and 'e1' names none"):
         units_of(task((parent, "f"), (other, None)), EntryConfig.from_data({**FAMILY, "units": "group"}), tmp_path)

@@ -60,6 +60,8 @@ def test_every_number_has_n_interval_and_seeds_and_quoted_ones_their_source() ->
     assert rows[2]["source"] == "quoted: doi:1 (another split)"
     assert [row["source"] for row in rows[:2]] == ["measured"] * 2
     assert len(numbers_table([QUESTION], LINES, chief_only=True).rows) == 2
+    other = replace(QUESTION, quoted=tuple(one.model_copy(update={"metric": "f1"}) for one in QUESTION.quoted))
+    assert len(numbers_table([other], LINES, chief_only=True).rows) == 1, "a quoted F1 is no accuracy"
 
 
 def test_one_line_a_system() -> None:

@@ -11,20 +11,23 @@ from typing import Any
 
 import pytest
 
+from made import fasta, letters
 from nuclex.cli.main import run
 from nuclex.core.config import load_config
-from nuclex.core.errors import InputError, StoppedError
+from nuclex.core.errors import InputError, NonFiniteError, StoppedError
 from nuclex.data.corpus import CorpusConfig, build_corpus
 from nuclex.data.simulate import SimulationConfig, simulate, write_fasta
 from nuclex.evaluation.suite import SuiteConfig
 from nuclex.tasks import Task
 from nuclex.training.pairs import measured_pairs
+from nuclex.workflows import asking
 from nuclex.workflows import benchmark as workflow
 from nuclex.workflows import zero_shot as folding
 from nuclex.workflows.benchmark import benchmark
 
 pytest.importorskip("matplotlib", reason="the report needs matplotlib (extra plots)")
 pytestmark = pytest.mark.usefixtures("silent")
+PLAIN = {"cluster": {"method": "none"}, "split": {"validation": 0, "test": 0}}
 SHORT = {"training.steps": 2, "training.evaluate_every": 2, "training.checkpoint_every": 2}
 SHORT |= {"training.schedule.warmup": 1}
 FAMILIES = {"families": 3, "members": 12, "shortest": 30, "longest": 40}
@@ -88,8 +91,7 @@ def models(tiny_bundle: Path, tmp_path: Path) -> list[Path]:
 def test_models_side_by_side_with_controls_leaks_tables_and_a_report(models: list[Path], tmp_path: Path) -> None:
     rnas = list(simulate(SimulationConfig(**FAMILIES)))
     write_fasta(rnas, tmp_path / "seen.fa")
-    settings = {"cluster": {"method": "none"}, "split": {"validation": 0, "test": 0}}
-    build_corpus([tmp_path / "seen.fa"], tmp_path / "corpus", CorpusConfig.from_data(settings))
+    build_corpus([tmp_path / "seen.fa"], tmp_path / "corpus", CorpusConfig.from_data(PLAIN))
     asked = suite(FAMILY, STRUCTURE, WAITING, NO_DATA, leaks=str(tmp_path / "corpus"))
     out = tmp_path / "out"
     summary = benchmark(asked, models, out)
@@ -143,7 +145,7 @@ def test_a_stopped_benchmark_goes_on_where_it_was(
     models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, out, done, one = suite(FAMILY), tmp_path / "out", [], models[:1]
-    finetune: Callable[..., Any] = workflow.finetune
+    finetune: Callable[..., Any] = asking.finetune
 
     def stopping(config: Any, folder: Path, **settings: Any) -> Any:
         if len(done) == 1:
@@ -152,7 +154,7 @@ def test_a_stopped_benchmark_goes_on_where_it_was(
         return finetune(config, folder, resume=settings["resume"], device=settings["device"])
 
     with monkeypatch.context() as patched:
-        patched.setattr(workflow, "finetune", stopping)
+        patched.setattr(asking, "finetune", stopping)
         with pytest.raises(StoppedError):
             benchmark(asked, one, out)
     before = {folder: (folder / "results.json").stat().st_mtime_ns for folder in done}
@@ -197,9 +199,77 @@ def test_what_cannot_be_is_refused_before_anything_is_made(models: list[Path], t
         benchmark(suite({**FAMILY, "set": {"training.stepps": 1}}), models, out)
     with pytest.raises(InputError, match="is not a corpus"):
         benchmark(suite(FAMILY, leaks=str(tmp_path)), models, out)
-    assert not out.exists()
     with pytest.raises(InputError, match="nothing could be run; the first reason: a table that is not there"):
         benchmark(suite(WAITING), models, out)
+    with pytest.raises(InputError, match="family: zero_shot is for a variant score, and finetune/simulated-family"):
+        benchmark(suite({**FAMILY, "zero_shot": True}), models, out)
+    with pytest.raises(InputError, match="family: folded_by is for a pair map, and finetune/simulated-family asks"):
+        benchmark(suite({**FAMILY, "folded_by": ["energy"]}), models, out)
+    assert not out.exists()
+
+
+def test_names_are_the_parts_of_paths_that_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert list(workflow._named([Path("../bundle")])) == [tmp_path.name]
+    assert list(workflow._named([Path("a/bundle"), Path("a/bundle/best")])) == ["bundle", "best"]
+    assert list(workflow._named([Path("a/bundle"), Path("../here/b/bundle")])) == ["a", "b"]
+    with pytest.raises(InputError, match="the same bundle is given twice"):
+        workflow._named([Path("a/bundle"), Path("../here/a/bundle")])
+
+
+@pytest.mark.slow
+def test_one_model_that_fails_leaves_the_others(
+    models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finetune: Callable[..., Any] = asking.finetune
+
+    def diverging(config: Any, folder: Path, **settings: Any) -> Any:
+        if "two" in folder.parts:
+            raise NonFiniteError("the loss is nan")
+        return finetune(config, folder, **settings)
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise InputError("no leaks today")
+
+    unlearned(monkeypatch)
+    monkeypatch.setattr(asking, "finetune", diverging)
+    monkeypatch.setattr(asking, "find_leaks", broken)
+    build_corpus([fasta(tmp_path / "x.fa", [("a", letters(0, 60))])], tmp_path / "corpus", CorpusConfig.from_data(PLAIN))
+    entry = {**STRUCTURE, "folded_by": ["attention"]}
+    found = benchmark(suite(entry, seeds=1, leaks=str(tmp_path / "corpus")), models, tmp_path / "out")
+    assert found["not_run"] == [
+        {"question": "structure", "model": "leaks", "reason": "no leaks today"},
+        {"question": "structure", "model": "two", "reason": "the loss is nan"},
+    ]
+    assert {row["model"] for row in found["numbers"] if row["start"] == "attention"} == {"one", "two"}
+    assert {row["model"] for row in found["numbers"] if row["start"] == "pretrained"} == {"one"}
+    assert [path.name for path in (tmp_path / "out" / "calibration" / "structure").iterdir()] == ["one.json"]
+
+
+@pytest.mark.slow
+def test_a_run_is_taken_up_by_any_path_and_only_with_its_data(
+    models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, finetune = tmp_path / "out", asking.finetune
+
+    def stopping(config: Any, folder: Path, **settings: Any) -> Any:
+        finetune(config, folder, **settings)
+        (folder / "results.json").unlink()
+        raise StoppedError("stopped", 15)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(asking, "finetune", stopping)
+        with pytest.raises(StoppedError):
+            benchmark(suite(FAMILY, seeds=1), models[:1], out)
+    monkeypatch.chdir(tmp_path)
+    assert benchmark(suite(FAMILY, seeds=1), [Path("one/bundle")], out, resume=True)["numbers"]
+    results = out / "runs" / "family" / "one" / "seed-0" / "results.json"
+    told = json.loads(results.read_text())
+    told["task"]["digest"] = "0" * 64
+    results.write_text(json.dumps(told))
+    with pytest.raises(InputError, match="seed-0: was trained and tested on other data than simulated-family has now"):
+        benchmark(suite(FAMILY, seeds=1), models[:1], out, resume=True)
 
 
 @pytest.mark.slow
@@ -217,9 +287,9 @@ def test_structures_are_folded_without_labels_beside_the_models(
     assert all(row["value"] == 1 for row in found[-3:])
     against = [row["against"] for row in json.loads((out / "tables" / "comparisons.json").read_text())]
     assert {"ViennaRNA, least energy", "zero-shot, attention", "the head on one-hot letters"} <= set(against)
-    assert asked == ["energy", "energy", "contacts"]
+    assert asked == ["energy", "contacts"]
     again = benchmark(suite(entry, seeds=1), models[:1], out, resume=True)["numbers"]
-    assert (again, len(asked)) == (found, 3), "what was folded is kept"
+    assert (again, len(asked)) == (found, 2), "what was folded is kept"
 
 
 @pytest.mark.slow

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from nuclex.bundle import load
-from nuclex.core.errors import InputError
+from nuclex.core.errors import CorruptError
 from nuclex.evaluation.benchmark import Question, comparisons, lines
 from nuclex.evaluation.variants import variant_benchmark
 from nuclex.tasks import Example, Shape, Task
 from nuclex.workflows import zero_shot as workflow
-from nuclex.workflows.zero_shot import chief_of, zero_shot
+from nuclex.workflows.zero_shot import Asked, chief_of, zero_shot
 
 pytestmark = pytest.mark.usefixtures("silent")
 
@@ -36,7 +36,7 @@ def test_numbers_are_those_of_the_variant_benchmark(
     tiny_bundle: Path, tmp_path: Path, binary: bool, chief: str
 ) -> None:
     asked = task(binary=binary)
-    system = zero_shot(asked, "tiny", tiny_bundle, tmp_path, "cpu")
+    system = zero_shot(asked, Asked("tiny", tiny_bundle, "1", "cpu"), tmp_path)
     assert chief_of(system)[0] == chief
     expected = variant_benchmark(load(tiny_bundle), asked, splits=("test",))
     units_N = np.unique([example.group for example in asked.examples("test")], return_inverse=True)[1]
@@ -53,10 +53,15 @@ def test_numbers_are_those_of_the_variant_benchmark(
 def test_it_is_computed_once_and_for_these_variants(
     tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = zero_shot(task(), "tiny", tiny_bundle, tmp_path, "cpu")
+    model, other = (Asked("tiny", tiny_bundle, digest, "cpu") for digest in "12")
+    first = zero_shot(task(), model, tmp_path)
     with monkeypatch.context() as patched:
-        patched.setattr(workflow, "load", None)
-        again = zero_shot(task(), "tiny", tiny_bundle, tmp_path, "cpu")
-        assert again.rows == first.rows
-        with pytest.raises(InputError, match=r"zero-shot.json: was made with other sequences"):
-            zero_shot(task(20), "tiny", tiny_bundle, tmp_path, "cpu")
+        patched.setattr(workflow, "variant_benchmark", None)
+        assert zero_shot(task(), model, tmp_path).rows == first.rows
+        for asked in ((task(20), model), (task(), other)):
+            with pytest.raises(TypeError):  # made again
+                zero_shot(*asked, tmp_path)
+    assert len(zero_shot(task(20), model, tmp_path).rows[0]) == 20
+    (tmp_path / "zero-shot.json").write_text('{"about": ')
+    with pytest.raises(CorruptError, match=r"zero-shot.json: is not readable JSON of nuclex; remove it"):
+        zero_shot(task(), model, tmp_path)

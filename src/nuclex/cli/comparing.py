@@ -16,9 +16,10 @@ def benchmark(
 ) -> dict[str, Any]:
     """Ask models the questions of a suite, side by side. Example: nuclex benchmark smoke bundle --out benchmark
 
-    Every model is fine-tuned on every question, beside the head alone on the frozen model and the same network from
-    random weights. Flags: --seeds N; --leaks CORPUS looks for the test sequences in a pre-training corpus (also without
-    a bundle), with --identity 0.9 for relatives, too. What lacks its data is not run, and the reason is said.
+    Every model is fine-tuned on every question, beside the head alone on the frozen model, the same network from random
+    weights and baselines without a model. Flags: --seeds N; --leaks CORPUS looks for the test sequences in a
+    pre-training corpus (also without a bundle), with --identity 0.9 for relatives, too. What lacks its data is not run,
+    and the reason is said.
 
     Parameters
     ----------

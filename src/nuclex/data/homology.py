@@ -158,7 +158,7 @@ def _linclust(
         labels_N = groups_N = _found(binary, arguments, folder, (count, both))
         if config.link:
             record["linking_arguments"] = linking
-            groups_N = _joined(labels_N, _found(binary, linking, folder, (count, both)))
+            groups_N = joined(labels_N, _found(binary, linking, folder, (count, both)))
     finally:
         (folder / _FASTA).unlink(missing_ok=True)
     return labels_N, groups_N, record
@@ -213,7 +213,7 @@ def _united(labels_2N: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return _components(given_N[linked_N], mirrored_N[linked_N], len(labels_2N))[given_N]
 
 
-def _joined(one_N: NDArray[np.int64], other_N: NDArray[np.int64]) -> NDArray[np.int64]:
+def joined(one_N: NDArray[np.int64], other_N: NDArray[np.int64]) -> NDArray[np.int64]:
     """The finest groups that divide no group of either."""
     one_N, other_N = numbered(one_N), numbered(other_N)
     return _components(one_N, other_N + len(one_N), 2 * len(one_N))[one_N]

@@ -99,7 +99,6 @@ class Question:
     systems: tuple[System, ...]
     quoted: tuple[QuotedConfig, ...] = ()
     leaks: Mapping[str, Any] | None = None
-    leaked_N: NDArray[np.bool_] | None = None
 
     @property
     def chief(self) -> str:

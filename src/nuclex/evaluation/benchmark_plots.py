@@ -15,8 +15,9 @@ from nuclex.evaluation.drawing import (
     MARKERS,
     WIDE,
     WIDTH,
-    bars,
+    bar,
     drawn,
+    finish_bars,
     grid,
     named,
     same_length,
@@ -29,37 +30,51 @@ from nuclex.metrics.statistics import Interval
 
 Series = Mapping[tuple[str, str], Sequence[Interval | None]]
 
+GAP = 0.5
+"""Between two questions, in bars."""
 PLOTTED = 400
 """Points of a curve that are drawn, at most."""
 
 
 def system_bars(groups: Sequence[str], series: Series, metric: str, title: str) -> Figure:
-    """Every system on every question: colours tell models, paler bars are their controls.
+    """Every system on every question, each bar with its name: colours tell models, paler bars are their controls.
 
     ``series`` maps (model, start) to an Interval a group, None where it was not measured.
     """
     models = list(dict.fromkeys(model for model, _ in series))
-    starts = list(dict.fromkeys(start for _, start in series))
-    looks = [
-        {"color": COLOURS[models.index(model) % 7], "alpha": (1.0, 0.55, 0.25)[min(starts.index(start), 2)]}
-        for model, start in series
-    ]
+    first = next(iter(series), ("", ""))[1]
     named_series = {f"{model}, {start}": row for (model, start), row in series.items()}
     same_length(groups, named_series)
+    rows = sum(1 + sum(row[place] is not None for row in series.values()) for place in range(len(groups)))
 
     def paint(drawing: Any) -> None:
         axes = drawing.add_subplot()
-        bars(axes, [named(group) for group in groups], named_series, looks)
+        places: list[float] = []
+        labels: list[str] = []
+        top = 0.0
+        for place, group in enumerate(groups):
+            across = axes.get_yaxis_transform()  # the heading of a question stands above its bars
+            axes.text(0, top, f" {named(group)}", transform=across, va="center", fontweight="bold")
+            there = [(name, found) for name, row in series.items() if (found := row[place]) is not None]
+            for number, ((model, start), interval) in enumerate(there, start=1):
+                y = top + number
+                look = {"color": COLOURS[models.index(model) % 7], "alpha": 1.0 if start == first else 0.45}
+                bar(axes, y, interval, 0.8, look)
+                labels.append(named(f"{model}, {start}"))
+                places.append(y)
+            top += len(there) + 1 + GAP
+        axes.set_yticks(places, labels)
+        axes.set_ylim(top - GAP - 0.4, -0.6)
+        finish_bars(axes)
         axes.set_xlabel(drawable(metric))
-        drawing.legend(loc="outside upper left", ncols=3)
 
     found = [interval for row in series.values() for interval in row]
-    rows = [(group, *(row[place] for row in named_series.values())) for place, group in enumerate(groups)]
+    table = [(group, *(row[place] for row in named_series.values())) for place, group in enumerate(groups)]
     return Figure(
         name="systems",
         title=title,
-        svg=drawn(paint, WIDE, 1.0 + 0.2 * len(models) + len(groups) * (0.15 + 0.2 * len(series))),
-        data=Table(("question", *named_series), tuple(rows)),
+        svg=drawn(paint, WIDE, 0.6 + 0.2 * (rows + GAP * len(groups))),
+        data=Table(("question", *named_series), tuple(table)),
         caption=whisker_note(found),
         alt=f"Bar chart of {metric} for {len(groups)} questions: {', '.join(named_series)}.",
         wide=True,
@@ -81,12 +96,13 @@ def score_curves(series: Mapping[tuple[str, str], ArrayLike], metric: str, title
         grid(axes, "both")
         for (model, start), curve_P2 in curves.items():
             place = starts.index(start)
-            look = {"color": COLOURS[models.index(model) % 7], "linestyle": "-" if not place else DASHES[place - 1]}
+            line = "-" if not place else DASHES[(place - 1) % len(DASHES)]
+            look = {"color": COLOURS[models.index(model) % 7], "linestyle": line}
             axes.step(*curve_P2.T, where="pre", linewidth=1.3, label=named(f"{model}, {start}"), **look)
         axes.set_xlabel(drawable(metric))
         axes.set_ylabel("share of sequences that reach it")
         axes.set_ylim(-0.02, 1.02)
-        drawing.legend(loc="outside lower left", ncols=2 if len(curves) > 3 else 1)
+        drawing.legend(loc="outside lower left")
 
     rows = [(model, start, *point) for (model, start), curve_P2 in curves.items() for point in curve_P2.tolist()]
     middle = "; ".join(

@@ -11,7 +11,7 @@ import numpy as np
 
 from nuclex.core.provenance import provenance
 from nuclex.evaluation.arcs import arc_diagram
-from nuclex.evaluation.benchmark import ENERGY, ENOUGH_SEEDS, WORDS, Benchmark, Line, Question
+from nuclex.evaluation.benchmark import ARMS, ENERGY, ENOUGH_SEEDS, WORDS, Benchmark, Line, Question
 from nuclex.evaluation.benchmark_plots import reliability_curves, score_curves, spread_out, system_bars
 from nuclex.evaluation.plots import embedding_map
 from nuclex.evaluation.report import Figure, Headline, Report, Section, Table, Verdict
@@ -20,6 +20,8 @@ from nuclex.metrics.calibration import reliability
 from nuclex.metrics.statistics import Interval, bootstrap
 
 MOST_GROUPS = 40
+CURVES = ("pretrained", "scratch", "one-hot", "mfe")
+"""Whose scores are drawn as curves; more of them cannot be told apart."""
 SPOKEN = {
     "strict_f1": "F1 (exact pairs)",
     "relaxed_f1": "F1 (±1)",
@@ -55,7 +57,9 @@ def tell(found: Benchmark) -> Report:
     asked = [question for question in found.questions if question.systems]
     sections = [_overview(found, asked)] if asked else []
     sections += [_question(found, question) for question in asked]
-    sections += [*_leaks(found), *_not_run(found), Section("How it was measured", HOW)]
+    sections += [*_leaks(found), *_not_run(found)]
+    if asked:
+        sections.append(Section("How it was measured", HOW))
     numbered = [replace(section, title=f"{n}. {section.title}") for n, section in enumerate(sections, start=1)]
     return Report(
         title=found.title,
@@ -70,7 +74,7 @@ def tell(found: Benchmark) -> Report:
 
 def _summary(found: Benchmark, asked: Sequence[Question]) -> tuple[Headline, ...]:
     better = sum(one.verdict(found.level) == "better" for one in found.comparisons)
-    seeds = {line.seeds for line in found.lines}
+    seeds = {line.seeds for line in found.lines if line.arm in ARMS}
     fewest = min(seeds, default=0)
     return (
         Headline("questions", str(len(asked)), f"{len(found.not_run)} not run" if found.not_run else "all were run"),
@@ -128,7 +132,7 @@ def _question(found: Benchmark, question: Question) -> Section:
     figures: list[Figure] = []
     chief = [one for one in question.systems if one.has(question.chief) and spread_out(one.rows[0], question.chief)]
     if chief:
-        curves = {(s.model, WORDS[s.arm]): s.scores_SN(question.chief).mean(axis=0) for s in chief}
+        curves = {(s.model, WORDS[s.arm]): s.scores_SN(question.chief).mean(axis=0) for s in chief if s.arm in CURVES}
         title = f"{question.name}: how the scores are spread"
         figures.append(score_curves(curves, _spoken(question.chief), title))
     figures += _reliability(found, question)
@@ -141,10 +145,10 @@ def _question(found: Benchmark, question: Question) -> Section:
     note = f"Intervals: over {units:,} units, seeds averaged. Every other metric is in tables/numbers.csv."
     table = replace(metrics_table(question, found.lines), caption=f"{question.name}: every system", notes=(note,))
     title = f"{question.chapter}: {question.name}" if question.chapter else question.name
-    return Section(title, text, tuple(named), (table, *_by_group(question)))
+    return Section(title, text, tuple(named), (table, *_by_group(question, found.level)))
 
 
-def _by_group(question: Question) -> Iterator[Table]:
+def _by_group(question: Question, level: float) -> Iterator[Table]:
     """The chief metric of the fine-tuned models by class or family, where there are several and not too many."""
     systems = [system for system in question.systems if system.arm == "pretrained"]
     if not systems:
@@ -157,7 +161,7 @@ def _by_group(question: Question) -> Iterator[Table]:
     body = []
     for name in np.unique(name_N).tolist():
         which_N = name_N == name
-        each = [bootstrap(mean_N[which_N], clusters=question.units_N[which_N]) for mean_N in means]
+        each = [bootstrap(mean_N[which_N], clusters=question.units_N[which_N], level=level) for mean_N in means]
         body.append((name, int(which_N.sum()), *each))
     columns = ("class or family", "test sequences", *(system.model for system in systems))
     caption = f"{question.name}: {_spoken(question.chief)} of the fine-tuned models by class or family"
@@ -192,7 +196,7 @@ def _examples(question: Question) -> Iterator[Figure]:
     systems = [system for system in question.systems if system.arm == "pretrained"]
     if not systems or question.task["shape"] != "pair map":
         return
-    score_N = np.mean([system.scores_SN(question.chief).mean(axis=0) for system in systems], axis=0)
+    score_N = np.mean([system.scores_SN(question.chief)[0] for system in systems], axis=0)  # as those drawn
     place = min(range(len(score_N)), key=lambda n: (abs(score_N[n] - median(score_N.tolist())), n))
     for system in systems:
         row: dict[str, Any] = system.rows[0][place]

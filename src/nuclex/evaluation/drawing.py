@@ -114,18 +114,29 @@ def bars(
     """
     thickness = 0.78 / len(series)
     for number, ((name, row), look) in enumerate(zip(series.items(), looks, strict=True)):
-        there = [(g + (number - (len(series) - 1) / 2) * thickness, i) for g, i in enumerate(row) if i is not None]
-        at, intervals = [y for y, _ in there], [i for _, i in there]
-        ends_2N = whiskers(intervals)
-        axes.barh(at, [i.value for i in intervals], height=0.9 * thickness, label=named(name), **look)
-        axes.errorbar([i.value for i in intervals], at, xerr=ends_2N, fmt="none", ecolor=INK, elinewidth=0.9, capsize=2)
-        for y, interval, end in zip(at, intervals, np.nan_to_num(ends_2N[1]), strict=True):
-            place = (max(interval.value + end, 0.0), y)  # behind the whisker, and never on the bar of a negative value
-            text = f"{interval.value:.3f}".replace("-", "−")
-            axes.annotate(text, place, (4, 0), textcoords="offset points", va="center")
+        label = named(name)
+        for group, interval in enumerate(row):
+            if interval is not None:
+                y = group + (number - (len(series) - 1) / 2) * thickness
+                bar(axes, y, interval, 0.9 * thickness, {**look, "label": label})
+                label = ""  # one line in the legend
     axes.set_yticks(range(len(groups)), [drawable(group) for group in groups])
-    axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(groups) - 0.45, -0.55)
+    finish_bars(axes)
+
+
+def bar(axes: Any, y: float, interval: Interval, height: float, look: Mapping[str, Any]) -> None:
+    """One bar from 0 with its whisker, the value written behind that."""
+    ends_21 = whiskers([interval])
+    axes.barh(y, interval.value, height=height, **look)
+    axes.errorbar(interval.value, y, xerr=ends_21, fmt="none", ecolor=INK, elinewidth=0.9, capsize=2)
+    place = (max(interval.value + float(np.nan_to_num(ends_21[1, 0])), 0.0), y)  # never on the bar of a negative value
+    axes.annotate(f"{interval.value:.3f}".replace("-", "−"), place, (4, 0), textcoords="offset points", va="center")
+
+
+def finish_bars(axes: Any) -> None:
+    """The line at 0, faint ones behind the bars, and room for the values."""
+    axes.tick_params(axis="y", length=0)
     axes.margins(x=0.14)
     axes.axvline(0, color=INK, linewidth=0.7)
     grid(axes, "x")

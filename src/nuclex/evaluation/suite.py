@@ -15,13 +15,14 @@ from pydantic import Field, field_validator, model_validator
 from nuclex.core.artifact import scratch_folder
 from nuclex.core.config import Config, load_config
 from nuclex.core.errors import InputError
-from nuclex.data.homology import ClusterConfig, cluster
-from nuclex.tasks import Task
+from nuclex.data.homology import ClusterConfig, cluster, joined
+from nuclex.tasks import Shape, Task
 from nuclex.training.controls import controls_of
 from nuclex.training.finetune import FinetuneConfig
 
 Folding = Literal["energy", "jacobian", "attention"]
 Units = Literal["sequence", "group", "mmseqs"]
+_OWN = {"bundle", "controls", "frozen", "one_hot"}
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
@@ -58,6 +59,10 @@ class EntryConfig(Config):
 
     @model_validator(mode="after")
     def _either(self) -> Self:
+        if taken := sorted(_OWN & self.set.keys()):
+            raise ValueError(f"{self.name}: set: {taken[0]!r} is decided by the suite; leave it out")
+        if self.zero_shot and self.folded_by:
+            raise ValueError(f"{self.name}: zero_shot is for variants and folded_by for structures; give one of them")
         if (self.recipe is None) == (self.waits_for is None):
             raise ValueError(f"{self.name}: give recipe, or say in waits_for why there is none")
         return self
@@ -70,7 +75,16 @@ class EntryConfig(Config):
         assert self.recipe is not None
         changes = {**self.set, "bundle": str(bundle)}
         config: FinetuneConfig = load_config(FinetuneConfig, self.recipe, changes)
+        self._refuse_shape(config.task.shape)
         return config.model_copy(update={"seed": config.seed + seed, "controls": controls_of(config.task.shape)})
+
+    def _refuse_shape(self, shape: Shape) -> None:
+        for key, wanted, is_set in (
+            ("zero_shot", Shape.VARIANT, self.zero_shot),
+            ("folded_by", Shape.PAIR_MAP, bool(self.folded_by)),
+        ):
+            if is_set and shape is not wanted:
+                raise InputError(f"{self.name}: {key} is for a {wanted}, and {self.recipe} asks for a {shape}")
 
 
 class SuiteConfig(Config):
@@ -120,7 +134,7 @@ def units_of(task: Task, entry: EntryConfig, place: Path) -> NDArray[np.int64]:
         names = [example.group for example in examples]
         if None in names:
             raise InputError(f"{entry.name}: units are groups, and {examples[names.index(None)].id!r} names none")
-        return np.unique(np.array(names, dtype=str), return_inverse=True)[1]
+        return joined(distinct_N, np.unique(np.array(names, dtype=str), return_inverse=True)[1])
     with scratch_folder(place) as folder:
         groups_D = cluster((text.encode() for text in letters.tolist()), entry.cluster, folder).groups_N
     return groups_D[distinct_N]

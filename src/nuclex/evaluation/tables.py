@@ -48,6 +48,8 @@ def numbers_table(questions: Sequence[Question], lines: Sequence[Line], *, chief
                 )
             )
         for quoted in question.quoted:
+            if chief_only and quoted.metric != question.chief:
+                continue
             source = f"{QUOTED}: {quoted.source}" + (f" ({quoted.note})" if quoted.note else "")
             rows.append((question.name, quoted.model, QUOTED, quoted.metric, quoted.value, None, None, None, source))
     return Table(columns, tuple(rows), name="numbers", formats={"value": ".3f", "seed SD": ".3f"})

@@ -37,14 +37,17 @@ from nuclex.training.loop import BEST_NUMBERS, BEST_WEIGHTS, best_weights
 CONFIG = "config.json"
 ADJUSTABLE = ("training", "anomaly")
 """Where in a recipe the keys are that may differ when a run is taken up: what to do with a batch that breaks it."""
+MOVABLE = "bundle"
+"""The key of a recipe that names where the pre-trained model lies; what it is, checkpoints know by its weights."""
 
 
 @contextlib.contextmanager
 def opened_run(run: Path, config: Config, *, resume: bool) -> Iterator[None]:
     """Own a run folder for the length of the block; an existing one is taken up with ``resume`` and an equal config.
 
-    Only ``training.anomaly`` may differ. A new folder goes again if the block finds that recipe, data, memory and
-    disk do not fit, before there is anything to resume. OutsideError at once where another process owns it.
+    Only ``training.anomaly`` and the path of ``bundle`` may differ. A new folder goes again if the block finds that
+    recipe, data, memory and disk do not fit, before there is anything to resume. OutsideError at once where another
+    process owns it.
     """
     with disk_errors(run), folder_around(run):
         _refuse_foreign(run)
@@ -61,15 +64,19 @@ def opened_run(run: Path, config: Config, *, resume: bool) -> Iterator[None]:
 
 def run_digest(config: Config) -> str:
     """sha256 of what a checkpoint must share with the config that takes it up."""
-    return hashlib.sha256(json.dumps(_lasting(config.to_data()), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(lasting(config.to_data()), sort_keys=True).encode()).hexdigest()
 
 
-def _lasting(data: Any) -> Any:
+def lasting(data: Any) -> Any:
     """A config as plain data without what may differ when a run is taken up."""
-    table, key = ADJUSTABLE
-    if not isinstance(data, dict) or not isinstance(data.get(table), dict):
+    if not isinstance(data, dict):
         return data
-    return {**data, table: {name: value for name, value in data[table].items() if name != key}}
+    (table, key), kept = ADJUSTABLE, {name: value for name, value in data.items() if name != MOVABLE}
+    if isinstance(kept.get(table), dict):
+        kept[table] = {name: value for name, value in kept[table].items() if name != key}
+    if data.get(MOVABLE) is not None:
+        kept[MOVABLE] = "given"
+    return kept
 
 
 def _refuse_foreign(run: Path) -> None:
@@ -106,8 +113,8 @@ def _begin(run: Path, config: Config, *, resume: bool) -> None:
             found = json.loads(path.read_bytes())
         except (ValueError, RecursionError):
             raise CorruptError(f"{path}: is not readable JSON; it was edited or damaged") from None
-        if _lasting(found) != _lasting(given):
-            why = difference(_lasting(found), _lasting(given))
+        if lasting(found) != lasting(given):
+            why = difference(lasting(found), lasting(given))
             raise InputError(
                 f"{path}: is not the config given now ({why}); resume with the same recipe or give another --out"
             )

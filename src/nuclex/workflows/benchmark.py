@@ -2,46 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+import os
+import shutil
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from nuclex.bundle import load
 from nuclex.core.artifact import MANIFEST, atomic_file, sha256_file, write_json
-from nuclex.core.errors import CorruptError, InputError, OutsideError, missing_extra
+from nuclex.core.errors import InputError, missing_extra
 from nuclex.core.lock import owned
-from nuclex.core.plain import difference, from_json, plain
+from nuclex.core.plain import plain
 from nuclex.core.progress import say
 from nuclex.data.store import Corpus
-from nuclex.evaluation.benchmark import (
-    ARMS,
-    ENERGY,
-    Benchmark,
-    Map,
-    NotRun,
-    PairCalibration,
-    Question,
-    System,
-    comparisons,
-    lines,
-    read_compared,
-    read_system,
-    refuse_unequal,
-)
+from nuclex.evaluation.benchmark import Benchmark, Map, NotRun, PairCalibration, Question, comparisons, lines
 from nuclex.evaluation.benchmark_report import tell
-from nuclex.evaluation.leaks import Leaks
-from nuclex.evaluation.leaks import leaks as find_leaks
 from nuclex.evaluation.report import write_report
-from nuclex.evaluation.suite import EntryConfig, SuiteConfig, units_of
+from nuclex.evaluation.suite import SuiteConfig
 from nuclex.evaluation.tables import comparisons_table, leaks_table, numbers_table, without_leaks_table, write_tables
-from nuclex.tasks import Task
-from nuclex.training.finetune import FinetuneConfig, finetune
-from nuclex.training.run import CONFIG
+from nuclex.workflows.asking import Entry
 from nuclex.workflows.folder import opened
 from nuclex.workflows.portraits import map_of, pair_calibration
-from nuclex.workflows.zero_shot import by_contacts, by_energy, chief_of, zero_shot
+from nuclex.workflows.zero_shot import Asked
 
 _NO_NAMES = {"bundle", "best"}
 
@@ -61,134 +43,35 @@ def benchmark(
         raise missing_extra("matplotlib", "plots", "drawing the report")
     if not bundles and config.leaks is None:
         raise InputError("benchmark: give at least one bundle, or --leaks CORPUS to look for leaks alone")
-    for entry in config.entries:
-        if entry.recipe is not None:
-            entry.finetuning(Path("-"), 0)  # a mistake in a suite is one, not a question that cannot be asked
-    models = _named([Path(path) for path in bundles])
-    options = {"models": {name: _digest(path) for name, path in models.items()}}
+    models = {
+        name: Asked(name, path, _digest(path), device)
+        for name, path in _named([Path(path) for path in bundles]).items()
+    }
+    entries = [Entry(config, entry, models, out) for entry in config.entries]
+    for entry in entries:
+        entry.refuse_unfit()  # a mistake in a suite is one, not a question that cannot be asked
+    options, new = {"models": {name: model.digest for name, model in models.items()}}, not out.exists()
     with opened(out, "benchmark", options, resume=resume):
         corpus = None if config.leaks is None else Corpus.open(config.leaks)
     with owned(out):
-        questions: list[Question] = []
-        not_run: list[NotRun] = []
-        for entry in config.entries:
-            asked = _Asked(config, entry, models, out, device)
-            questions += asked.question(corpus)
-            not_run += asked.not_run
-        if not questions:
-            raise InputError(f"{out}: nothing could be run; the first reason: {not_run[0].reason}")
-        found = _gathered(config, models, questions, not_run, out)
-        return _written(found, out)
-
-
-class _Asked:
-    """One entry asked of every model; what could not be is kept in ``not_run``."""
-
-    def __init__(
-        self, config: SuiteConfig, entry: EntryConfig, models: dict[str, Path], out: Path, device: str
-    ) -> None:
-        self.config, self.entry, self.models, self.out, self.device = config, entry, models, out, device
-        self.not_run: list[NotRun] = []
-
-    def question(self, corpus: Corpus | None) -> Iterator[Question]:
-        """What was found, if anything."""
-        entry = self.entry
-        if entry.waits_for is not None:
-            self._not_run("", entry.waits_for)
-            return
-        try:
-            task = entry.finetuning(Path("-"), 0).task.read()
-            units_N = units_of(task, entry, self.out / "runs" / entry.name)
-        except (InputError, OutsideError) as error:
-            self._not_run("", str(error))
-            return
-        leaks = None if self.config.leaks is None else find_leaks(corpus, task, identity=self.config.identity)
-        systems, compared = self._zero_shot(task) if entry.zero_shot else self._fine_tuned()
-        if systems:
-            systems += self._folded(task)
-        if not systems and leaks is None:
-            return
-        told = {"name": task.name, "counts": task.counts(), "notes": dict(task.notes), "shape": str(task.shape)}
-        question = Question(entry.name, entry.chapter, told, compared, units_N, tuple(systems), entry.quoted)
-        refuse_unequal(question)
-        yield question if leaks is None else _with_leaks(question, leaks)
-
-    def _fine_tuned(self) -> tuple[list[System], tuple[str, ...]]:
-        """Every model and its controls, and by what they are compared."""
-        runs = {model: found for model, path in self.models.items() if (found := self._runs(model, path))}
-        systems = [
-            system for model, found in runs.items() for arm in ARMS if (system := read_system(model, arm, found))
-        ]
-        return systems, read_compared(next(iter(runs.values()))[0])[0] if runs else ("",)
-
-    def _zero_shot(self, task: Task) -> tuple[list[System], tuple[str, ...]]:
-        """Every model asked as it is, and by what they are compared."""
-        systems = []
-        for model, path in self.models.items():
-            try:
-                folder = self.out / "runs" / self.entry.name / model
-                systems.append(zero_shot(task, model, path, folder, self.device))
-            except (InputError, OutsideError) as error:
-                self._not_run(model, str(error))
-        return systems, chief_of(systems[0]) if systems else ("",)
-
-    def _folded(self, task: Task) -> Iterator[System]:
-        """What folds without having learned from labels."""
-        folder, rules = self.out / "runs" / self.entry.name, self.entry.finetuning(Path("-"), 0).decoding
-        for way in self.entry.folded_by:
-            for model in [ENERGY] if way == "energy" else self.models:
-                try:
-                    if way == "energy":
-                        yield from by_energy(task, folder / model)
-                    else:
-                        asked = (model, load(self.models[model], device=self.device))
-                        yield by_contacts(task, way, asked, folder / model, rules)
-                except InputError as error:
-                    self._not_run(f"{model}, {way}", str(error))
-
-    def _runs(self, model: str, path: Path) -> list[Path]:
-        """The finished runs of a model, a seed each; none where it cannot answer the question."""
-        entry, folders = self.entry, []
-        for seed in range(self.config.seeds):
-            run = self.out / "runs" / entry.name / model / f"seed-{seed}"
-            folders.append(run)
-            config = entry.finetuning(path, seed)
-            _refuse_other(run, config)
-            if (run / "results.json").is_file():
-                continue
-            say(f"{entry.name}: {model}, seed {seed}")
-            try:
-                finetune(config, run, resume=run.exists(), device=self.device)
-            except (InputError, OutsideError) as error:
-                self._not_run(model, str(error))
-                return []
-        return folders
-
-    def _not_run(self, model: str, reason: str) -> None:
-        say(f"{self.entry.name}{f', {model}' if model else ''}: not run: {reason}")
-        self.not_run.append(NotRun(self.entry.name, model, reason))
-
-
-def _refuse_other(run: Path, config: FinetuneConfig) -> None:
-    """InputError where a run was begun with another recipe; the bundle itself is told by its digest, not its path."""
-    if not (run / CONFIG).is_file():
-        return
-    try:
-        begun = {**from_json((run / CONFIG).read_bytes()), "bundle": None}
-    except (ValueError, TypeError):
-        raise CorruptError(f"{run / CONFIG}: is not readable JSON; it was edited or damaged") from None
-    given = {**config.to_data(), "bundle": None}
-    if begun != given:
-        raise InputError(f"{run}: was begun with another recipe ({difference(begun, given)}); give another --out")
+        questions = [question for entry in entries for question in entry.question(corpus)]
+        not_run = tuple(one for entry in entries for one in entry.not_run)
+        if questions:
+            return _written(_gathered(config, entries, questions, not_run), out)
+    if new:
+        shutil.rmtree(out)
+    raise InputError(f"{out}: nothing could be run; the first reason: {not_run[0].reason}")
 
 
 def _named(bundles: Sequence[Path]) -> dict[str, Path]:
     """A short name for each bundle: the last part of its path that tells it from the others."""
-    parts = [[part for part in path.absolute().parts[1:] if part not in _NO_NAMES] or ["model"] for path in bundles]
-    for size in range(1, max(map(len, parts), default=0) + 1):
-        names = ["-".join(part[-size:]) for part in parts]
-        if len(set(names)) == len(names):
-            return dict(zip(names, bundles, strict=True))
+    whole = [list(Path(os.path.abspath(path)).parts[1:]) or ["model"] for path in bundles]
+    short = [[part for part in parts if part not in _NO_NAMES] or parts for parts in whole]
+    for paths in (short, whole):
+        for size in range(1, max(map(len, paths), default=0) + 1):
+            names = ["-".join(part[-size:]) for part in paths]
+            if len(set(names)) == len(names):
+                return dict(zip(names, bundles, strict=True))
     if bundles:
         raise InputError(f"benchmark: the same bundle is given twice: {', '.join(map(str, bundles))}")
     return {}
@@ -201,47 +84,42 @@ def _digest(bundle: Path) -> str:
     return sha256_file(bundle / MANIFEST)
 
 
-def _with_leaks(question: Question, leaks: Leaks) -> Question:
-    numbers = {
-        system.label: leaks.with_and_without(
-            {name: system.scores_SN(name).mean(axis=0) for name in question.compared if system.has(name)},
-            question.units_N,
-        )
-        for system in question.systems
-    }
-    return replace(question, leaks={**leaks.to_data(), "numbers": numbers}, leaked_N=leaks.leaked_N)
-
-
 def _gathered(
-    config: SuiteConfig, models: dict[str, Path], questions: list[Question], not_run: list[NotRun], out: Path
+    config: SuiteConfig, entries: Sequence[Entry], questions: list[Question], not_run: tuple[NotRun, ...]
 ) -> Benchmark:
     """Numbers, comparisons and portraits of everything that was run."""
     maps: list[Map] = []
     calibrations: list[PairCalibration] = []
+    by_name = {entry.entry.name: entry for entry in entries}
     for question in questions:
-        name = question.name
-        entry = next(entry for entry in config.entries if entry.name == name)
-        ran = list(dict.fromkeys(system.model for system in question.systems if system.model in models))
-        task = entry.finetuning(Path("-"), 0).task.read() if ran else None
+        entry = by_name[question.name]
+        ran = [
+            entry.models[name] for name in _once(system.model for system in question.systems) if name in entry.models
+        ]
+        asked = (question.name, entry.task()) if ran else None
         for model in ran:
-            assert task is not None
-            if drawn := map_of(name, task, model, models[model], out):
+            assert asked is not None
+            if drawn := map_of(asked, model, entry.out):
                 maps.append(drawn)
-            run = out / "runs" / name / model / "seed-0"
-            if found := pair_calibration(name, task, model, run, out):
+            if found := pair_calibration(asked, model, entry.folder / model.name / "seed-0", entry.out):
                 calibrations.append(found)
     return Benchmark(
         config.title,
         config.about,
         config.level,
-        {name: str(path) for name, path in models.items()},
+        {name: str(model.path) for name, model in entries[0].models.items()},
         tuple(questions),
         tuple(line for question in questions for line in lines(question, config.level)),
         tuple(comparisons(questions, config.level)),
-        tuple(not_run),
+        not_run,
         tuple(maps),
         tuple(calibrations),
     )
+
+
+def _once(names: Iterable[str]) -> list[str]:
+    """The names in their order, each once."""
+    return list(dict.fromkeys(names))
 
 
 def _written(found: Benchmark, out: Path) -> dict[str, Any]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from nuclex.core.artifact import atomic_file, disk_errors, folder_around, write_json
 from nuclex.core.errors import CorruptError, InputError, NuclexError
-from nuclex.core.plain import difference, from_json
+from nuclex.core.plain import difference, from_json, plain
+from nuclex.core.progress import say
 
 
 @contextlib.contextmanager
@@ -28,6 +29,26 @@ def opened(out: Path, verb: str, options: dict[str, Any], *, resume: bool) -> It
             if new:
                 shutil.rmtree(out)
             raise
+
+
+def kept(path: Path, about: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What ``make`` gives, kept in ``path`` and read from there as long as it is about the same.
+
+    ``about`` names all that the value depends on (digests, settings). CorruptError where the file is not readable.
+    """
+    if path.is_file():
+        try:
+            found: dict[str, Any] = from_json(path.read_bytes())
+            if found["about"] == plain(about):
+                return found
+        except (ValueError, TypeError, KeyError):
+            raise CorruptError(f"{path}: is not readable JSON of nuclex; remove it, and it is made again") from None
+        say(f"{path}: is about something else by now; it is made again")
+    made = plain({"about": about, **make()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as temporary:
+        write_json(temporary, made)
+    return dict(made)
 
 
 def _open(out: Path, verb: str, options: dict[str, Any], resume: bool) -> None:

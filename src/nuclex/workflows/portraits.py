@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from nuclex.bundle import load
-from nuclex.core.artifact import atomic_file, write_json
+from nuclex.core.artifact import MANIFEST, sha256_file
 from nuclex.core.errors import InputError
-from nuclex.core.plain import from_json
 from nuclex.core.randomness import key, permutation
 from nuclex.evaluation.benchmark import Map, PairCalibration
 from nuclex.inference.embed import embed_sequences
@@ -21,58 +20,67 @@ from nuclex.metrics.calibration import Reliability, reliability
 from nuclex.tasks import Example, Shape, Task
 from nuclex.training.pairs import pair_probabilities
 from nuclex.training.supervised import Reading, answering_model
+from nuclex.workflows.folder import kept
+from nuclex.workflows.zero_shot import Asked
 
 MAPPED, CALIBRATED = 500, 60
 """Test sequences drawn on a map, and test structures whose pair probabilities are looked at."""
 FEWEST = 10
 
 
-def map_of(name: str, task: Task, model: str, bundle: Path, out: Path) -> Map | None:
+def map_of(question: tuple[str, Task], model: Asked, out: Path) -> Map | None:
     """A 2-D map (t-SNE of mean embeddings) of test sequences by class or family; None where they have neither.
 
-    None, too, for a model that cannot read them.
+    ``question`` is its name in the suite and its task. None, too, for a model that cannot read the sequences.
     """
+    name, task = question
     if task.shape not in (Shape.CLASS, Shape.PAIR_MAP):
         return None
     examples = task.examples("test")
     labels = [example.label if isinstance(example.label, str) else example.group for example in examples]
     if None in labels or len(set(labels)) < 2 or len(labels) < FEWEST:
         return None
-    path = out / "maps" / name / f"{model}.json"
-    if not path.is_file():
+
+    def drawn() -> dict[str, Any]:
         from sklearn.manifold import TSNE
 
         chosen = _drawn(len(examples), MAPPED, "map")
         asked = [(examples[place].id, examples[place].letters.encode()) for place in chosen]
-        try:
-            vectors_ND = np.stack([item.vectors for item in embed_sequences(load(bundle), asked)])
-        except InputError:
-            return None
+        vectors_ND = np.stack([item.vectors for item in embed_sequences(model.bundle, asked)])
         perplexity = min(30.0, (len(chosen) - 1) / 3)
         points_N2 = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(vectors_ND)
-        shown = [str(labels[place]) for place in chosen]
-        _keep(path, {"points": points_N2.astype(float).tolist(), "labels": shown})
-    found = from_json(path.read_bytes())
-    return Map(name, model, np.array(found["points"]), tuple(found["labels"]))
+        return {"points": points_N2.astype(float).tolist(), "labels": [str(labels[place]) for place in chosen]}
 
-
-def pair_calibration(name: str, task: Task, model: str, run: Path, out: Path) -> PairCalibration | None:
-    """Of a fine-tuned model's base pairs, probabilities beside the share that is true; None for other questions."""
-    if task.shape is not Shape.PAIR_MAP:
+    try:
+        found = kept(out / "maps" / name / f"{model.name}.json", {"task": task.digest, "model": model.digest}, drawn)
+    except InputError:
         return None
-    path = out / "calibration" / name / f"{model}.json"
-    if not path.is_file():
-        bundle, examples = load(run / "bundle"), task.examples("test")
+    return Map(name, model.name, np.array(found["points"]), tuple(found["labels"]))
+
+
+def pair_calibration(question: tuple[str, Task], model: Asked, run: Path, out: Path) -> PairCalibration | None:
+    """Of a fine-tuned model's base pairs, probabilities beside the share that is true.
+
+    None for other questions, and where the model has no finished ``run``.
+    """
+    name, task = question
+    if task.shape is not Shape.PAIR_MAP or not (run / "bundle" / MANIFEST).is_file():
+        return None
+
+    def looked_at() -> dict[str, Any]:
+        bundle, examples = load(run / "bundle", device=model.device), task.examples("test")
         chosen = [examples[place] for place in _drawn(len(examples), CALIBRATED, "calibration")]
         reading = Reading.of(chosen, bundle.tokenizer, bundle.model.config.longest)
         total = reliability([], [])
         for example, probability_LL in pair_probabilities(answering_model(bundle), reading):
             total += _of_pairs(example, probability_LL)
         sums = {"count": total.count_B, "probability": total.probability_B, "right": total.right_B}
-        _keep(path, {"structures": len(chosen), **{part: values_B.tolist() for part, values_B in sums.items()}})
-    found = from_json(path.read_bytes())
+        return {"structures": len(chosen), **{part: values_B.tolist() for part, values_B in sums.items()}}
+
+    about = {"task": task.digest, "model": sha256_file(run / "bundle" / MANIFEST)}
+    found = kept(out / "calibration" / name / f"{model.name}.json", about, looked_at)
     parts = [np.array(found[part], dtype=float) for part in ("probability", "right")]
-    return PairCalibration(name, model, found["structures"], Reliability(np.array(found["count"]), *parts))
+    return PairCalibration(name, model.name, found["structures"], Reliability(np.array(found["count"]), *parts))
 
 
 def _of_pairs(example: Example, probability_LL: np.ndarray) -> Reliability:
@@ -87,9 +95,3 @@ def _drawn(count: int, most: int, purpose: str) -> list[int]:
     """Places of a fixed random sample, ascending."""
     chosen: list[int] = np.sort(permutation(key(0, purpose), count)[:most]).tolist()
     return chosen
-
-
-def _keep(path: Path, value: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(path) as temporary:
-        write_json(temporary, value)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from nuclex.bundle import Bundle, load
-from nuclex.core.artifact import atomic_file, write_json
 from nuclex.core.errors import InputError
-from nuclex.core.plain import from_json, plain
 from nuclex.core.progress import say
 from nuclex.evaluation.benchmark import ENERGY, ZERO_SHOT, System
 from nuclex.evaluation.contacts import Contacts, contact_benchmark
@@ -19,27 +19,44 @@ from nuclex.evaluation.variants import variant_benchmark
 from nuclex.tasks import Task
 from nuclex.training.pairs import DecodingConfig
 from nuclex.training.results import scored
+from nuclex.workflows.folder import kept
 
 CHIEF = ("auroc", "spearman_of_sizes")
 """The metric to quote: the first of these that the labels allow."""
-Rows = list[dict[str, Any]]
 
 
-def zero_shot(task: Task, model: str, bundle: Path, folder: Path, device: str) -> System:
+@dataclass(frozen=True)
+class Asked:
+    """A model by its name in the tables: where its bundle lies, the digest of that, and where it is to compute."""
+
+    name: str
+    path: Path
+    digest: str
+    device: str
+
+    @cached_property
+    def bundle(self) -> Bundle:
+        """The bundle itself, loaded once."""
+        return load(self.path, device=self.device)
+
+
+def zero_shot(task: Task, model: Asked, folder: Path) -> System:
     """Score the test variants of ``task``, or read what was scored before; rows are kept in ``folder``.
 
     InputError where the model cannot be asked, or cannot be asked about one of the variants.
     """
 
-    def scored_variants() -> tuple[Rows, dict[str, Any]]:
-        found = variant_benchmark(load(bundle, device=device), task, splits=("test",))
+    def scored_variants() -> dict[str, Any]:
+        found = variant_benchmark(model.bundle, task, splits=("test",))
         if found.skipped:
             raise InputError(f"{task.name}: not every variant can be scored: {json.dumps(found.skipped)}")
         by_id = {row["id"]: row for row in found.rows}
-        return [_row(by_id[example.id]) for example in task.examples("test")], found.metrics["all"]
+        rows = [_row(by_id[example.id]) for example in task.examples("test")]
+        return {"rows": rows, "metrics": found.metrics["all"]}
 
-    rows, metrics = _kept(folder / "zero-shot.json", task, scored_variants)
-    return System(model, ZERO_SHOT, (rows,), (metrics,))
+    about = {"task": task.digest, "model": model.digest}
+    found = kept(folder / "zero-shot.json", about, scored_variants)
+    return System(model.name, ZERO_SHOT, (found["rows"],), (found["metrics"],))
 
 
 def chief_of(system: System) -> tuple[str, ...]:
@@ -49,45 +66,29 @@ def chief_of(system: System) -> tuple[str, ...]:
 
 def by_energy(task: Task, folder: Path) -> Iterator[System]:
     """The test structures of ``task`` folded by ViennaRNA in both its ways; InputError without the package."""
+
+    def folded() -> dict[str, Any]:
+        say(f"{task.name}: folding by energy")
+        return {method: scored(found) for method, found in thermodynamic_baseline(task).items()}
+
+    found = kept(folder / "energy.json", {"task": task.digest}, folded)
     for method in ("mfe", "mea"):
-
-        def folded(method: Any = method) -> tuple[Rows, dict[str, Any]]:
-            say(f"{task.name}: folding by energy, {method}")
-            return scored(thermodynamic_baseline(task)[method]), {}
-
-        rows, _ = _kept(folder / f"{method}.json", task, folded)
-        yield System(ENERGY, method, (rows,), ({},))
+        yield System(ENERGY, method, (found[method],), ({},))
 
 
-def by_contacts(
-    task: Task, way: Contacts, model: tuple[str, Bundle], folder: Path, rules: DecodingConfig | None
-) -> System:
-    """The test structures of ``task`` folded by the contact scores of a model (its name and itself), by ``rules``.
+def by_contacts(task: Task, way: Contacts, model: Asked, folder: Path, rules: DecodingConfig | None) -> System:
+    """The test structures of ``task`` folded by the contact scores of a model, by ``rules``.
 
     InputError where it cannot be asked.
     """
-    name, bundle = model
 
-    def folded() -> tuple[Rows, dict[str, Any]]:
-        say(f"{task.name}: {name} folds without labels, by {way}")
-        found = contact_benchmark(bundle, task, way, rules=rules)
-        return scored(found), found.settings
+    def folded() -> dict[str, Any]:
+        say(f"{task.name}: {model.name} folds without labels, by {way}")
+        found = contact_benchmark(model.bundle, task, way, rules=rules)
+        return {"rows": scored(found), "metrics": found.settings}
 
-    rows, _ = _kept(folder / f"{way}.json", task, folded)
-    return System(name, way, (rows,), ({},))
-
-
-def _kept(path: Path, task: Task, make: Callable[[], tuple[Rows, dict[str, Any]]]) -> tuple[Rows, dict[str, Any]]:
-    """Rows and numbers as they were made now or before; InputError where those of before are of other sequences."""
-    if not path.is_file():
-        rows, metrics = make()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(path) as temporary:
-            write_json(temporary, plain({"digest": task.digest, "rows": rows, "metrics": metrics}))
-    kept = from_json(path.read_bytes())
-    if kept["digest"] != task.digest:
-        raise InputError(f"{path}: was made with other sequences; remove it or give another --out")
-    return kept["rows"], kept["metrics"]
+    about = {"task": task.digest, "model": model.digest, "rules": None if rules is None else rules.to_data()}
+    return System(model.name, way, (kept(folder / f"{way}.json", about, folded)["rows"],), ({},))
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
