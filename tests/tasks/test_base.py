@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nuclex.core.errors import InputError
-from nuclex.tasks.base import Example, Shape, Task, assemble, carve, draw
+from nuclex.tasks.base import Example, Shape, Split, Task, assemble, carve, carve_missing, draw
 from nuclex.tasks.families import SimulatedFamilyConfig
 
 examples = st.lists(
@@ -46,6 +46,27 @@ def test_every_class_gives_its_share() -> None:
     given_examples += [Example("C" * (place + 1), "small", f"s{place}") for place in range(10)]
     _, taken = carve(given_examples, 0.2, 0)
     assert [sum(example.label == name for example in taken) for name in ("big", "small")] == [10, 2]
+
+
+@pytest.mark.parametrize("share", [0.2, 0.6, 0.95])
+def test_a_class_keeps_a_sequence_however_large_the_share(share: float) -> None:
+    rows = [Example("A" * size, "big", f"b{size}") for size in range(1, 9)]
+    stay, taken = carve(
+        [*rows, Example("C", "rare", "r"), Example("G", "pair", "p"), Example("U", "pair", "q")], share, 0
+    )
+    assert {example.label for example in stay} == {"big", "rare", "pair"}
+    assert {example.label for example in taken} == {"big", "pair"}
+
+
+def test_groups_that_the_given_splits_tear_apart_are_refused() -> None:
+    train = [Example("A" * size, "x", f"t{size}", f"g{size % 4}") for size in range(1, 9)]
+    given_splits: dict[Split, list[Example]] = {"train": train, "test": [Example("C", "x", "alien", "g3")]}
+    shares: dict[Split, float] = {"validation": 0.2, "test": 0.2}
+    with pytest.raises(
+        InputError, match=r"'alien' of the test split is of the group 'g3', which the \w+ split has, too"
+    ):
+        carve_missing(given_splits, shares, 0, by_group=True)
+    assert carve_missing(given_splits, shares, 0, by_group=False)[0]["test"] == given_splits["test"]
 
 
 def test_other_seeds_take_others() -> None:
@@ -112,3 +133,12 @@ def test_a_task_that_cannot_be_learned_is_refused() -> None:
         task(())
     with pytest.raises(InputError, match=r"'d' is of class 'z', which the train split does not have; allowed: x, y"):
         task((Example("A", "z", "d"),))
+
+
+@pytest.mark.parametrize("shape", [Shape.CLASS, Shape.PER_POSITION])
+def test_one_class_is_nothing_to_learn(shape: Shape) -> None:
+    label = "H" if shape is Shape.CLASS else np.array(["H", ""])
+    rows = [Example(text, label, text) for text in ("AC", "AG", "AU")]
+    sentence = "toy: all labels of the train split are 'H'; there is nothing to learn"
+    with pytest.raises(InputError, match=sentence):
+        Task("toy", shape, {"train": (rows[0],), "validation": (rows[1],), "test": (rows[2],)}, ("H",))

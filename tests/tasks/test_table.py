@@ -84,6 +84,7 @@ def test_other_columns_are_checked_too(tmp_path: Path, naming: Naming, sentence:
         (">a\nACGT\n>a\nAC\n", "id,label\na,1\n", r"a\.fa:3: the id 'a' stands twice"),
         (">a\nACGT\n", "id,label\na,1\nb,1\na,2\n", r"l\.csv:4: the id 'a' stands twice"),
         (">a\nACGT\n", "id,label\na,x\n", r"l\.csv:2: the label is 'x'"),
+        (">a\nACGT\n", "id,label,label\na,1,2\n", r"l\.csv:1: the column 'label' stands twice; each .*\(label_column"),
         (">a\nACGT\n", "who,label\na,1\n", r"l\.csv:1: has no column 'id'; found 'who', 'label'; name it \(id_column"),
     ],
 )

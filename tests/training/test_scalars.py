@@ -231,10 +231,12 @@ def test_variants_are_learned_as_a_difference(tmp_path: Path, monkeypatch: pytes
         for row in csv.DictReader(handle):
             assert float(row["value"]) == pytest.approx(-given[row["id"]], rel=1e-4, abs=1e-4)
     (tmp_path / "bare.csv").write_text("id,sequence\na,ACGT\n")
-    with pytest.raises(
-        InputError, match=r"bare\.csv: line 2: 'a' says no alternative; this bundle answers for variants"
-    ):
+    with pytest.raises(InputError, match=r"bare\.csv:2: 'a' says no alternative; this bundle answers for variants"):
         predict(done["bundle"], tmp_path / "bare.csv", tmp_path / "x.csv")
+    (tmp_path / "odd.csv").write_text("id,sequence,alternative\na,ACGT,ACGA\nb,ACGT,AEEE\n")
+    with pytest.raises(InputError, match=r"odd\.csv: 'b': 'E' at position 1 .* is unknown"):
+        predict(done["bundle"], tmp_path / "odd.csv", tmp_path / "x.csv")
+    assert not (tmp_path / "x.csv").exists()
 
 
 @pytest.mark.parametrize(
@@ -250,3 +252,10 @@ def test_numbers_are_learned_in_half_precision(tmp_path: Path, head: dict[str, A
     finetune(load_config(FinetuneConfig, None, keys), tmp_path / "run")
     found = json.loads((tmp_path / "run" / "results.json").read_text())["test"]["all"]["scratch"]
     assert np.isfinite(found["r_squared"]["value"])
+
+
+@pytest.mark.parametrize("unit", [1e180, 1e-180])
+def test_labels_whose_squares_are_no_numbers_are_refused(unit: float) -> None:
+    with pytest.raises(InputError, match=r"toy: the labels of the train split go from .* of which the squares are no"):
+        Scale.of(np.array([1.0, 2.0, 5.0]) * unit, RegressionConfig(), "toy")
+    assert Scale.of(np.array([1.0, 3.0]) * 1e-20, RegressionConfig(), "toy").deviation == pytest.approx(1e-20)

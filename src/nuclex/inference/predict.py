@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nuclex.bundle import Bundle, load
 from nuclex.core.artifact import atomic_file
-from nuclex.core.errors import CorruptError, InputError
+from nuclex.core.errors import CorruptError, InputError, at
 from nuclex.core.progress import say
 from nuclex.data.columns import LONGEST_VALUE, ReadConfig
 from nuclex.data.read import Record, read_sequences
@@ -57,13 +57,13 @@ def predict(bundle: Bundle | str | Path, inputs: str | Path, out: str | Path, *,
     return {"out": str(target), "sequences": count, "shape": str(shape)}
 
 
-def _unanswered(record: Record, *, variants: bool) -> Example:
+def _unanswered(record: Record, inputs: str | Path, *, variants: bool) -> Example:
     """A sequence of the file, with what it is changed to where variants are asked about."""
     alternative = header_field(record.description, "alternative") if variants else None
     if variants and alternative is None:
         raise InputError(
-            f"line {record.line}: {record.id!r} says no alternative; this bundle answers for variants: a table with "
-            f"the columns sequence and alternative (at most {LONGEST_VALUE} letters) is needed"
+            f"{at(inputs, record.line)}: {record.id!r} says no alternative; this bundle answers for variants: "
+            f"a table with the columns sequence and alternative (at most {LONGEST_VALUE} letters) is needed"
         )
     return Example(record.sequence.decode("ascii"), "", record.id, alternative=alternative)
 
@@ -75,11 +75,14 @@ def _readings(bundle: Bundle, inputs: str | Path) -> Iterator[Reading]:
     config = ReadConfig(sequence_column="sequence") if variants else None  # the other column holds sequences, too
     records = read_sequences(inputs, config=config)
     while chunk := list(islice(records, AT_ONCE)):
+        examples = [_unanswered(record, inputs, variants=variants) for record in chunk]
         try:
-            examples = [_unanswered(record, variants=variants) for record in chunk]
-            yield Reading.of(examples, bundle.tokenizer, bundle.model.config.longest)
+            reading = Reading.of(examples, bundle.tokenizer, bundle.model.config.longest)
+            if variants:
+                changed_sequences(reading)  # what it refuses is in this file, too
         except InputError as error:
             raise InputError(f"{inputs}: {error}") from None
+        yield reading
 
 
 def _write_classes(path: Path, model: AnsweringModel, readings: Iterator[Reading], bundle: Bundle) -> int:

@@ -99,6 +99,10 @@ class Task:
         for split in SPLITS:
             if not self.splits[split]:
                 raise InputError(f"{self.name}: the {split} split is empty; every split needs at least one sequence")
+        if len(self.classes) == 1:
+            raise InputError(
+                f"{self.name}: all labels of the train split are {self.classes[0]!r}; there is nothing to learn"
+            )
         for example in self.splits["validation"] + self.splits["test"]:
             for name in self._names(example):
                 if name not in self.classes:
@@ -213,7 +217,8 @@ def carve(
     """Split off about ``share`` of the examples: (what stays, what was taken), each in the order given.
 
     ``sequence``: equal sequences stay together, and every class (or group) gives its share. ``group``: whole groups
-    are taken, at least one. Who is taken depends on the sequences (or group names), not on their order in a file.
+    are taken, at least one. Who is taken depends on the sequences (or group names), not on their order in a file. A
+    class keeps at least one of its sequences.
     """
     unit_of: Callable[[Example], str] = _group if by == "group" else lambda example: example.letters
     strata: dict[str, dict[str, None]] = {}
@@ -226,8 +231,8 @@ def carve(
     taken: set[str] = set()
     for units in strata.values():
         ranked = sorted(units, key=lambda unit: key(stream, unit))
-        least = 1 if by == "group" or len(ranked) > 1 else 0
-        taken.update(ranked[: max(round(share * len(ranked)), least)])
+        least, most = (1, len(ranked)) if by == "group" else (min(1, len(ranked) - 1), len(ranked) - 1)
+        taken.update(ranked[: min(max(round(share * len(ranked)), least), most)])
     stay = [example for example in examples if unit_of(example) not in taken]
     return stay, [example for example in examples if unit_of(example) in taken]
 
@@ -237,7 +242,8 @@ def carve_missing(
 ) -> tuple[dict[Split, list[Example]], dict[str, str]]:
     """Carve test and validation off train where they have no examples: the splits, and what was carved, for notes.
 
-    ``shares`` are of all that train held at first.
+    ``shares`` are of all that train held at first. InputError where relatives are asked to stay together (``by_group``)
+    and the splits that are given tear them apart.
     """
     by: Literal["sequence", "group"] = "group" if by_group else "sequence"
     whole, carved, share_left = {split: list(splits.get(split, ())) for split in SPLITS}, {}, 1.0
@@ -246,7 +252,20 @@ def carve_missing(
             whole["train"], whole[split] = carve(whole["train"], shares[split] / share_left, key(seed, split), by=by)
             share_left -= shares[split]
             carved[str(split)] = f"carved from train by {by}"
+    if by_group:
+        _refuse_torn(whole)
     return whole, carved
+
+
+def _refuse_torn(splits: Mapping[Split, Sequence[Example]]) -> None:
+    home: dict[str, Split] = {}
+    for split in SPLITS:
+        for example in splits[split]:
+            if (first := home.setdefault(_group(example), split)) != split:
+                raise InputError(
+                    f"{example.id!r} of the {split} split is of the group {example.group!r}, which the {first} split "
+                    "has, too; a group lies in one split, or give no groups"
+                )
 
 
 def _group(example: Example) -> str:

@@ -68,6 +68,10 @@ class Table:
 
     def place(self, name: str, key: str) -> int:
         """Where the column of that name is; ``key`` is how it is chosen."""
+        if self.names.count(name) > 1:
+            raise InputError(
+                f"{at(self.path, 1)}: the column {shown(name)} stands twice; each name is needed once ({key})"
+            )
         if name in self.names:
             return self.names.index(name)
         found = ", ".join(shown(other, 30) for other in self.names[:12])

@@ -22,6 +22,8 @@ from nuclex.tasks import Shape, Task
 from nuclex.training.supervised import TIE, Answers, Measured, Reading
 
 Numbers = NDArray[np.float64]
+LARGEST = 1e100
+"""A label may not be larger, nor labels closer together than 1 over it: errors are squared."""
 STATISTICS: Mapping[str, Callable[..., float]] = {"r_squared": r_squared, "pearson": pearson, "spearman": spearman}
 
 
@@ -53,12 +55,17 @@ class Scale:
 
     @classmethod
     def of(cls, train_N: Numbers, config: RegressionConfig, name: str, *, centred: bool = True) -> Scale:
-        """Of the train split's numbers; InputError where they are all the same.
+        """Of the train split's numbers; InputError where they are all the same, or where their squares are no numbers.
 
         ``centred = False``: the mean stays 0 and the deviation is from 0, so that no change is no effect.
         """
         if np.ptp(train_N) == 0:
             raise InputError(f"{name}: all labels of the train split are {train_N[0]:g}; there is nothing to learn")
+        if np.abs(train_N).max() > LARGEST or np.ptp(train_N) < 1 / LARGEST:
+            raise InputError(
+                f"{name}: the labels of the train split go from {train_N.min():g} to {train_N.max():g}, of which the "
+                "squares are no numbers any more; give them in other units, or their logarithms"
+            )
         if not config.standardise:
             return cls(0.0, 1.0, config.floor)
         mean = float(train_N.mean()) if centred else 0.0
