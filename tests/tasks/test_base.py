@@ -140,5 +140,6 @@ def test_one_class_is_nothing_to_learn(shape: Shape) -> None:
     label = "H" if shape is Shape.CLASS else np.array(["H", ""])
     rows = [Example(text, label, text) for text in ("AC", "AG", "AU")]
     sentence = "toy: all labels of the train split are 'H'; there is nothing to learn"
+    splits: dict[Split, tuple[Example, ...]] = {"train": (rows[0],), "validation": (rows[1],), "test": (rows[2],)}
     with pytest.raises(InputError, match=sentence):
-        Task("toy", shape, {"train": (rows[0],), "validation": (rows[1],), "test": (rows[2],)}, ("H",))
+        Task("toy", shape, splits, ("H",))
