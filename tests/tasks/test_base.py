@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,6 +12,8 @@ from hypothesis import strategies as st
 from nuclex.core.errors import InputError
 from nuclex.tasks.base import Example, Shape, Split, Task, assemble, carve, carve_missing, draw
 from nuclex.tasks.families import SimulatedFamilyConfig
+from nuclex.tasks.positions import TablePositionsConfig
+from nuclex.tasks.properties import TableClassConfig
 
 examples = st.lists(
     st.tuples(st.text("acgtuACGU", min_size=1, max_size=4), st.sampled_from("XY"), st.sampled_from(["f", "g", "h"])),
@@ -135,11 +139,13 @@ def test_a_task_that_cannot_be_learned_is_refused() -> None:
         task((Example("A", "z", "d"),))
 
 
-@pytest.mark.parametrize("shape", [Shape.CLASS, Shape.PER_POSITION])
-def test_one_class_is_nothing_to_learn(shape: Shape) -> None:
-    label = "H" if shape is Shape.CLASS else np.array(["H", ""])
-    rows = [Example(text, label, text) for text in ("AC", "AG", "AU")]
-    sentence = "toy: all labels of the train split are 'H'; there is nothing to learn"
-    splits: dict[Split, tuple[Example, ...]] = {"train": (rows[0],), "validation": (rows[1],), "test": (rows[2],)}
-    with pytest.raises(InputError, match=sentence):
-        Task("toy", shape, splits, ("H",))
+@pytest.mark.parametrize("config", [TableClassConfig, TablePositionsConfig])
+def test_one_class_is_nothing_to_learn(
+    tmp_path: Path, config: type[TableClassConfig] | type[TablePositionsConfig]
+) -> None:
+    rows = "".join(f"{'ACGU'[place]}C,{label}\n" for place, label in enumerate(("HH", "HH", "HH", "HH")))
+    (tmp_path / "a.csv").write_text("sequence,label\n" + rows)
+    with pytest.raises(
+        InputError, match=r"table-\w+: all labels of the train split are 'H+'; there is nothing to learn"
+    ):
+        config(train=tmp_path / "a.csv").read()

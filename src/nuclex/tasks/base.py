@@ -99,10 +99,6 @@ class Task:
         for split in SPLITS:
             if not self.splits[split]:
                 raise InputError(f"{self.name}: the {split} split is empty; every split needs at least one sequence")
-        if len(self.classes) == 1:
-            raise InputError(
-                f"{self.name}: all labels of the train split are {self.classes[0]!r}; there is nothing to learn"
-            )
         for example in self.splits["validation"] + self.splits["test"]:
             for name in self._names(example):
                 if name not in self.classes:
@@ -177,7 +173,10 @@ AnyTaskConfig = Annotated[SerializeAsAny[TaskConfig], BeforeValidator(TASKS.vali
 
 
 def assemble(config: TaskConfig, splits: Mapping[Split, Iterable[Example]], notes: Mapping[str, Any]) -> Task:
-    """A task out of its splits, within the limits of its config; classes are those of the train split, sorted."""
+    """A task out of its splits, within the limits of its config; classes are those of the train split, sorted.
+
+    InputError where there is only one class.
+    """
     limits = {"train": config.train_limit, "validation": config.validation_limit, "test": config.test_limit}
     longest: dict[str, int | None] = dict.fromkeys(SPLITS, config.max_length)
     longest["test"] = config.test_max_length or config.max_length
@@ -190,6 +189,8 @@ def assemble(config: TaskConfig, splits: Mapping[Split, Iterable[Example]], note
         kept[split] = tuple(draw(short, limits[split], key(config.seed, "limit", split)))
     left_out = {"longer_than": longest, **longer} if any(longest.values()) else {}
     classes = _classes(config.shape, kept["train"])
+    if len(classes) == 1:
+        raise InputError(f"{config.kind}: all labels of the train split are {classes[0]!r}; there is nothing to learn")
     return Task(config.kind, config.shape, kept, classes, {**notes, "left_out": left_out})
 
 
