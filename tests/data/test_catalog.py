@@ -73,6 +73,12 @@ def _entry(**changes):
     return Dataset(**{**entry, **changes})
 
 
+def _unknown(**changes):
+    """An entry whose sum nobody knows."""
+    nothing = dict.fromkeys(["sha256", "bytes", "url_sha256", "url_bytes"])
+    return _entry(**{**nothing, "mirror": "deep/small.fa", **changes})
+
+
 @pytest.fixture
 def only(monkeypatch):
     """Replace the catalogue."""
@@ -87,27 +93,33 @@ def only(monkeypatch):
 def test_every_entry_is_whole_and_public_or_says_that_it_is_derived():
     entries = list_datasets()
     names = [entry["name"] for entry in entries]
-    assert len(set(names)) == len(names) == 111
+    assert len(set(names)) == len(names) == 118
     assert sum(entry["derived"] for entry in entries) == 19
+    unknown = [entry for entry in entries if entry["sha256"] is None]
+    assert [entry["name"] for entry in unknown if entry["page"] is None] == ["splice-gs1", "ribosome-load-25-to-100"]
+    assert len(unknown) == 7
     for entry in entries:
+        assert entry["licence"]
+        assert "doi:10." in entry["citation"]
+        assert not entry["available"]
+    for entry in [entry for entry in entries if entry not in unknown]:
         assert len(entry["sha256"]) == 64
         assert entry["bytes"] > 0
         assert entry["records"] > 0
-        assert entry["licence"]
-        assert "doi:10." in entry["citation"]
         place = "https://github.com/" if entry["derived"] else "https://raw.githubusercontent.com/"
         for address in (entry["derived_from"] or entry["url"]).split("; "):
             assert address.startswith(place)
             assert re.search(r"/[0-9a-f]{40}/", address)
             assert " " not in address.partition(",")[0]
-        assert not entry["available"]
+    for entry in unknown:
+        assert (entry["url"] or entry["page"]).startswith("https://")
 
 
 def test_collections_hold_what_their_names_say():
     entries = list_datasets()
     counts = Counter(name for entry in entries for name in entry["collections"])
     names = {entry["name"] for entry in entries}
-    assert len(counts) == 30
+    assert len(counts) == 32
     assert not counts.keys() & names
     expected = {"ncrna": 9, "nrc": 2, "archiveii": 4, "genomes": 5, "calm-species": 14, "splice-human": 8, "gue": 37}
     assert {name: counts[name] for name in expected} == expected
@@ -126,10 +138,16 @@ def test_no_two_copies_have_the_same_name():
 
 
 def test_an_entry_needs_an_origin():
-    with pytest.raises(ValidationError, match="either a url, or derived"):
+    with pytest.raises(ValidationError, match="either a url, or a page, or derived"):
         _entry(derived=True)
-    with pytest.raises(ValidationError, match="either a url, or derived"):
+    with pytest.raises(ValidationError, match="either a url, or a page, or derived"):
         _entry(url=None)
+    with pytest.raises(ValidationError, match="both sha256 and bytes, or"):
+        _entry(sha256=None)
+    with pytest.raises(ValidationError, match="a page needs how, and url_sha256 a sha256"):
+        _entry(sha256=None, bytes=None)
+    with pytest.raises(ValidationError, match="a page needs how"):
+        _unknown(url=None, page="https://example.org")
     with pytest.raises(ValidationError, match="both url_sha256 and url_bytes"):
         _entry(url_bytes=None)
 
@@ -276,6 +294,74 @@ def test_a_derived_file_says_that_only_a_mirror_has_it(only):
         fetch("small")
 
 
+def test_a_file_without_a_known_sum_is_accepted_once_and_demanded_from_then_on(tmp_path, web, only):
+    folder, address, asked = web
+    (folder / "original.fasta").write_bytes(PLAIN)
+    only(_unknown(url=f"{address}/original.fasta"))
+    refusal = (
+        "small: the sha256 of small.fa was published nowhere; `nuclex data fetch small --trust-first` takes the first "
+        f"copy as it is and demands its sum from then on: {address}/original.fasta"
+    )
+    for _ in range(2):
+        with pytest.raises(OutsideError) as caught:
+            fetch("small")
+        assert str(caught.value) == refusal
+    assert (asked, (tmp_path / "cache").exists(), available("small")) == ([], False, False)
+    (path,) = fetch("small", trust_first=True)
+    assert path.read_bytes() == PLAIN
+    record = json.loads((path.parent / "small.fa.sum.json").read_text())
+    assert record == {"sha256": _sum(PLAIN), "bytes": len(PLAIN), "origin": f"{address}/original.fasta"}
+    assert available("small")
+    assert fetch("small") == fetch("small", trust_first=True) == [path]
+    assert fetch("small", tmp_path / "out")[0].read_bytes() == PLAIN
+    assert asked == ["/original.fasta"]
+    path.unlink()
+    (folder / "original.fasta").write_bytes(PLAIN.lower())
+    for trust in (False, True):  # what was accepted is not forgotten
+        with pytest.raises(OutsideError, match="what it sends differs from the catalogue's sha256"):
+            fetch("small", trust_first=trust)
+    (folder / "original.fasta").write_bytes(PLAIN)
+    assert fetch("small") == [path]
+    (path.parent / "small.fa.sum.json").write_text("{}")
+    with pytest.raises(CorruptError, match=r"small\.fa\.sum\.json: is not the readable record of a sum"):
+        fetch("small")
+
+
+def test_a_mirrors_file_without_a_known_sum_is_accepted_too(tmp_path, monkeypatch, only):
+    only(_unknown())
+    place = tmp_path / "mirror" / "deep" / "small.fa"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(PLAIN)
+    monkeypatch.setenv("NUCLEX_MIRROR", str(tmp_path / "mirror"))
+    with pytest.raises(OutsideError, match=rf"takes the first copy as it is .*: {place}"):
+        fetch("small")
+    assert fetch("small", trust_first=True) == fetch("small") == [place]
+    place.write_bytes(PLAIN.lower())
+    with pytest.raises(OutsideError, match=r"small\.fa: its sha256 differs"):
+        fetch("small", trust_first=True)
+
+
+def test_what_no_program_can_fetch_is_put_there_by_a_person(tmp_path, only):
+    only(_unknown(url=None, page="https://example.org/table", how="press the button"))
+    place = tmp_path / "cache" / "data" / "small" / "small.fa"
+    for trust in (False, True):
+        with pytest.raises(OutsideError) as caught:
+            fetch("small", trust_first=trust)
+        assert str(caught.value) == (
+            "small: the sha256 of small.fa was published nowhere, and no program can fetch it: press the button "
+            f"(https://example.org/table), save it as {place}; `nuclex data fetch small --trust-first` takes the first "
+            "copy as it is and demands its sum from then on"
+        )
+    place.parent.mkdir(parents=True)
+    place.write_bytes(PLAIN)
+    with pytest.raises(OutsideError, match="takes the first copy as it is"):
+        fetch("small")
+    assert fetch("small", trust_first=True) == fetch("small") == [place]
+    place.write_bytes(PLAIN.lower())
+    with pytest.raises(OutsideError, match="the copy that was accepted is gone; press the button"):
+        fetch("small")
+
+
 def test_collections_and_unknown_names(tmp_path, monkeypatch, only):
     only(_entry(), _entry(name="other", mirror="other.fa.gz"), collections={"pair": ["other", "small"]})
     monkeypatch.setenv("NUCLEX_MIRROR", str(tmp_path))
@@ -296,7 +382,7 @@ def test_collections_and_unknown_names(tmp_path, monkeypatch, only):
 @pytest.mark.real
 def test_every_entry_is_what_the_mirror_has(mirror, monkeypatch):
     monkeypatch.setenv("NUCLEX_MIRROR", str(mirror))
-    for entry in list_datasets():
+    for entry in [entry for entry in list_datasets() if entry["sha256"]]:
         assert entry["available"]
         (path,) = fetch(entry["name"])
         assert path.stat().st_size == entry["bytes"]

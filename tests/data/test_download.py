@@ -491,3 +491,61 @@ def test_a_full_disk_is_said_and_nothing_is_kept(server, target, monkeypatch):
         get(server, target)
     assert not target.parent.exists()
     assert os.path.exists("/dev/full")
+
+
+def first(server, target, **changes):
+    """The file as the server has it: nobody knows its sum."""
+    limits = Limits(**{**QUICK.__dict__, **changes})
+    return download(server.address, target, sha256=None, size=None, limits=limits)
+
+
+def test_a_file_that_nobody_knows_is_as_long_as_announced(server, target):
+    server.answers = [body()]
+    assert first(server, target).read_bytes() == CONTENT
+    assert first(server, target) == target
+    assert ranges(server) == [None]
+    assert left_over(target) == ["file.bin"]
+
+
+@pytest.mark.parametrize("length", ["none", "many"])
+def test_a_file_that_nobody_knows_needs_a_length(server, target, length):
+    server.answers = [body(length=length)]
+    with pytest.raises(OutsideError, match=r"file\.bin: announces no length, so nobody can tell whether all of it"):
+        first(server, target)
+    assert not target.parent.exists()
+
+
+def test_a_file_that_nobody_knows_goes_on_only_by_its_tag(server, target):
+    server.answers = [body(stop=70_000), body(stop=90_000), body()]
+    assert first(server, target).read_bytes() == CONTENT
+    assert ranges(server) == [None, "bytes=70000-", "bytes=90000-"]
+    target.unlink()
+    server.answers, server.asked[:] = [body(stop=70_000, tag=None), body(tag=None)], []
+    assert first(server, target).read_bytes() == CONTENT
+    assert ranges(server) == [None, None]
+
+
+def test_a_file_that_nobody_knows_goes_on_in_another_process(server, target):
+    server.answers = [body(stop=70_000)]
+    with pytest.raises(OutsideError, match=r"70000 of 102400 bytes; 70000 of 102400 bytes are kept, fetch again"):
+        first(server, target, attempts=1)
+    server.answers, server.asked[:] = [body()], []
+    assert first(server, target).read_bytes() == CONTENT
+    assert ranges(server) == ["bytes=70000-"]
+
+
+def test_two_versions_of_a_file_that_nobody_knows_are_never_mixed(server, target):
+    other = CONTENT[::-1] + b"more"
+    server.answers = [body(stop=70_000), body(other, tag='"v2"')]
+    assert first(server, target).read_bytes() == other
+    target.unlink()
+
+    def mixing(request):  # a server that does not look at If-Range
+        start = 70_000
+        extra = {"ETag": '"v2"', "Content-Range": f"bytes {start}-{SIZE - 1}/{SIZE}"}
+        head(request, 206, {**extra, "Content-Length": str(SIZE - start)})
+        request.wfile.write(CONTENT[::-1][start:])
+
+    server.answers, server.asked[:] = [body(stop=70_000), mixing, body(CONTENT[::-1], tag='"v2"')], []
+    assert first(server, target).read_bytes() == CONTENT[::-1]
+    assert ranges(server) == [None, "bytes=70000-", None]

@@ -51,7 +51,9 @@ def data_list() -> dict[str, Any]:
     return {"datasets": nuclex.data_list()}
 
 
-def data_fetch(name: str, *, out: Path | None = None, unpack: bool = False) -> dict[str, Any]:
+def data_fetch(
+    name: str, *, out: Path | None = None, unpack: bool = False, trust_first: bool = False
+) -> dict[str, Any]:
     """Bring a data set here and check its sums.
 
     Parameters
@@ -62,10 +64,13 @@ def data_fetch(name: str, *, out: Path | None = None, unpack: bool = False) -> d
         Copy the files to this folder.
     unpack:
         Make a folder of each archive (.tar.xz and the like).
+    trust_first:
+        Of a file whose sum was published nowhere, take the first copy as it is; its sum is demanded from then on.
     """
     import nuclex
 
-    return {"files": [str(path) for path in nuclex.data_fetch(name, out, unpack=unpack)]}
+    found = nuclex.data_fetch(name, out, unpack=unpack, trust_first=trust_first)
+    return {"files": [str(path) for path in found]}
 
 
 def corpus_build(

@@ -47,7 +47,7 @@ def _dataset(row: dict[str, Any]) -> dict[str, str]:
     licence = str(row["licence"])
     return {
         "name": row["name"],
-        "size": _size(row["bytes"]),
+        "size": "?" if row["bytes"] is None else _size(row["bytes"]),
         "records": "" if row["records"] is None else _text(row["records"]),
         "at hand": "yes" if row["available"] else "no",
         "licence": licence if len(licence) <= LICENCE_WIDTH else licence[: LICENCE_WIDTH - 1] + "…",

@@ -72,7 +72,7 @@ class _TerminalBar(Bar):
 
     def advance(self, steps: int = 1, note: str = "") -> None:
         super().advance(steps, note)
-        self._progress.update(self._task, advance=steps, note=note)
+        self._progress.update(self._task, total=self.total, advance=steps, note=note)
 
     def close(self) -> None:
         self._progress.stop()

@@ -1,7 +1,8 @@
 """Public data sets by name: where they are, what they are, under which licence, and how to get a checked copy.
 
 The entries are in ``catalog.toml`` beside this file. A mirror (``NUCLEX_MIRROR``, a folder or an address) is asked
-first, then the public address. Every file is checked against its sha256 before it is handed out.
+first, then the public address. Every file is checked against its sha256 before it is handed out. Of some files nobody
+published a sum: they are given to who accepts the first copy (``trust_first``), whose sum is demanded from then on.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from nuclex.core.artifact import atomic_file, sha256_file
 from nuclex.core.config import Config
 from nuclex.core.errors import InputError, OutsideError
 from nuclex.data.download import download
+from nuclex.data.first_sum import accept, accepted
 from nuclex.data.unpack import archive_stem, unpack_archive
 
 MIRROR = "NUCLEX_MIRROR"
@@ -31,15 +33,16 @@ CACHE = "NUCLEX_CACHE"
 class Dataset(Config):
     """One file of the catalogue; ``sha256`` and ``bytes`` are those in a mirror, ``url_*`` those of the public file.
 
-    ``file`` is what a copy is called where the mirror's name for it says too little.
+    ``file`` is what a copy is called where the mirror's name for it says too little. Without ``sha256`` and ``bytes``
+    nobody knows them yet. ``page`` is where a person finds a file that no program can fetch, and ``how`` tells the way.
     """
 
     name: str
     what: str
     mirror: str
     file: str | None = None
-    sha256: str
-    bytes: int
+    sha256: str | None = None
+    bytes: int | None = None
     licence: str
     citation: str
     records: int | None = None
@@ -48,11 +51,18 @@ class Dataset(Config):
     url_bytes: int | None = None
     derived: bool = False
     derived_from: str | None = None
+    page: str | None = None
+    how: str = ""
 
     @model_validator(mode="after")
     def _has_an_origin(self) -> Dataset:
-        if self.derived == (self.url is not None) or self.derived != (self.derived_from is not None):
-            raise ValueError(f"{self.name}: has either a url, or derived = true and derived_from")
+        origins = [self.url, self.derived_from, self.page]
+        if sum(origin is not None for origin in origins) != 1 or self.derived != (self.derived_from is not None):
+            raise ValueError(f"{self.name}: has either a url, or a page, or derived = true and derived_from")
+        if (self.sha256 is None) != (self.bytes is None) or (self.sha256 is None and self.derived):
+            raise ValueError(f"{self.name}: has both sha256 and bytes, or, if it is not derived, none of them")
+        if (self.page is None) == bool(self.how) or (self.url_sha256 is not None and self.sha256 is None):
+            raise ValueError(f"{self.name}: a page needs how, and url_sha256 a sha256")
         if (self.url_sha256 is None) != (self.url_bytes is None):
             raise ValueError(f"{self.name}: has both url_sha256 and url_bytes, or none of them")
         return self
@@ -86,17 +96,18 @@ def available(name: str) -> bool:
     return all(_at_hand(dataset) is not None for dataset in _members(name))
 
 
-def fetch(name: str, out: str | Path | None = None, *, unpack: bool = False) -> list[Path]:
+def fetch(name: str, out: str | Path | None = None, *, unpack: bool = False, trust_first: bool = False) -> list[Path]:
     """The files of a data set or a collection, checked against their sha256.
 
     From a mirror folder the mirror's own files are returned; from elsewhere copies in the cache (``NUCLEX_CACHE``,
     else the user's cache folder). With ``out``, copies in that folder. A copy from the public address may be
     uncompressed where the mirror's is compressed; the content is the same. With ``unpack``, an archive is given as the
-    folder of what is in it.
+    folder of what is in it. With ``trust_first``, the first copy of a file whose sum nobody knows is accepted as it is
+    (from a mirror folder, else the cache, else the public address); without, only a copy of the sum accepted before.
     Raises InputError for an unknown name, OutsideError where no place has the file or what it has is not it.
     """
     place = Path(out) if out is not None else None
-    files = [(dataset, _fetch(dataset, place)) for dataset in _members(name)]
+    files = [(dataset, _fetch(_summed(dataset, trust_first), place)) for dataset in _members(name)]
     return [_unpacked(dataset, path, place) if unpack else path for dataset, path in files]
 
 
@@ -128,7 +139,45 @@ def _members(name: str) -> list[Dataset]:
     raise InputError(f"data: unknown name {name!r}{hint}; known: {', '.join(known)}")
 
 
+def _summed(dataset: Dataset, trust_first: bool) -> Dataset:
+    """The entry with a sum: the catalogue's, or that of the copy which was, or now is, accepted first."""
+    if dataset.sha256 is not None:
+        return dataset
+    known = accepted(_cached(dataset))
+    if known is None:
+        mirror = os.environ.get(MIRROR, "")
+        place = Path(mirror) / dataset.mirror if mirror and "://" not in mirror else None
+        place = place if place is not None and place.is_file() else _cached(dataset)
+        if not trust_first or (dataset.page is not None and not place.is_file()):
+            raise OutsideError(_unknown(dataset, place))
+        origin = str(place)
+        if dataset.url is not None and not place.is_file():
+            place, origin = download(dataset.url, place, sha256=None, size=None), dataset.url
+        known = accept(place, _cached(dataset), origin)
+    return dataset.model_copy(update={"sha256": known.sha256, "bytes": known.bytes})
+
+
+def _unknown(dataset: Dataset, place: Path) -> str:
+    """What to do about a file whose sum nobody knows."""
+    command = f"nuclex data fetch {dataset.name} --trust-first"
+    begin = f"{dataset.name}: the sha256 of {dataset.mirror_file} was published nowhere"
+    end = "takes the first copy as it is and demands its sum from then on"
+    if place.is_file():
+        return f"{begin}; `{command}` {end}: {place}"
+    if dataset.page is not None:
+        way = f"{dataset.how} ({dataset.page}), save it as {place}"
+        return f"{begin}, and no program can fetch it: {way}; `{command}` {end}"
+    return f"{begin}; `{command}` {end}: {dataset.url}"
+
+
+def _cached(dataset: Dataset) -> Path:
+    """Where the cache has a copy in the mirror's form."""
+    return _cache() / dataset.name / dataset.mirror_file
+
+
 def _fetch(dataset: Dataset, out: Path | None) -> Path:
+    assert dataset.sha256 is not None
+    assert dataset.bytes is not None
     mirror = os.environ.get(MIRROR, "")
     troubles = []
     if mirror and "://" not in mirror:
@@ -136,9 +185,9 @@ def _fetch(dataset: Dataset, out: Path | None) -> Path:
         if place.is_file():
             return _from_folder(dataset, place, out)
         troubles.append(f"the mirror {mirror} has no {dataset.mirror}")
-    cached = _cache() / dataset.name / dataset.mirror_file
-    if out is None and cached.is_file() and sha256_file(cached) == dataset.sha256:
-        return cached
+    cached = _cached(dataset)
+    if cached.is_file() and sha256_file(cached) == dataset.sha256:
+        return cached if out is None else _copied(cached, out / dataset.mirror_file)
     origins = []
     if "://" in mirror:
         address = f"{mirror.rstrip('/')}/{urllib.parse.quote(dataset.mirror)}"
@@ -153,6 +202,8 @@ def _fetch(dataset: Dataset, out: Path | None) -> Path:
             troubles.append(str(error))
     if dataset.derived:
         troubles.append(f"it was made from {dataset.derived_from} and has no public address of its own")
+    if dataset.page is not None:
+        troubles.append(f"the copy that was accepted is gone; {dataset.how} ({dataset.page}) and save it as {cached}")
     raise OutsideError(
         f"{dataset.name}: cannot be obtained: {'; '.join(troubles)}; "
         f"set {MIRROR} to a folder or an address that has {dataset.mirror}"
@@ -164,17 +215,22 @@ def _from_folder(dataset: Dataset, place: Path, out: Path | None) -> Path:
         raise OutsideError(
             f"{place}: its sha256 differs from the catalogue's; the mirror's copy was changed or damaged"
         )
-    if out is None:
-        return place
-    with atomic_file(out / dataset.mirror_file) as copy:
+    return place if out is None else _copied(place, out / dataset.mirror_file)
+
+
+def _copied(place: Path, target: Path) -> Path:
+    with atomic_file(target) as copy:
         shutil.copyfile(place, copy)
-    return out / dataset.mirror_file
+    return target
 
 
 def _at_hand(dataset: Dataset) -> Path | None:
     """A copy that needs no network, by name and size."""
     mirror = os.environ.get(MIRROR, "")
-    places = [(_cache() / dataset.name / dataset.mirror_file, dataset.bytes)]
+    if dataset.sha256 is None:
+        known = accepted(_cached(dataset))
+        dataset = dataset.model_copy(update={"bytes": known.bytes if known else None})
+    places = [(_cached(dataset), dataset.bytes)]
     if mirror and "://" not in mirror:
         places.append((Path(mirror) / dataset.mirror, dataset.bytes))
     if dataset.url_bytes is not None:

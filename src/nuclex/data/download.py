@@ -54,21 +54,23 @@ class _PassingError(Exception):
         self.pause_s = pause_s
 
 
-def download(address: str, target: Path, *, sha256: str, size: int, limits: Limits | None = None) -> Path:
+def download(address: str, target: Path, *, sha256: str | None, size: int | None, limits: Limits | None = None) -> Path:
     """Bring the file at an http or https address to ``target``, and return ``target``; a whole one is left as it is.
 
-    ``sha256`` (hex) and ``size`` (bytes) are those that the file must have: not one byte more is accepted. Two
+    ``sha256`` (hex) and ``size`` (bytes) are those that the file must have: not one byte more is accepted. Where both
+    are None, nobody knows them: the length that the server announces is taken for the file's, a broken transfer goes on
+    only where the server's tag proves that the file is the same, and a target that is there counts as whole. Two
     processes that want the same target wait for each other. Redirects lead to http and https only.
     Raises OutsideError where the address does not give the file, DiskError where it cannot be written.
     """
     limits = limits or LIMITS
     if _is_whole(target, sha256, size):
         return target
-    part = _Part(target.parent / f".part-{target.name[:100]}-{sha256[:12]}")
+    part = _Part(target.parent / f".part-{target.name[:100]}-{(sha256 or 'unknown')[:12]}")
     with disk_errors(part.folder), disk_errors(target), folder_around(target), part.held(limits.total_s):
         if not _is_whole(target, sha256, size):  # else another process has just brought it
             say(f"fetching {_shown(address)}")
-            with bar(f"fetching {target.name} (bytes)", size, part.size()) as progress:
+            with bar(f"fetching {target.name} (bytes)", size or 0, part.size()) as progress:
                 _Transfer(address, (sha256, size), part, limits, progress).run()
             with atomic_file(target) as copy:
                 os.replace(part.content, copy)
@@ -137,7 +139,9 @@ class _Part:
 class _Transfer:
     """Asks until the file is there and right, or until it is clear that it will not come."""
 
-    def __init__(self, address: str, wanted: tuple[str, int], part: _Part, limits: Limits, progress: Bar) -> None:
+    def __init__(
+        self, address: str, wanted: tuple[str | None, int | None], part: _Part, limits: Limits, progress: Bar
+    ) -> None:
         import requests
 
         self._address, self._shown = address, _shown(address)
@@ -167,6 +171,8 @@ class _Transfer:
 
     def _receive(self) -> None:
         """Ask for what is missing and take it."""
+        if self._sha256 is None and not self._part.tag():
+            self._part.drop()  # nothing would tell pieces of two versions apart
         start = self._part.size()
         if start == self._size:
             return
@@ -234,12 +240,19 @@ class _Transfer:
         """Where in the file the answer's body belongs: 0, or ``start`` if the server goes on from there."""
         if answer.status_code == 206:
             found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-            if not start or not found or int(found[1]) != start or found[3] not in {str(self._size), "*"}:
+            same = self._sha256 is not None or answer.headers.get("ETag", "") == self._part.tag()
+            if found and same and self._size is None and found[3] != "*":
+                self._size = int(found[3])
+            if not start or not found or not same or int(found[1]) != start or found[3] not in {str(self._size), "*"}:
                 self._part.drop()
                 raise _PassingError("sends another part than was asked for")
         else:
             start = 0
         announced = answer.headers.get("Content-Length", "")
+        if self._sha256 is None and not start:
+            self._size = int(announced) if re.fullmatch(r"\d{1,18}", announced) else None
+        if self._size is None:
+            raise OutsideError(f"{self._shown}: announces no length, so nobody can tell whether all of it has come")
         if re.fullmatch(r"\d{1,18}", announced) and start + int(announced) != self._size:
             self._part.drop()
             raise OutsideError(
@@ -249,25 +262,26 @@ class _Transfer:
 
     def _take(self, answer: requests.Response, start: int) -> None:
         """Write the body behind the ``start`` bytes that are there; on a full disk all goes, which frees it."""
-        received = start
+        received, size = start, self._size or 0
+        self._progress.total = size
         try:
             with open(self._part.content, "ab") as file:
                 for piece in self._pieces(answer):
                     received += len(piece)
-                    if received > self._size:
+                    if received > size:
                         break
                     file.write(piece)
                     self._progress.advance(max(received - self._progress.done, 0))
         except OSError:
             self._part.drop()
             raise
-        if received > self._size:
+        if received > size:
             self._part.drop()
-            raise OutsideError(f"{self._shown}: sends more than the {self._size} bytes that the catalogue says")
-        if time.monotonic() > self._deadline and received < self._size:
+            raise OutsideError(f"{self._shown}: sends more than the {size} bytes that the catalogue says")
+        if time.monotonic() > self._deadline and received < size:
             raise OutsideError(f"{self._shown}: is not through after {self._limits.total_s:g} s{self._kept()}")
-        if received < self._size:
-            raise _PassingError(f"broke off after {received} of {self._size} bytes")
+        if received < size:
+            raise _PassingError(f"broke off after {received} of {size} bytes")
 
     def _pieces(self, answer: requests.Response) -> Iterator[bytes]:
         """What comes, however little at a time, until the end of the answer or of all patience."""
@@ -286,7 +300,7 @@ class _Transfer:
 
     def _check(self) -> None:
         """Refuse what is not the file; pieces of several answers get a second chance as one."""
-        if sha256_file(self._part.content) == self._sha256:
+        if self._sha256 is None or sha256_file(self._part.content) == self._sha256:
             return
         self._part.drop()
         message = "what it sends differs from the catalogue's sha256"
@@ -296,10 +310,14 @@ class _Transfer:
 
     def _kept(self) -> str:
         here = self._part.size()
-        return f"; {here} of {self._size} bytes are kept, fetch again to go on" if here else ""
+        if not here or (self._sha256 is None and not self._part.tag()):
+            return ""
+        return f"; {here} of {self._size or 'all'} bytes are kept, fetch again to go on"
 
 
-def _is_whole(target: Path, sha256: str, size: int) -> bool:
+def _is_whole(target: Path, sha256: str | None, size: int | None) -> bool:
+    if sha256 is None:
+        return target.is_file()
     return target.is_file() and target.stat().st_size == size and sha256_file(target) == sha256
 
 
