@@ -164,14 +164,19 @@ def test_a_stopped_benchmark_goes_on_where_it_was(
     other = {**FAMILY, "set": {**FAMILY["set"], "batching.examples": 3}}
     with pytest.raises(InputError, match=r"was begun with another recipe \(batching.examples was 16, now it is 3\)"):
         benchmark(suite(other), one, out, resume=True)
-    with pytest.raises(InputError, match="was begun with other options"):
-        benchmark(asked, models, out, resume=True)
+    shutil.copytree(models[0], tmp_path / "else" / "bundle")
+    with pytest.raises(InputError, match=r"was begun with other options \(models.one was .*, now it is None\)"):
+        benchmark(asked, [tmp_path / "else" / "bundle"], out, resume=True)
     summary = benchmark(asked, one, out, resume=True)
     assert {folder: (folder / "results.json").stat().st_mtime_ns for folder in done} == before
     straight = benchmark(asked, one, tmp_path / "straight")
     assert summary["numbers"] == straight["numbers"]
     more = benchmark(suite(FAMILY, WAITING, seeds=3), one, out, resume=True)
     assert {row["seeds"] for row in more["numbers"]} == {3}
+    both = benchmark(asked, models, out, resume=True)
+    assert {row["model"] for row in both["numbers"]} == {"one", "two"}
+    with pytest.raises(InputError, match=r"was begun with other options \(models.two was"):
+        benchmark(asked, one, out, resume=True)
 
 
 def test_leaks_alone_need_no_model(tmp_path: Path, tiny_corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -206,6 +211,11 @@ def test_what_cannot_be_is_refused_before_anything_is_made(models: list[Path], t
     with pytest.raises(InputError, match="family: folded_by is for a pair map, and finetune/simulated-family asks"):
         benchmark(suite({**FAMILY, "folded_by": ["energy"]}), models, out)
     assert not out.exists()
+    out.mkdir()
+    for nothing in (suite(WAITING), suite(FAMILY, leaks=str(tmp_path))):
+        with pytest.raises(InputError):
+            benchmark(nothing, models, out)
+        assert list(out.iterdir()) == [], "an empty folder is left empty"
 
 
 def test_names_are_the_parts_of_paths_that_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +245,8 @@ def test_one_model_that_fails_leaves_the_others(
     unlearned(monkeypatch)
     monkeypatch.setattr(asking, "finetune", diverging)
     monkeypatch.setattr(asking, "find_leaks", broken)
-    build_corpus([fasta(tmp_path / "x.fa", [("a", letters(0, 60))])], tmp_path / "corpus", CorpusConfig.from_data(PLAIN))
+    given = fasta(tmp_path / "x.fa", [("a", letters(0, 60))])
+    build_corpus([given], tmp_path / "corpus", CorpusConfig.from_data(PLAIN))
     entry = {**STRUCTURE, "folded_by": ["attention"]}
     found = benchmark(suite(entry, seeds=1, leaks=str(tmp_path / "corpus")), models, tmp_path / "out")
     assert found["not_run"] == [

@@ -35,8 +35,8 @@ def benchmark(
 
     ``runs/ENTRY/MODEL/seed-N`` are runs of fine-tuning; ``tables`` and ``report.html`` are written anew each time.
     Without bundles only the leaks are looked for. What cannot be run for lack of data or of an extra is not run, and
-    the reason is said. ``resume`` goes on where a stopped benchmark was, also with more entries or seeds. InputError
-    where nothing could be run, the models are others, or a run was begun with another recipe.
+    the reason is said. ``resume`` goes on where a stopped benchmark was, also with more entries, seeds or bundles.
+    InputError where nothing could be run, the models are others, or a run was begun with another recipe.
     """
     out = Path(out)
     if find_spec("matplotlib") is None:
@@ -50,16 +50,19 @@ def benchmark(
     entries = [Entry(config, entry, models, out) for entry in config.entries]
     for entry in entries:
         entry.refuse_unfit()  # a mistake in a suite is one, not a question that cannot be asked
-    options, new = {"models": {name: model.digest for name, model in models.items()}}, not out.exists()
-    with opened(out, "benchmark", options, resume=resume):
+    options = {"models": {name: model.digest for name, model in models.items()}}
+    there, begun = out.exists(), (out / "benchmark.json").exists()
+    with opened(out, "benchmark", options, resume=resume, growing="models"):
         corpus = None if config.leaks is None else Corpus.open(config.leaks)
     with owned(out):
         questions = [question for entry in entries for question in entry.question(corpus)]
         not_run = tuple(one for entry in entries for one in entry.not_run)
         if questions:
             return _written(_gathered(config, entries, questions, not_run), out)
-    if new:
+    if not begun:
         shutil.rmtree(out)
+        if there:
+            out.mkdir()
     raise InputError(f"{out}: nothing could be run; the first reason: {not_run[0].reason}")
 
 

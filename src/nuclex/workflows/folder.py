@@ -15,19 +15,32 @@ from nuclex.core.progress import say
 
 
 @contextlib.contextmanager
-def opened(out: Path, verb: str, options: dict[str, Any], *, resume: bool) -> Iterator[None]:
-    """Mark ``out`` as the folder of ``verb`` begun with ``options``; a new folder goes again if the block fails.
+def opened(
+    out: Path, verb: str, options: dict[str, Any], *, resume: bool, growing: str | None = None
+) -> Iterator[None]:
+    """Mark ``out`` as the folder of ``verb`` begun with ``options``; what was new goes again if the block fails.
 
-    InputError where something else is there, or the same without ``resume``, or begun with other options.
+    ``growing`` names a table of the options that may have more keys when the folder is taken up again. InputError
+    where something else is there, or the same without ``resume``, or begun with other options.
     """
     with disk_errors(out), folder_around(out):
-        new = not out.exists()
-        _open(out, verb, options, resume)
+        before, mark = out.exists(), out / f"{verb}.json"
+        begun = _begun(out, mark, verb, resume)
+        if begun is not None:
+            _refuse_other(out, begun, options, growing)
+        if begun != options:
+            with atomic_file(mark) as temporary:
+                write_json(temporary, options)
         try:
             yield
         except NuclexError:
-            if new:
+            if not before:
                 shutil.rmtree(out)
+            elif begun is None:
+                mark.unlink()
+            elif begun != options:
+                with atomic_file(mark) as temporary:
+                    write_json(temporary, begun)
             raise
 
 
@@ -51,21 +64,25 @@ def kept(path: Path, about: dict[str, Any], make: Callable[[], dict[str, Any]]) 
     return dict(made)
 
 
-def _open(out: Path, verb: str, options: dict[str, Any], resume: bool) -> None:
-    mark = out / f"{verb}.json"
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        if not mark.is_file():
-            raise InputError(f"{out}: exists and is not a {verb}'s folder; give another --out")
-        if not resume:
-            raise InputError(f"{out}: holds a {verb} already; give another --out, or --resume to go on with it")
-        try:
-            begun = from_json(mark.read_bytes())
-        except ValueError:
-            raise CorruptError(f"{mark}: is not readable JSON; it was edited or damaged") from None
-        if begun != options:
-            raise InputError(
-                f"{out}: was begun with other options ({difference(begun, options)}); resume it with the same"
-            )
-        return
-    with atomic_file(mark) as temporary:
-        write_json(temporary, options)
+def _begun(out: Path, mark: Path, verb: str, resume: bool) -> dict[str, Any] | None:
+    """The options that the folder was begun with; None where it is new."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return None
+    if not mark.is_file():
+        raise InputError(f"{out}: exists and is not a {verb}'s folder; give another --out")
+    if not resume:
+        raise InputError(f"{out}: holds a {verb} already; give another --out, or --resume to go on with it")
+    try:
+        begun: dict[str, Any] = from_json(mark.read_bytes())
+    except ValueError:
+        raise CorruptError(f"{mark}: is not readable JSON; it was edited or damaged") from None
+    return begun
+
+
+def _refuse_other(out: Path, begun: dict[str, Any], options: dict[str, Any], growing: str | None) -> None:
+    known = options
+    if growing is not None and isinstance(begun.get(growing), dict):
+        same = {name: value for name, value in options[growing].items() if name in begun[growing]}
+        known = {**options, growing: same}
+    if begun != known:
+        raise InputError(f"{out}: was begun with other options ({difference(begun, known)}); resume it with the same")
