@@ -136,6 +136,8 @@ def test_models_side_by_side_with_controls_leaks_tables_and_a_report(models: lis
     assert "Simulated data" in page
     assert "a table that is not there" in page
     assert "quoted: a paper" in page
+    assert "at most 7,200 random swaps, so never below 0.00014" in page  # 20 * 18 comparisons / 0.05
+    assert "a linear model of the shares of k-mers" in page
     assert not re.search(r"<(script|link rel=.stylesheet|img)", page)
     assert page.count("<svg") >= 9  # bars, scores, reliability, maps, arcs
 

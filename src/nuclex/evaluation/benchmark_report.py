@@ -17,7 +17,8 @@ from nuclex.evaluation.plots import embedding_map
 from nuclex.evaluation.report import Figure, Headline, Report, Section, Table, Verdict
 from nuclex.evaluation.tables import comparisons_table, leaks_table, metrics_table, numbers_table, without_leaks_table
 from nuclex.metrics.calibration import reliability
-from nuclex.metrics.statistics import Interval, bootstrap
+from nuclex.metrics.correction import enough_swaps
+from nuclex.metrics.statistics import EXACT_UNITS, Interval, bootstrap
 
 MOST_GROUPS = 40
 CURVES = ("pretrained", "scratch", "one-hot", "mfe")
@@ -34,9 +35,10 @@ SIMULATED = (
     "about real RNA."
 )
 HOW = (
-    "Every model was fine-tuned on each question, beside three controls: the head alone on the frozen pre-trained "
-    "model, the same network from random weights, and the head alone on one-hot letters, all trained as long on the "
-    "same batches. Weights and thresholds were chosen "
+    "Every model was fine-tuned on each question, beside its controls: the head alone on the frozen pre-trained model, "
+    "the same network from random weights, the head alone on one-hot letters and, where the answer is a class or a "
+    "number, a CNN from random weights (all trained as long on the same batches) and a linear model of the shares of "
+    "k-mers. Weights and thresholds were chosen "
     "on validation; the test split was looked at once, for the numbers here. Zero-shot numbers are of the model as it "
     "is, by likelihood, with nothing learned.\n\n"
     "Intervals are bootstrap intervals over the independent units of the test split, after the scores of each test "
@@ -243,7 +245,10 @@ def _note(question: Question) -> str:
 def _level(found: Benchmark) -> str:
     fewest = min((one.seeds for one in found.comparisons), default=ENOUGH_SEEDS)
     few = "" if fewest >= ENOUGH_SEEDS else f" With fewer than {ENOUGH_SEEDS} seeds, luck in training is not ruled out."
-    return f"Significant: corrected p below {1 - found.level:.2g}.{few}"
+    swaps = enough_swaps(len(found.comparisons), found.level)
+    fine = f"p is of at most {swaps:,} random swaps, so never below {1 / (swaps + 1):.2g} before correction"
+    exact = f"of all swaps where there are no more than {EXACT_UNITS} units"
+    return f"Significant: corrected p below {1 - found.level:.2g}. {fine}; {exact}.{few}"
 
 
 def _interval(lines: Sequence[Line], question: str, system: tuple[str, str], metric: str) -> Interval | None:
