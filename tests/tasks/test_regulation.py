@@ -62,8 +62,9 @@ def test_all_names_are_known() -> None:
     assert PUBLISHED["promoter_tata"] == (5062, 212, 2, 300)
 
 
-def test_the_suite_is_not_at_hand_and_says_where_it_is() -> None:
-    with pytest.raises(OutsideError, match=r"enhancers: not at hand: .*huggingface\.co/datasets/InstaDeepAI/nucl"):
+def test_the_suite_is_not_at_hand_and_says_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUCLEX_CACHE", str(tmp_path))
+    with pytest.raises(OutsideError, match=r"nt-revised-train: .*huggingface\.co/datasets/InstaDeepAI/nucl"):
         NucleotideTransformerConfig(name="enhancers").read()
 
 

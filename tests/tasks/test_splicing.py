@@ -75,3 +75,9 @@ def test_rows_that_are_none_are_named(tmp_path: Path, text: str, sentence: str) 
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(InputError, match=sentence):
         SpliceRowsConfig(train=tmp_path / "t.csv", test=tmp_path / "t.csv", window=8).read()
+
+
+def test_rows_that_are_not_there_say_what_they_are_made_from(tmp_path: Path) -> None:
+    config = SpliceRowsConfig(train=tmp_path / "Train_donor_400.csv", test=tmp_path / "Test_donor_400.csv")
+    with pytest.raises(InputError, match=r"Train_donor_400\.csv: no such file; .*data fetch splice-gs1"):
+        config.read()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 from sklearn.model_selection import KFold
 
 from nuclex.core.config import load_config
-from nuclex.core.errors import InputError
-from nuclex.tasks import SPLITS, RibosomeLoadConfig, TranslationConfig, VaryingLengthConfig
+from nuclex.core.errors import InputError, OutsideError
+from nuclex.data.catalog import fetch
+from nuclex.tasks import SPLITS, RibosomeLoadConfig, TaskConfig, TranslationConfig, VaryingLengthConfig
 from nuclex.tasks.translation import folds_of, varying_length
 
 
@@ -103,3 +105,28 @@ def test_translation_tests_a_fold_and_validates_on_the_one_before(tmp_path: Path
     assert {example.number for split in SPLITS for example in level.examples(split)} == {float(-n) for n in range(23)}
     with pytest.raises(InputError, match="fold is 10; folds are counted from 0 to 9"):
         load_config(TranslationConfig, None, {"path": str(path), "fold": 10})
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "config"),
+    [
+        ("ribosome-load-25-to-100", "GSM4084997_varying_length_25to100.csv.gz", VaryingLengthConfig(per_length=3)),
+        ("translation-pc3", "pc3_sequence.csv", TranslationConfig(cells="pc3", folds=3)),
+    ],
+)
+def test_a_table_of_unknown_sum_is_read_once_it_was_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, silent: None, name: str, file: str, config: TaskConfig
+) -> None:
+    monkeypatch.setenv("NUCLEX_CACHE", str(tmp_path))
+    monkeypatch.delenv("NUCLEX_MIRROR", raising=False)
+    with pytest.raises(OutsideError, match=f"{name}: the sha256 of {file} was published nowhere.*--trust-first"):
+        config.read()
+    place = tmp_path / "data" / name / file
+    place.parent.mkdir(parents=True)
+    plain = geo(tmp_path / "geo.csv")
+    if file.endswith(".gz"):
+        place.write_bytes(gzip.compress(plain.read_bytes()))
+    else:
+        place.write_text("utr,te_log,rnaseq_log\n" + "".join(f"{'ACGT' * n},{n}.5,1\n" for n in range(3, 12)))
+    fetch(name, trust_first=True)
+    assert config.read().notes["files"] == [str(place)]

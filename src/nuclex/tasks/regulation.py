@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 from pydantic import Field
 
-from nuclex.core.errors import InputError, OutsideError, at, shown
+from nuclex.core.errors import InputError, at, shown
 from nuclex.core.randomness import key
 from nuclex.data.read import ReadConfig, read_sequences
 from nuclex.tasks.base import TASKS, Example, Shape, Split, Task, TaskConfig, assemble, carve, header_field
@@ -102,7 +102,8 @@ class NucleotideTransformerConfig(TaskConfig):
     """One of the 18 tasks of the Nucleotide Transformer, as revised (doi:10.1038/s41592-024-02523-z).
 
     ``train`` and ``test`` are the tables of the data set (Parquet or CSV: sequence, label, task), which hold all tasks;
-    the catalogue has no copy. Validation is a share of train, by class and distinct sequence.
+    what is not given is the catalogue's nt-revised-train and nt-revised-test, whose sums nobody published. Validation
+    is a share of train, by class and distinct sequence.
     """
 
     kind: Literal["nucleotide-transformer"] = "nucleotide-transformer"
@@ -113,13 +114,11 @@ class NucleotideTransformerConfig(TaskConfig):
     validation_share: float = Field(default=0.1, gt=0, lt=1)
 
     def read(self) -> Task:
-        """Read the tables; OutsideError with the address where they are not given."""
-        if self.train is None or self.test is None:
-            raise OutsideError(
-                f"nucleotide-transformer {self.name}: not at hand: the catalogue has no copy; fetch train and test "
-                f"from {SUITE} and give both files (train = FILE, test = FILE)"
-            )
-        found, test = self._examples(self.train), self._examples(self.test)
+        """Read the tables; OutsideError with how to get them where they are neither given nor in the cache."""
+        from nuclex.data.catalog import fetch
+
+        found = self._examples(self.train or fetch("nt-revised-train")[0])
+        test = self._examples(self.test or fetch("nt-revised-test")[0])
         train, validation = carve(found, self.validation_share, key(self.seed, "validation"))
         splits: dict[Split, list[Example]] = {"train": train, "validation": validation, "test": test}
         published = PUBLISHED[self.name]

@@ -17,6 +17,10 @@ from nuclex.data.table import rows
 from nuclex.tasks.base import TASKS, Example, Shape, Split, Task, TaskConfig, assemble, carve
 
 Site = Literal["donor", "acceptor"]
+HOW = (
+    "files of rows id;sequence;label are needed, for GS_1 made as RiNALMo's from the true and false sites in the "
+    "catalogue's splice-gs1 (nuclex data fetch splice-gs1 --unpack --trust-first), then --task.train FILE and so on"
+)
 NAMES = {"0": "negative", "1": "positive"}
 
 
@@ -56,10 +60,10 @@ class SpliceHumanConfig(TaskConfig):
 class SpliceRowsConfig(TaskConfig):
     """Splice sites in rows without names: id; sequence; 0 or 1 - Spliceator's GS_1, which RiNALMo is measured on.
 
-    The files are in the archive of SpliceBERT (https://zenodo.org/records/7995778), one of each fold and site, such as
-    ``GS_1/db_1/Train_donor_400.csv``; the catalogue has no sum of it. Validation is a file of its own or is carved from
-    train; the test is a file of rows, or sequences in one file, a line each, and their labels in another
-    (``test_labels``), as of the four species held out.
+    RiNALMo's files, one of each fold and site such as ``GS_1/db_1/Train_donor_400.csv``, are made from the archive of
+    SpliceBERT (the catalogue's splice-gs1), which has true and false sites apart and undivided. Validation is a file of
+    its own or is carved from train; the test is a file of rows, or sequences in one file, a line each, and their labels
+    in another (``test_labels``), as of the four species held out.
     """
 
     kind: Literal["splice-rows"] = "splice-rows"
@@ -73,6 +77,9 @@ class SpliceRowsConfig(TaskConfig):
 
     def read(self) -> Task:
         """Read the files; InputError with file and line where a row is none of theirs."""
+        for path in (self.train, self.validation, self.test, self.test_labels):
+            if path is not None and not path.exists():
+                raise InputError(f"{path}: no such file; {HOW}")
         train = list(splice_rows(self.train, self.window))
         if self.validation is None:
             train, validation = carve(train, self.validation_share, key(self.seed, "validation"))

@@ -49,29 +49,37 @@ class RibosomeLoadConfig(TaskConfig):
 class VaryingLengthConfig(TaskConfig):
     """Mean ribosome load of 5' UTRs of 25 to 100 nt, divided as RiNALMo's: Random7600, Human7600 and the rest.
 
-    ``path`` is GSM4084997_varying_length_25to100.csv.gz of GEO's GSE114002
-    (https://www.ncbi.nlm.nih.gov/geo/query/acc.cgi?acc=GSE114002). The test is one of the two sets. With ``human``,
-    Random7600 is the validation split, as in the paper; with ``random``, validation is carved from train, since the
-    paper chose by its test set.
+    The table is GSM4084997_varying_length_25to100.csv.gz of GEO's GSE114002, of which the catalogue has the address but
+    no sum (``nuclex data fetch ribosome-load-25-to-100 --trust-first``). The test is one of the two sets. With
+    ``human``, Random7600 is the validation split, as in the paper; with ``random``, validation is carved from train,
+    since the paper chose by its test set.
     """
 
     kind: Literal["ribosome-load-25-to-100"] = "ribosome-load-25-to-100"
     shape: ClassVar[Shape] = Shape.SCALAR
-    path: Path
+    path: Path | None = Field(default=None, description="the table, where it is not the catalogue's copy")
     test: Literal["human", "random"] = "human"
     per_length: int = Field(default=100, ge=1, description="UTRs of each length in Random7600 and Human7600")
     validation_share: float = Field(default=0.1, gt=0, lt=1)
 
     def read(self) -> Task:
         """Read and divide the table; InputError with file and line where it is not that of GEO."""
-        rest, random, human = varying_length(self.path, self.per_length)
+        path = _table(self.path, "ribosome-load-25-to-100")
+        rest, random, human = varying_length(path, self.per_length)
         if self.test == "human":
             train, validation, test = rest, random, human
         else:
             (train, validation), test = carve(rest, self.validation_share, key(self.seed, "validation")), random
         splits: dict[Split, list[Example]] = {"train": train, "validation": validation, "test": test}
-        notes = {"files": [str(self.path)], "test": f"{self.test.capitalize()}{self.per_length * 76}"}
+        notes = {"files": [str(path)], "test": f"{self.test.capitalize()}{self.per_length * 76}"}
         return assemble(self, splits, notes)
+
+
+def _table(given: Path | None, name: str) -> Path:
+    """The file that was given, else the catalogue's; OutsideError with how to get it where it is not at hand."""
+    from nuclex.data.catalog import fetch
+
+    return fetch(name)[0] if given is None else given
 
 
 class _Utr(NamedTuple):
@@ -126,14 +134,15 @@ def _most_read(utrs: Sequence[_Utr], library: str, count: int) -> list[int]:
 class TranslationConfig(TaskConfig):
     """Translation efficiency or expression level of endogenous 5' UTRs in muscle, PC3 or HEK cells, in ten folds.
 
-    ``path`` is one of UTR-LM's tables (doi:10.1038/s42256-024-00823-9; Muscle_sequence.csv, pc3_sequence.csv,
-    HEK_sequence.csv), which lie in a folder of Google Drive and have no sum in the catalogue. Folds are scikit-learn's
+    The tables are UTR-LM's (doi:10.1038/s42256-024-00823-9; columns utr, te_log, rnaseq_log); no program can fetch them
+    and nobody published their sums: ``nuclex data fetch translation-hek`` says how to get one. Folds are scikit-learn's
     ``KFold(10, shuffle=True, random_state=42)``, as RiNALMo's: one is tested and the one before it is the validation.
     """
 
     kind: Literal["translation"] = "translation"
     shape: ClassVar[Shape] = Shape.SCALAR
-    path: Path
+    cells: Literal["hek", "muscle", "pc3"] = "hek"
+    path: Path | None = Field(default=None, description="the table of the cells, where it is not the catalogue's copy")
     target: Literal["te_log", "rnaseq_log"] = Field(default="te_log", description="efficiency, or expression level")
     folds: int = Field(default=10, ge=3)
     fold: int = Field(default=0, ge=0, description="the fold that is tested")
@@ -147,16 +156,17 @@ class TranslationConfig(TaskConfig):
 
     def read(self) -> Task:
         """Read the table and deal its rows into folds."""
-        examples = [example for _, example in read_examples(self.path, Naming(self.target, sequence="utr"), number)]
+        path = _table(self.path, f"translation-{self.cells}")
+        examples = [example for _, example in read_examples(path, Naming(self.target, sequence="utr"), number)]
         if len(examples) < self.folds:
-            raise InputError(f"{self.path}: has {len(examples)} rows; at least one a fold is needed, so {self.folds}")
+            raise InputError(f"{path}: has {len(examples)} rows; at least one a fold is needed, so {self.folds}")
         fold_N = folds_of(len(examples), self.folds, self.fold_seed)
         of_split: dict[Split, list[Example]] = {"train": [], "validation": [], "test": []}
         before = (self.fold - 1) % self.folds
         for example, fold in zip(examples, fold_N, strict=True):
             split: Split = "test" if fold == self.fold else "validation" if fold == before else "train"
             of_split[split].append(example)
-        notes = {"files": [str(self.path)], "test": f"fold {self.fold} of {self.folds}", "validation": f"fold {before}"}
+        notes = {"files": [str(path)], "test": f"fold {self.fold} of {self.folds}", "validation": f"fold {before}"}
         return assemble(self, of_split, notes)
 
 
