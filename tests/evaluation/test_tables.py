@@ -59,9 +59,9 @@ def test_every_number_has_n_interval_and_seeds_and_quoted_ones_their_source() ->
     assert rows[2]["start"] == "quoted"
     assert rows[2]["source"] == "quoted: doi:1 (another split)"
     assert [row["source"] for row in rows[:2]] == ["measured"] * 2
-    assert len(numbers_table([QUESTION], LINES, chief_only=True).rows) == 2
+    assert len(numbers_table([QUESTION], LINES, headline_only=True).rows) == 2
     other = replace(QUESTION, quoted=tuple(one.model_copy(update={"metric": "f1"}) for one in QUESTION.quoted))
-    assert len(numbers_table([other], LINES, chief_only=True).rows) == 1, "a quoted F1 is no accuracy"
+    assert len(numbers_table([other], LINES, headline_only=True).rows) == 1, "a quoted F1 is no accuracy"
 
 
 def test_one_line_a_system() -> None:
@@ -75,7 +75,7 @@ def test_comparisons_say_what_could_have_been_found() -> None:
     (row,) = comparisons_table([Comparison("q", "accuracy", "a", "b", found, 3, 0.5)]).rows
     brief = comparisons_table([Comparison("q", "accuracy", "a", "b", found, 3, 0.5)], brief=True)
     assert dict(zip(brief.columns, brief.rows[0], strict=True))["p (Holm)"] == 0.5
-    assert not {"p", "metric", "units", "seeds"} & set(brief.columns)
+    assert not {"p", "units", "seeds"} & set(brief.columns)
     assert row[4] == found.difference
     assert row[5:] == (found.p_value, 0.5, found.effect_size, found.detectable, 4, 3, "not significant")
 

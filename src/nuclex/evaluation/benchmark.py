@@ -105,6 +105,12 @@ class Question:
         """The metric by which systems are compared."""
         return self.compared[0]
 
+    @property
+    def headline(self) -> str:
+        """The metric to quote: the chief one, or of numbers R², which has no value for each sequence by itself."""
+        told = any("r_squared" in reported for system in self.systems for reported in system.reported)
+        return "r_squared" if told and self.chief == "negative_squared_error" else self.chief
+
 
 @dataclass(frozen=True)
 class Line:
@@ -216,14 +222,14 @@ def lines(question: Question, level: float = 0.95) -> Iterator[Line]:
     """Every metric of every system of a question."""
     units_N, units = question.units_N, len(np.unique(question.units_N))
     for system in question.systems:
-        pooled = [name for name in system.reported[0] if name in POOLED]
-        for metric in dict.fromkeys([*question.compared, *system.rows[0][0]["scores"], *pooled]):
+        together = [name for name in system.reported[0] if name in POOLED]
+        for metric in dict.fromkeys([*question.compared, *system.rows[0][0]["scores"], *together]):
             if system.has(metric):
                 scores_SN = system.scores_SN(metric)
                 each_S = scores_SN.mean(axis=1)
                 interval = bootstrap(scores_SN.mean(axis=0), clusters=units_N, level=level)
             else:
-                interval, each_S = _pooled(system, metric, units_N, level)
+                interval, each_S = pooled(system, metric, units_N, level)
             spread = float(np.std(each_S, ddof=1)) if len(each_S) > 1 else float("nan")
             yield Line(question.name, system.model, system.arm, metric, interval, units, len(each_S), spread)
 
@@ -258,7 +264,7 @@ def _pairs(systems: Sequence[System]) -> Iterator[tuple[System, System]]:
     yield from combinations(models, 2)
 
 
-def _pooled(
+def pooled(
     system: System, metric: str, units_N: NDArray[np.int64], level: float
 ) -> tuple[Interval, NDArray[np.float64]]:
     """A metric of all test sequences together: the mean over seeds, drawn with the same units for all of them.

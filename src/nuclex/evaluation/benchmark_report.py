@@ -29,6 +29,7 @@ SPOKEN = {
     "auroc": "AUROC",
     "spearman_of_sizes": "rank correlation of sizes",
     "negative_squared_error": "squared error, with a minus",
+    "r_squared": "R²",
 }
 SIMULATED = (
     "Simulated data: some questions were made up by nuclex. Their numbers show that the chain works; they say nothing "
@@ -105,8 +106,8 @@ def _verdicts(found: Benchmark) -> Iterator[Verdict]:
 
 def _overview(found: Benchmark, asked: Sequence[Question]) -> Section:
     figures = []
-    for metric in dict.fromkeys(question.chief for question in asked):
-        questions = [question for question in asked if question.chief == metric]
+    for metric in dict.fromkeys(question.headline for question in asked):
+        questions = [question for question in asked if question.headline == metric]
         series: dict[tuple[str, str], list[Interval | None]] = {}
         for model in (*found.models, ENERGY):
             for arm, word in WORDS.items():
@@ -116,10 +117,10 @@ def _overview(found: Benchmark, asked: Sequence[Question]) -> Section:
         names, spoken = [question.name for question in questions], _spoken(metric)
         title = f"{spoken[0].upper()}{spoken[1:]} of every system"
         figures.append(replace(system_bars(names, series, spoken, title), name=f"overview-{metric}"))
-    table = numbers_table(asked, found.lines, chief_only=True)
+    table = numbers_table(asked, found.lines, headline_only=True)
     comparing = comparisons_table(found.comparisons, found.level, brief=True)
     tables = (
-        replace(table, caption="The chief metric of every question"),
+        replace(table, caption="The metric to quote of every question"),
         replace(comparing, caption="Comparisons on the same test sequences", notes=(_level(found),)),
     )
     return Section("Overview", "", tuple(figures), tables)

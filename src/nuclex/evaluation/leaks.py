@@ -86,17 +86,22 @@ class Leaks:
 
         Plain data: subset → ``n`` and metric → interval; a subset without sequences is left out.
         """
-        leaked_N = self.leaked_N
         result: dict[str, Any] = {}
+        for subset, which_N in self.subsets():
+            units_N = None if clusters is None else np.asarray(clusters)[which_N]
+            means = {
+                name: asdict(bootstrap(np.asarray(values_N)[which_N], clusters=units_N, level=level))
+                for name, values_N in scores.items()
+            }
+            result[subset] = {"n": int(which_N.sum()), **means}
+        return plain(result)
+
+    def subsets(self) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+        """All test sequences, those not seen, and those seen, each with (N,) bool; none without sequences."""
+        leaked_N = self.leaked_N
         for subset, which_N in zip(SUBSETS, (np.ones_like(leaked_N), ~leaked_N, leaked_N), strict=True):
             if which_N.any():
-                units_N = None if clusters is None else np.asarray(clusters)[which_N]
-                means = {
-                    name: asdict(bootstrap(np.asarray(values_N)[which_N], clusters=units_N, level=level))
-                    for name, values_N in scores.items()
-                }
-                result[subset] = {"n": int(which_N.sum()), **means}
-        return plain(result)
+                yield subset, which_N
 
     def to_data(self) -> dict[str, Any]:
         """Counts by place and reason, as plain data."""

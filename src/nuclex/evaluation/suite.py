@@ -22,7 +22,7 @@ from nuclex.training.finetune import FinetuneConfig
 
 Folding = Literal["energy", "jacobian", "attention"]
 Units = Literal["sequence", "group", "mmseqs"]
-_OWN = {"bundle", "controls", "frozen", "one_hot"}
+_OWN = {"bundle", "controls"}
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 

@@ -24,13 +24,13 @@ _LATEX = {
 }
 
 
-def numbers_table(questions: Sequence[Question], lines: Sequence[Line], *, chief_only: bool = False) -> Table:
+def numbers_table(questions: Sequence[Question], lines: Sequence[Line], *, headline_only: bool = False) -> Table:
     """One row a system and metric; numbers of the literature follow those of their question, marked as quoted."""
     columns = ("question", "system", "start", "metric", "value", "units", "seeds", "seed SD", "source")
     rows: list[tuple[Any, ...]] = []
     for question in questions:
         for line in (line for line in lines if line.question == question.name):
-            if chief_only and line.metric != question.chief:
+            if headline_only and line.metric != question.headline:
                 continue
             spread = line.seed_spread if isfinite(line.seed_spread) else None
             start = WORDS[line.arm]
@@ -48,7 +48,7 @@ def numbers_table(questions: Sequence[Question], lines: Sequence[Line], *, chief
                 )
             )
         for quoted in question.quoted:
-            if chief_only and quoted.metric != question.chief:
+            if headline_only and quoted.metric != question.headline:
                 continue
             source = f"{QUOTED}: {quoted.source}" + (f" ({quoted.note})" if quoted.note else "")
             rows.append((question.name, quoted.model, QUOTED, quoted.metric, quoted.value, None, None, None, source))
@@ -72,7 +72,7 @@ def metrics_table(question: Question, lines: Sequence[Line]) -> Table:
 def comparisons_table(found: Sequence[Comparison], level: float = 0.95, *, brief: bool = False) -> Table:
     """One row a pair of systems: the difference, how sure it is, and what could have been found at all.
 
-    ``brief`` leaves out what stands in other tables of a report: metric, raw p, units and seeds.
+    ``brief`` leaves out what stands in other tables of a report: raw p, units and seeds.
     """
     columns: tuple[str, ...]
     columns = ("question", "metric", "model", "against", DIFFERENCE, "p", "p (Holm)", "effect size", "detectable")
@@ -87,7 +87,7 @@ def comparisons_table(found: Sequence[Comparison], level: float = 0.95, *, brief
     formats = {"p": ".2g", "p (Holm)": ".2g", "effect size": ".2f", "detectable": ".3f", DIFFERENCE: "+.3f"}
     columns = (*columns, "units", "seeds", "verdict")
     if brief:
-        kept = [place for place, name in enumerate(columns) if name not in {"metric", "p", "units", "seeds"}]
+        kept = [place for place, name in enumerate(columns) if name not in {"p", "units", "seeds"}]
         columns, rows = tuple(columns[p] for p in kept), tuple(tuple(row[p] for p in kept) for row in rows)
         formats.pop("p")
     return Table(columns, rows, name="comparisons", formats=formats)
@@ -107,14 +107,14 @@ def leaks_table(questions: Sequence[Question]) -> Table:
 
 
 def without_leaks_table(questions: Sequence[Question]) -> Table:
-    """The chief metric of every system on all test sequences, without those seen before, and on those alone."""
+    """The metric to quote of every system on all test sequences, without those seen before, and on those alone."""
     columns = ("question", "system", "metric", "all", "without leaks", "leaks only")
     rows: list[tuple[Any, ...]] = []
     for question in questions:
         for system, subsets in (question.leaks or {}).get("numbers", {}).items():
-            each = [_interval(subsets.get(subset), question.chief) for subset in SUBSETS]
+            each = [_interval(subsets.get(subset), question.headline) for subset in SUBSETS]
             if each[2] is not None:
-                rows.append((question.name, system, question.chief, *each))
+                rows.append((question.name, system, question.headline, *each))
     return Table(columns, tuple(rows), name="without-leaks")
 
 

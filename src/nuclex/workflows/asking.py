@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nuclex.core.errors import CorruptError, InputError, NonFiniteError, OutsideError
-from nuclex.core.plain import difference, from_json
+from nuclex.core.plain import difference, from_json, plain
 from nuclex.core.progress import say
 from nuclex.data.store import Corpus
 from nuclex.evaluation.benchmark import (
@@ -16,6 +19,7 @@ from nuclex.evaluation.benchmark import (
     NotRun,
     Question,
     System,
+    pooled,
     read_compared,
     read_system,
     refuse_unequal,
@@ -23,6 +27,7 @@ from nuclex.evaluation.benchmark import (
 from nuclex.evaluation.leaks import Leaks
 from nuclex.evaluation.leaks import leaks as find_leaks
 from nuclex.evaluation.suite import EntryConfig, SuiteConfig, units_of
+from nuclex.metrics.statistics import Interval
 from nuclex.tasks import Task
 from nuclex.training.finetune import FinetuneConfig, finetune
 from nuclex.training.run import CONFIG, lasting
@@ -161,12 +166,23 @@ def _refuse_other_data(run: Path, task: Task) -> None:
 
 
 def _with_leaks(question: Question, leaks: Leaks, level: float) -> Question:
-    numbers = {
-        system.label: leaks.with_and_without(
-            {name: system.scores_SN(name).mean(axis=0) for name in question.compared if system.has(name)},
-            question.units_N,
-            level,
-        )
-        for system in question.systems
-    }
+    """The question with what was found, and the numbers to quote with and without it."""
+    numbers = {}
+    for system in question.systems:
+        each = {name: system.scores_SN(name).mean(axis=0) for name in question.compared if system.has(name)}
+        numbers[system.label] = leaks.with_and_without(each, question.units_N, level)
+        if question.headline not in each and not isinstance(system.rows[0][0]["truth"], list):
+            for subset, which_N in leaks.subsets():
+                found = _together(system, question, which_N, level)
+                numbers[system.label][subset][question.headline] = plain(asdict(found))
     return replace(question, leaks={**leaks.to_data(), "numbers": numbers})
+
+
+def _together(system: System, question: Question, which_N: NDArray[np.bool_], level: float) -> Interval:
+    """A metric of some of the test sequences together; not a number where they are too few or too alike for it."""
+    rows = tuple([row for row, there in zip(rows, which_N, strict=True) if there] for rows in system.rows)
+    try:
+        return pooled(replace(system, rows=rows), question.headline, question.units_N[which_N], level)[0]
+    except InputError as error:
+        nothing = float("nan")
+        return Interval(nothing, nothing, nothing, int(which_N.sum()), level, f"none: {error}")

@@ -137,8 +137,10 @@ def _written(found: Benchmark, out: Path) -> dict[str, Any]:
     facts = {"title": found.title, "level": found.level, "models": dict(found.models), "not_run": not_run}
     write_tables(out / "tables", {name: table for name, table in tables.items() if table.rows}, facts)
     report = write_report(tell(found), out / "report.html")
-    chief = [
-        line for line in found.lines if any(line.metric == q.chief for q in found.questions if q.name == line.question)
+    quoted = [
+        line
+        for line in found.lines
+        if any(line.metric == q.headline for q in found.questions if q.name == line.question)
     ]
     summary = {
         "numbers": [
@@ -147,7 +149,7 @@ def _written(found: Benchmark, out: Path) -> dict[str, Any]:
                 **{"value": line.interval.value, "low": line.interval.low, "high": line.interval.high},
                 **{"n": line.interval.n, "seeds": line.seeds},
             }
-            for line in chief
+            for line in quoted
         ],
         "leaks": [
             {"question": question.name, "test": question.leaks["test"], "leaked": question.leaks["leaked"]}
