@@ -15,6 +15,7 @@ from nuclex.models import LanguageModel, RinalmoConfig
 from nuclex.models.heads import AnsweringModel, ClassHeadConfig, build_head
 from nuclex.tasks import Example
 from nuclex.tokenizers import NucleotideConfig
+from nuclex.training.optimizer import OptimizerConfig, build_optimizer, set_rate
 from nuclex.training.supervised import (
     Answers,
     BatchingConfig,
@@ -119,6 +120,23 @@ def test_blocks_thaw_from_the_top() -> None:
     work(1).prepare(model, 0)
     assert learning(model) == wanted[9]
     assert len(learning_parameters(model, (), 0)) == len(list(model.parameters()))
+
+
+def test_what_thaws_later_may_learn_more_slowly() -> None:
+    schedule = (Thaw(step=0, blocks=0), Thaw(step=2, blocks=1, rate=0.1), Thaw(step=5, blocks="all", rate=0.5))
+    model = small_model()
+    rates = work(1, schedule).rates(model)
+    optimizer = build_optimizer(model.named_parameters(), OptimizerConfig(), rates)
+    set_rate(optimizer, 0.02)
+    names = {id(value): name for name, value in model.named_parameters()}
+    used = {names[id(value)]: group["lr"] for group in optimizer.param_groups for value in group["params"]}
+    assert used.keys() == set(names.values())
+    for name, rate in used.items():
+        wanted = (
+            0.02 if name.startswith("head.") else 0.002 if name.startswith(("model.norm", "model.blocks.2")) else 0.01
+        )
+        assert rate == pytest.approx(wanted), name
+    assert work(1, (Thaw(step=0, blocks="all"),)).rates(model) == work(1).rates(model) == {}
 
 
 def test_every_block_learns_while_the_embedding_stays() -> None:

@@ -12,7 +12,7 @@ import math
 import shutil
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,7 @@ from nuclex.training.checkpoint import (
     save_checkpoint,
     unshared,
 )
-from nuclex.training.optimizer import OptimizerConfig, build_optimizer
+from nuclex.training.optimizer import OptimizerConfig, build_optimizer, set_rate
 from nuclex.training.precision import Computing, Precision
 from nuclex.training.schedule import ScheduleConfig, learning_rate
 from nuclex.training.stopping import Cut, Stopping
@@ -97,6 +97,10 @@ class Work(ABC, Generic[Micro]):
     def prepare(self, model: nn.Module, step: int) -> None:
         """Called before update ``step``; may freeze or thaw parts of the model."""
 
+    def rates(self, model: nn.Module) -> Mapping[str, float]:
+        """The learning rate of parameters by name, as a share of the schedule's; 1 where nothing is said."""
+        return {}
+
 
 @dataclass
 class Outcome:
@@ -112,7 +116,7 @@ def train(model: nn.Module, work: Work[Any], config: TrainingConfig, run: Path, 
     Raises StoppedError after SIGINT or SIGTERM and NonFiniteError where a batch ends the run; both leave a checkpoint
     of the last finished step. CorruptError where there are checkpoints and none of them is whole.
     """
-    optimizer = build_optimizer(model.named_parameters(), config.optimizer)
+    optimizer = build_optimizer(model.named_parameters(), config.optimizer, work.rates(model))
     clear_leftovers(run)
     clear_leftovers(run / "checkpoints")
     found, place = _taken_up(model, optimizer, run, identity)
@@ -199,8 +203,7 @@ class _Loop:
         self.work.prepare(self.model, place.step)
         self.model.train()
         rate = learning_rate(config.schedule, place.step, config.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        set_rate(self.optimizer, rate)
         micros = self.work.micro_batches(place.epoch, place.batch, 0, 1)
         loss = self._accumulate(micros)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.optimizer.clip or math.inf).item()

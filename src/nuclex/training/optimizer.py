@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from pydantic import Field
@@ -26,17 +26,27 @@ class OptimizerConfig(Config):
     )
 
 
-def build_optimizer(parameters: Iterable[tuple[str, nn.Parameter]], config: OptimizerConfig) -> torch.optim.AdamW:
-    """Two groups: matrices decay; biases, norms and other vectors do not, nor how fast a state space forgets."""
-    trained = [(name, parameter) for name, parameter in parameters if parameter.requires_grad]
-    decayed = {name for name, parameter in trained if parameter.ndim >= 2 and name.split(".")[-1] not in UNDECAYED}
-    matrices = [parameter for name, parameter in trained if name in decayed]
-    vectors = [parameter for name, parameter in trained if name not in decayed]
-    groups = [
-        {"params": matrices, "weight_decay": config.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
+def build_optimizer(
+    parameters: Iterable[tuple[str, nn.Parameter]], config: OptimizerConfig, rates: Mapping[str, float] | None = None
+) -> torch.optim.AdamW:
+    """Matrices decay; biases, norms and other vectors do not, nor how fast a state space forgets.
+
+    ``rates`` gives the learning rate of parameters by name, as a share of the schedule's (1 where it is silent); a
+    group of equal ones holds it as ``share``.
+    """
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in parameters:
+        if parameter.requires_grad:
+            decays = parameter.ndim >= 2 and name.split(".")[-1] not in UNDECAYED
+            groups.setdefault(((rates or {}).get(name, 1.0), decays), []).append(parameter)
+    listed = [
+        {"params": members, "weight_decay": config.weight_decay if decays else 0.0, "share": share}
+        for (share, decays), members in sorted(groups.items(), key=lambda item: item[0], reverse=True)
     ]
-    betas = (config.beta1, config.beta2)
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=0.0, betas=betas, eps=config.epsilon, fused=True
-    )
+    return torch.optim.AdamW(listed, lr=0.0, betas=(config.beta1, config.beta2), eps=config.epsilon, fused=True)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """The schedule's learning rate for the next update, in each group its share of it."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["share"]

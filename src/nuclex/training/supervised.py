@@ -45,12 +45,16 @@ class BatchingConfig(Config):
 
 
 class Thaw(Config):
-    """From update ``step`` (0-based) on, the ``blocks`` topmost blocks of the network and its last norm learn."""
+    """From update ``step`` (0-based) on, the ``blocks`` topmost blocks of the network and its last norm learn.
+
+    What begins to learn here does so at ``rate`` times the schedule's learning rate, to the end.
+    """
 
     step: int = Field(ge=0)
     blocks: int | Literal["every", "all"] = Field(
         description='blocks from the top; "every" = all of them; "all" = embedding too; 0 = the head alone'
     )
+    rate: float = Field(default=1.0, gt=0, le=1, description="RiNALMo's code has 0.1 for structures")
 
     @model_validator(mode="after")
     def _positive(self) -> Self:
@@ -200,6 +204,15 @@ class SupervisedWork(Work[NDArray[np.int64]]):
         learning = {id(parameter) for parameter in learning_parameters(model, self.thaw, step)}
         for parameter in model.parameters():
             parameter.requires_grad_(id(parameter) in learning)
+
+    def rates(self, model: nn.Module) -> dict[str, float]:
+        """Of each parameter that of the first ``Thaw`` with which it learns; the head's are not listed."""
+        assert isinstance(model, AnsweringModel)
+        found = {id(parameter): 1.0 for parameter in model.head.parameters()}
+        for item in self.thaw:
+            for parameter in learning_parameters(model, (item,), item.step):
+                found.setdefault(id(parameter), item.rate)
+        return {name: found[id(value)] for name, value in model.named_parameters() if found.get(id(value), 1.0) != 1}
 
 
 def cut_batches(
