@@ -161,7 +161,7 @@ def _work(text: str, tokenizer: Path) -> Any:
     if "task" in json.loads(text):
         config = finetune.FinetuneConfig.from_data(json.loads(text))
         start = finetune._start(config)
-        answers, readings = finetune._answers(config, config.task.read(), start)
+        answers, readings = finetune._answers(config, config.task.read(), start.tokenizer, start.network.longest)
         return SupervisedWork(answers, readings["train"].tokens_N, config.batching, (), config.seed)
     given = pretrain.PretrainConfig.from_data(json.loads(text))
     assert given.corpus is not None
