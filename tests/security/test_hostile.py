@@ -37,7 +37,7 @@ from nuclex.data.unpack import unpack_archive
 from nuclex.tokenizers import load_tokenizer
 from nuclex.training.pretrain import PretrainConfig
 
-SECONDS = 10  # on a busy machine; alone each takes a fraction of one
+SECONDS = 30  # on a busy machine (one took 12 beside four other processes); alone each takes a fraction of one
 PAYLOADS = {}
 
 
