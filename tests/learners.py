@@ -1,8 +1,15 @@
-"""The smallest thing that learns, for tests of the training loop."""
+"""The smallest things that learn, for tests of the training loop and of fine-tuning."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import torch
 from torch import Tensor, nn
+
+from nuclex.bundle import Record, write_bundle
+from nuclex.models import LanguageModel, RinalmoConfig
+from nuclex.tokenizers import NucleotideConfig
 
 
 class Line(nn.Module):
@@ -16,3 +23,18 @@ class Line(nn.Module):
 
     def forward(self, points: Tensor) -> Tensor:
         return self.layer(self.dropout(points))[:, 0]
+
+
+def write_tiny_bundle(folder: Path, *, depth: int, width: int) -> Path:
+    """A tiny RiNALMo with dropout as a bundle in ``folder``, as pre-training would leave it."""
+    tokenizer = NucleotideConfig().build()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = LanguageModel(
+            RinalmoConfig(depth=depth, width=width, heads=2).backbone(),
+            vocabulary_size=len(tokenizer),
+            pad_id=tokenizer.pad_id,
+            mask_id=tokenizer.mask_id,
+        )
+    write_bundle(folder / "bundle", model, tokenizer, Record({}, {}, {}, {"name": "corpus"}, "tiny", "apache-2.0"))
+    return folder / "bundle"

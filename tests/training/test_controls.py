@@ -8,14 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from nuclex.bundle import Record, write_bundle
+from learners import write_tiny_bundle
 from nuclex.core.config import load_config
 from nuclex.core.errors import InputError
-from nuclex.models import LanguageModel, RinalmoConfig
 from nuclex.tasks import Shape
-from nuclex.tokenizers import NucleotideConfig
 from nuclex.training.controls import controls_of
 from nuclex.training.finetune import FinetuneConfig, finetune
 
@@ -23,18 +20,7 @@ from nuclex.training.finetune import FinetuneConfig, finetune
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model, as pre-training would leave it."""
-    tokenizer = NucleotideConfig().build()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = LanguageModel(
-            RinalmoConfig(depth=1, width=8, heads=2).backbone(),
-            vocabulary_size=len(tokenizer),
-            pad_id=tokenizer.pad_id,
-            mask_id=tokenizer.mask_id,
-        )
-    path = tmp_path_factory.mktemp("pretrained") / "bundle"
-    write_bundle(path, model, tokenizer, Record({}, {}, {}, {"name": "corpus"}, "tiny", "apache-2.0"))
-    return path
+    return write_tiny_bundle(tmp_path_factory.mktemp("pretrained"), depth=1, width=8)
 
 
 def test_one_answer_a_sequence_has_more_controls() -> None:

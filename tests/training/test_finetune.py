@@ -14,13 +14,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import nuclex
-from nuclex.bundle import Record, load, write_bundle
+from learners import write_tiny_bundle
+from nuclex.bundle import load
 from nuclex.core.config import load_config
 from nuclex.core.errors import InputError
 from nuclex.metrics import precision_recall_f1
-from nuclex.models import LanguageModel, RinalmoConfig
 from nuclex.models.heads import AnsweringModel
-from nuclex.tokenizers import NucleotideConfig
 from nuclex.training.finetune import FinetuneConfig, finetune
 from nuclex.training.pairs import PairAnswers
 from nuclex.training.supervised import answering_model
@@ -40,18 +39,7 @@ STRUCTURE: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model with dropout, as pre-training would leave it."""
-    tokenizer = NucleotideConfig().build()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = LanguageModel(
-            RinalmoConfig(depth=2, width=16, heads=2).backbone(),
-            vocabulary_size=len(tokenizer),
-            pad_id=tokenizer.pad_id,
-            mask_id=tokenizer.mask_id,
-        )
-    path = tmp_path_factory.mktemp("pretrained") / "bundle"
-    write_bundle(path, model, tokenizer, Record({}, {}, {}, {"name": "corpus"}, "tiny", "apache-2.0"))
-    return path
+    return write_tiny_bundle(tmp_path_factory.mktemp("pretrained"), depth=2, width=16)
 
 
 @pytest.fixture(scope="module")

@@ -222,9 +222,13 @@ def _leaks(found: Benchmark) -> list[Section]:
     )
     text = (
         f"{how}: {seen:,} of {total:,} test sequences were found in the pre-training corpus or in what the task itself "
-        "trains on. Scores without them are the ones to trust: where they lie far below the scores on all, a model "
-        "remembers rather than knows."
+        "trains on."
     )
+    if any(question.systems for question in looked):
+        text += (
+            " Scores without them are the ones to trust: where they lie far below the scores on all, a model "
+            "remembers rather than knows."
+        )
     good = Verdict(seen == 0, f"{seen:,} of {total:,} test sequences were seen before the test.")
     places = replace(leaks_table(looked), caption="What was seen before")
     scores = replace(without_leaks_table(looked), caption="Scores with and without what was seen before")
