@@ -26,7 +26,8 @@ import torch
 from nuclex.bio.folding import greedy_pairs
 from nuclex.core.provenance import package_versions
 from nuclex.models import LanguageModel, RinalmoConfig
-from nuclex.models.heads import AnsweringModel, PairHead, PairHeadConfig, build_head
+from nuclex.models.answering import AnsweringModel
+from nuclex.models.heads import PairHead, PairHeadConfig, build_head
 from nuclex.models.layout import Layout
 
 WIDTH, WORK = 320, ("fold", "learn", "peer")

@@ -28,8 +28,9 @@ from nuclex.models import (
     RinalmoConfig,
     RobertaConfig,
 )
+from nuclex.models.answering import AnsweringModel
 from nuclex.models.blocks.state_space import StateSpaceConfig
-from nuclex.models.heads import AnsweringModel, PairHeadConfig
+from nuclex.models.heads import PairHeadConfig
 
 TOKENS, CLS, PAD, EOS, MASK = 22, 0, 1, 2, 4
 LENGTHS = (9, 2, 17, 9, 9, 1, 30, 5)

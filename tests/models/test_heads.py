@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nuclex.models import LanguageModel, Layout, RinalmoConfig, heads
+from nuclex.models.answering import AnsweringModel
 from nuclex.models.heads import (
     HEADS,
-    AnsweringModel,
     ClassHeadConfig,
     PairHead,
     PairHeadConfig,

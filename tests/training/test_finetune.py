@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from nuclex.bundle import load
 from nuclex.core.config import load_config
 from nuclex.core.errors import InputError
 from nuclex.metrics import precision_recall_f1
-from nuclex.models.heads import AnsweringModel
+from nuclex.models import LanguageModel, Layout
+from nuclex.models.answering import AnsweringModel
+from nuclex.tasks import Split
 from nuclex.training.finetune import FinetuneConfig, finetune
-from nuclex.training.pairs import PairAnswers
-from nuclex.training.supervised import answering_model
+from nuclex.training.pairs import DecodingConfig, PairAnswers
+from nuclex.training.supervised import Reading, answering_model
 from nuclex.training.tracking import read_metrics
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes" / "finetune"
@@ -92,6 +95,33 @@ def test_the_frozen_control_trains_the_head_alone(bundle: Path, tmp_path: Path) 
     assert test["difference_from_frozen"]["strict_f1"]["difference"]["value"] == pytest.approx(gap)
     assert "difference" not in test
     assert not (tmp_path / "run" / "scratch").exists()
+
+
+def test_what_is_frozen_to_the_end_is_read_once(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six steps of two structures and three looks: every train and validation sequence once, and once more when the
+    best weights were loaded, with each test sequence."""
+    encode, read = LanguageModel.encode, Counter[bytes]()
+
+    def counted(self: LanguageModel, tokens_T: Tensor, layout: Layout) -> Tensor:
+        if len(layout.lengths) == 1:  # the fingerprint of a bundle reads several at once
+            read[tokens_T.numpy().tobytes()] += 1
+        return encode(self, tokens_T, layout)
+
+    monkeypatch.setattr(LanguageModel, "encode", counted)
+    limits = {"train_limit": 5, "validation_limit": 3, "test_limit": 4}
+    config = structure(bundle, controls=[], task={**STRUCTURE["task"], **limits}, thaw=[{"step": 0, "blocks": 0}])
+    finetune(config, tmp_path / "run")
+    assert sorted(read.values()) == [1] * 5 + [1] * 4 + [2] * 3
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    stored = load(tmp_path / "run" / "bundle")
+    monkeypatch.undo()
+    task = config.task.read()
+    names: tuple[Split, ...] = ("train", "validation", "test")
+    readings = {split: Reading.of(task.examples(split), stored.tokenizer, None) for split in names}
+    again = PairAnswers(task, readings, DecodingConfig()).measure(
+        answering_model(stored)
+    )  # weights that could learn: nothing is kept here
+    assert again.scores["strict_f1"].mean() == pytest.approx(results["test"]["all"]["pretrained"]["strict_f1"]["value"])
 
 
 def test_rows_of_the_test_hold_the_scores_that_are_compared(whole: Path) -> None:

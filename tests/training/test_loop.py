@@ -96,7 +96,7 @@ def test_batches_come_in_order_epoch_after_epoch(tmp_path: Path) -> None:
     work = Points()
     outcome = train(Line(), work, config(), tmp_path, IDENTITY)
     assert work.asked == [(epoch, batch, 0, 1) for epoch in range(3) for batch in range(3)][:8]
-    assert work.prepared == list(range(8))
+    assert work.prepared == [0, *range(8), 7]  # at the start, before each update, before the look at the end
     assert (outcome.place.step, outcome.place.epoch, outcome.place.batch) == (8, 2, 2)
     assert outcome.place.tokens == 8 * 70
 

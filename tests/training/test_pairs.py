@@ -12,7 +12,8 @@ from nuclex.bio.folding import greedy_pairs, matching_pairs, mea_pairs
 from nuclex.core.errors import InputError
 from nuclex.metrics import mean_score, score_pairs
 from nuclex.models import LanguageModel, RinalmoConfig
-from nuclex.models.heads import AnsweringModel, PairHeadConfig, build_head
+from nuclex.models.answering import AnsweringModel
+from nuclex.models.heads import PairHeadConfig, build_head
 from nuclex.tasks import Example, SimulatedStructureConfig, Task
 from nuclex.tasks.base import SPLITS
 from nuclex.tokenizers import CodonConfig, NucleotideConfig

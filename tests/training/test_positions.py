@@ -16,7 +16,8 @@ from nuclex.core.errors import InputError
 from nuclex.inference.predict import predict
 from nuclex.metrics import confusion_matrix, pearson, precision_recall_f1, rmse
 from nuclex.models import LanguageModel, RinalmoConfig
-from nuclex.models.heads import AnsweringModel, PositionHeadConfig, build_head
+from nuclex.models.answering import AnsweringModel
+from nuclex.models.heads import PositionHeadConfig, build_head
 from nuclex.tasks import Example, Shape, Task
 from nuclex.tokenizers import KmerConfig, NucleotideConfig
 from nuclex.training.finetune import FinetuneConfig, finetune

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nuclex.metrics import bootstrap, paired_difference
-from nuclex.models.heads import AnsweringModel
+from nuclex.models.answering import AnsweringModel
 from nuclex.tasks import Example, Shape, Task
 from nuclex.tokenizers import NucleotideConfig
 from nuclex.training.classes import ClassAnswers

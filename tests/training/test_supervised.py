@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nuclex.core.errors import InputError
-from nuclex.models import LanguageModel, RinalmoConfig
-from nuclex.models.heads import AnsweringModel, ClassHeadConfig, build_head
+from nuclex.models import LanguageModel, Layout, RinalmoConfig
+from nuclex.models.answering import AnsweringModel
+from nuclex.models.heads import ClassHeadConfig, build_head
 from nuclex.tasks import Example
 from nuclex.tokenizers import NucleotideConfig
 from nuclex.training.optimizer import OptimizerConfig, build_optimizer, set_rate
+from nuclex.training.precision import Computing, Precision
 from nuclex.training.supervised import (
     Answers,
     BatchingConfig,
@@ -120,6 +122,30 @@ def test_blocks_thaw_from_the_top() -> None:
     work(1).prepare(model, 0)
     assert learning(model) == wanted[9]
     assert len(learning_parameters(model, (), 0)) == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16-weights"])
+def test_frozen_it_reads_without_dropout_and_once(monkeypatch: pytest.MonkeyPatch, precision: Precision) -> None:
+    """Also the copy that computes in half precision; as soon as a block learns, dropout is everywhere."""
+    encode, read = LanguageModel.encode, []
+
+    def counted(self: LanguageModel, tokens_T: Tensor, layout: Layout) -> Tensor:
+        read.append((len(tokens_T), self.training, self.blocks[0].training))
+        return encode(self, tokens_T, layout)
+
+    def loss(used: AnsweringModel) -> Tensor:
+        assert used.head.training
+        return used.class_logits(torch.arange(3, 12), Layout.of([4, 5])).float().square().sum()
+
+    monkeypatch.setattr(LanguageModel, "encode", counted)
+    made, model = work(1, (Thaw(step=0, blocks=0), Thaw(step=5, blocks=1))), small_model()
+    computing = Computing(model, precision)
+    for step in (0, 1, 5):
+        model.train()
+        made.prepare(model, step)
+        computing.begin()
+        computing.gradients(loss)
+    assert read == [(4, False, False), (5, False, False), (9, True, True)]
 
 
 def test_what_thaws_later_may_learn_more_slowly() -> None:

@@ -19,7 +19,7 @@ from nuclex.data.columns import LONGEST_VALUE, ReadConfig
 from nuclex.data.read import Record, read_sequences
 from nuclex.inference.fold import Folded
 from nuclex.inference.tables import TABLES, check_table, write_rows
-from nuclex.models.heads import AnsweringModel
+from nuclex.models.answering import AnsweringModel
 from nuclex.tasks import Example, Shape
 from nuclex.tasks.base import header_field
 from nuclex.training.classes import class_probabilities

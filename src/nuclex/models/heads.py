@@ -19,11 +19,9 @@ from torch.utils.checkpoint import checkpoint
 
 from nuclex.core.config import Config
 from nuclex.core.registry import Registry
-from nuclex.models.backbone import LanguageModel
 from nuclex.models.base import Size
 from nuclex.models.layout import Layout
 from nuclex.models.motifs import ConvolutionHead, KmerHead
-from nuclex.models.one_hot import OneHot
 
 RECOMPUTED_FROM = 1 << 25
 """Numbers in a map of pairs (channels × L × L, 724 nt with 64 channels) from which learning does not keep them all."""
@@ -295,31 +293,6 @@ def _instance_norm(map_1CLL: Tensor) -> Tensor:
 
 
 Head = PooledHead | RibosomeLoadHead | PositionHead | PairHead | ConvolutionHead | KmerHead
-
-
-class AnsweringModel(nn.Module):
-    """A language model with a head: what fine-tuning trains and prediction asks."""
-
-    def __init__(self, model: LanguageModel | OneHot, head: Head) -> None:
-        super().__init__()
-        self.model, self.head = model, head
-
-    def class_logits(self, tokens_T: Tensor, layout: Layout) -> Tensor:
-        """Scores (N, C) of N whole sequences."""
-        return self.head(self.model.encode(tokens_T, layout), layout)
-
-    def scalars(self, tokens_T: Tensor, layout: Layout) -> Tensor:
-        """One number for each of N whole sequences: (N,)."""
-        return self.head(self.model.encode(tokens_T, layout), layout)[:, 0]
-
-    def position_logits(self, tokens_T: Tensor, layout: Layout) -> Tensor:
-        """Scores (T - 2N, C) of all tokens but start and end, sequence after sequence."""
-        return self.head(self.model.encode(tokens_T, layout)[inside(layout)])
-
-    def pair_logits(self, tokens_T: Tensor) -> Tensor:
-        """Scores (L, L) of the base pairs of one whole molecule of L + 2 tokens."""
-        layout = Layout.of([len(tokens_T)], tokens_T.device)
-        return self.head(self.model.encode(tokens_T, layout)[1:-1])
 
 
 def build_head(config: HeadConfig, width: int, outputs: int, seed: int) -> Head:

@@ -21,7 +21,7 @@ from nuclex.metrics import (
     precision_recall_f1,
 )
 from nuclex.models import Layout
-from nuclex.models.heads import AnsweringModel
+from nuclex.models.answering import AnsweringModel
 from nuclex.tasks import Example, Task
 from nuclex.training.supervised import TIE, Answers, Measured, Reading
 

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 
 from nuclex.core.randomness import key
-from nuclex.models.heads import AnsweringModel
+from nuclex.models.answering import AnsweringModel
 from nuclex.models.motifs import ConvolutionHead, KmerHead
 from nuclex.models.one_hot import OneHot
 from nuclex.tasks import Shape

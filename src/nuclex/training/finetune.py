@@ -27,15 +27,8 @@ from nuclex.core.progress import say
 from nuclex.core.provenance import provenance
 from nuclex.core.randomness import key
 from nuclex.models import AnyModelConfig, BackboneConfig, LanguageModel
-from nuclex.models.heads import (
-    AnsweringModel,
-    AnyHeadConfig,
-    ClassHeadConfig,
-    Head,
-    HeadConfig,
-    ScalarHeadConfig,
-    build_head,
-)
+from nuclex.models.answering import AnsweringModel
+from nuclex.models.heads import AnyHeadConfig, ClassHeadConfig, Head, HeadConfig, ScalarHeadConfig, build_head
 from nuclex.models.one_hot import OneHot
 from nuclex.tasks import SPLITS, AnyTaskConfig, Task
 from nuclex.tokenizers import Tokenizer, tokenizer_hash
@@ -193,6 +186,7 @@ class _Run:
         model = self._model(arm).to(device)
         outcome = self._learned(arm, model, folder)
         numbers = load_best(folder, model)
+        model.forget()
         model.eval()
         measured = self.answers.measure(model)
         with atomic_file(folder / "test.jsonl") as temporary:

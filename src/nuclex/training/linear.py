@@ -17,7 +17,7 @@ from scipy.optimize import minimize
 from torch import nn
 
 from nuclex.models import Layout
-from nuclex.models.heads import AnsweringModel
+from nuclex.models.answering import AnsweringModel
 from nuclex.models.motifs import KmerHead, kmer_shares
 from nuclex.training.classes import ClassAnswers
 from nuclex.training.loop import best_weights, save_weights

@@ -95,7 +95,7 @@ class Work(ABC, Generic[Micro]):
         return ()
 
     def prepare(self, model: nn.Module, step: int) -> None:
-        """Called before update ``step``; may freeze or thaw parts of the model."""
+        """Called before update ``step`` and before looks at what it left; freezes parts of the model."""
 
     def rates(self, model: nn.Module) -> Mapping[str, float]:
         """The learning rate of parameters by name, as a share of the schedule's; 1 where nothing is said."""
@@ -190,6 +190,7 @@ class _Loop:
         self.place, self.seed = place, seed
         self.device = next(model.parameters()).device
         self.computing = Computing(model, config.precision)
+        work.prepare(model, max(place.step - 1, 0))  # as the last update left it
 
     def own_random(self) -> contextlib.AbstractContextManager[None]:
         """Dropout's draws inside the block leave the caller's random numbers as they were."""
@@ -200,8 +201,8 @@ class _Loop:
         place, config, began = self.place, self.config, time.perf_counter()
         while place.batch >= self.work.batches(place.epoch):
             place.epoch, place.batch = place.epoch + 1, 0
-        self.work.prepare(self.model, place.step)
         self.model.train()
+        self.work.prepare(self.model, place.step)
         rate = learning_rate(config.schedule, place.step, config.steps)
         set_rate(self.optimizer, rate)
         micros = self.work.micro_batches(place.epoch, place.batch, 0, 1)
@@ -234,7 +235,8 @@ class _Loop:
         return self.work.loss(model, micro) / total
 
     def evaluate(self) -> dict[str, float]:
-        """Validation numbers of the weights as they are."""
+        """Validation numbers of the weights as they are, frozen as in the last update."""
+        self.work.prepare(self.model, max(self.place.step - 1, 0))
         self.model.eval()
         with torch.no_grad(), self.computing.context():
             return self.work.evaluate(self.model)

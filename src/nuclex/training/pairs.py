@@ -19,7 +19,7 @@ from nuclex.bundle import Bundle
 from nuclex.core.config import Config
 from nuclex.core.errors import CorruptError, InputError
 from nuclex.metrics import PairScore, Ratio, bootstrap, mean_score, score_pairs, score_pseudoknots
-from nuclex.models.heads import AnsweringModel
+from nuclex.models.answering import AnsweringModel
 from nuclex.tasks import Example, Task
 from nuclex.training.supervised import TIE, Answers, Measured, Reading
 

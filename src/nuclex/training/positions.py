@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from nuclex.core.errors import InputError
 from nuclex.metrics import bootstrap_statistic, confusion_matrix, per_class
 from nuclex.models import Layout
-from nuclex.models.heads import AnsweringModel
+from nuclex.models.answering import AnsweringModel
 from nuclex.tasks import Task
 from nuclex.training.pairs import check_one_token_a_nucleotide
 from nuclex.training.scalars import RegressionConfig, Scale, interval_of

@@ -38,7 +38,8 @@ class Computing:
                 copied.copy_(own)
             for copied, own in zip(twins, masters, strict=True):
                 copied.requires_grad_(own.requires_grad)
-        self.twin.train(self.model.training)
+        for copied_part, own_part in zip(self.twin.modules(), self.model.modules(), strict=True):
+            copied_part.training = own_part.training
 
     def gradients(self, loss_of: Callable[[Any], Tensor]) -> float:
         """Add the gradients of ``loss_of(model)`` to the parameters' and return the loss."""

@@ -17,7 +17,7 @@ from nuclex.core.config import Config
 from nuclex.core.errors import InputError
 from nuclex.metrics import bootstrap_statistic, pearson, r_squared, spearman
 from nuclex.models import Layout
-from nuclex.models.heads import AnsweringModel
+from nuclex.models.answering import AnsweringModel
 from nuclex.tasks import Shape, Task
 from nuclex.training.supervised import TIE, Answers, Measured, Reading
 

@@ -26,8 +26,9 @@ from nuclex.core.randomness import key, permutation
 from nuclex.data.pack import PackedBatch, pack
 from nuclex.data.sample import budget_cuts, windows
 from nuclex.data.tokens import TokenTable, tokenize
+from nuclex.models.answering import AnsweringModel
 from nuclex.models.backbone import LanguageModel
-from nuclex.models.heads import HEADS, AnsweringModel, build_head
+from nuclex.models.heads import HEADS, build_head
 from nuclex.tasks import Example, Shape, Task
 from nuclex.tokenizers import Tokenizer
 from nuclex.training.loop import Work
@@ -199,11 +200,16 @@ class SupervisedWork(Work[NDArray[np.int64]]):
         return self.answers.validate(model)
 
     def prepare(self, model: nn.Module, step: int) -> None:
-        """Freeze what does not learn now: a function of the step alone, so that a resumed run does the same."""
+        """Freeze what does not learn now: a function of the step alone, so that a resumed run does the same.
+
+        A language model of which nothing learns reads without dropout.
+        """
         assert isinstance(model, AnsweringModel)
         learning = {id(parameter) for parameter in learning_parameters(model, self.thaw, step)}
         for parameter in model.parameters():
             parameter.requires_grad_(id(parameter) in learning)
+        if not any(parameter.requires_grad for parameter in model.model.parameters()):
+            model.model.eval()
 
     def rates(self, model: nn.Module) -> dict[str, float]:
         """Of each parameter that of the first ``Thaw`` with which it learns; the head's are not listed."""

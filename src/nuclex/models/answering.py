@@ -1,0 +1,76 @@
+"""A language model with a head on top; what is frozen reads each sequence once and keeps the vectors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from nuclex.models.backbone import LanguageModel
+from nuclex.models.heads import Head, inside
+from nuclex.models.layout import Layout
+from nuclex.models.one_hot import OneHot
+
+KEPT_BYTES = 1 << 30
+"""How much of the hidden vectors of a frozen model is kept at most; sequences beyond it are read anew each time."""
+
+
+class AnsweringModel(nn.Module):
+    """A language model with a head: what fine-tuning trains and prediction asks.
+
+    Where no weight of the language model learns and its dropout is off (``frozen``), its hidden vectors of a sequence
+    are the same each time: they are computed for that sequence by itself and kept, whatever the batch, so that a run
+    that is taken up computes what the whole run does, bit for bit.
+    """
+
+    def __init__(self, model: LanguageModel | OneHot, head: Head) -> None:
+        super().__init__()
+        self.model, self.head = model, head
+        self._kept: dict[bytes, Tensor] = {}
+        self._kept_bytes = 0
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the language model gives the same vectors as long as nobody loads other weights."""
+        return not self.model.training and not any(part.requires_grad for part in self.model.parameters())
+
+    def forget(self) -> None:
+        """Drop the kept vectors: needed where other weights were loaded."""
+        self._kept, self._kept_bytes = {}, 0
+
+    def class_logits(self, tokens_T: Tensor, layout: Layout) -> Tensor:
+        """Scores (N, C) of N whole sequences."""
+        return self.head(self._hidden(tokens_T, layout), layout)
+
+    def scalars(self, tokens_T: Tensor, layout: Layout) -> Tensor:
+        """One number for each of N whole sequences: (N,)."""
+        return self.head(self._hidden(tokens_T, layout), layout)[:, 0]
+
+    def position_logits(self, tokens_T: Tensor, layout: Layout) -> Tensor:
+        """Scores (T - 2N, C) of all tokens but start and end, sequence after sequence."""
+        return self.head(self._hidden(tokens_T, layout)[inside(layout)])
+
+    def pair_logits(self, tokens_T: Tensor) -> Tensor:
+        """Scores (L, L) of the base pairs of one whole molecule of L + 2 tokens."""
+        return self.head(self._hidden(tokens_T, Layout.of([len(tokens_T)], tokens_T.device))[1:-1])
+
+    def _hidden(self, tokens_T: Tensor, layout: Layout) -> Tensor:
+        """The language model's vectors (T, D)."""
+        if isinstance(self.model, OneHot):
+            return self.model.encode(tokens_T, layout)
+        if not self.frozen:
+            self.forget()
+            return self.model.encode(tokens_T, layout)
+        return torch.cat([self._once(part_L) for part_L in tokens_T.split(layout.lengths)])
+
+    def _once(self, tokens_L: Tensor) -> Tensor:
+        """The vectors (L, D) of one sequence, kept from the first time on as long as there is room."""
+        assert isinstance(self.model, LanguageModel)
+        name = tokens_L.cpu().numpy().tobytes()
+        found = self._kept.get(name)
+        if found is None:
+            with torch.no_grad():
+                found = self.model.encode(tokens_L, Layout.of([len(tokens_L)], tokens_L.device))
+            if self._kept_bytes + found.nbytes <= KEPT_BYTES:
+                self._kept[name] = found
+                self._kept_bytes += found.nbytes
+        return found
