@@ -67,8 +67,9 @@ def test_bare_sequences_with_labels_in_another_file(tmp_path: Path) -> None:
         ("a;ACGTACGT;1\nb;ACGTACGT;2\n", r"t\.csv:2: the label is '2'; 0 \(no splice site\) or 1 is needed"),
         ("a;ACGTACGT\n", r"t\.csv:1: found 2 columns; id, sequence and label are needed, ';' between"),
         ("a;ACG;1\n", r"t\.csv:1: has 3 letters; 8 are needed \(window\)"),
-        ("a;AC GT ACGT;1\n", r"t\.csv:1: found 'AC GT ACGT'; a sequence of letters is needed"),
-        ("a;;1\n", r"t\.csv:1: found ''; a sequence"),
+        ("a;AC GT ACGT;1\n", r"t\.csv:1: found ' ' at position 2; a sequence of letters is needed"),
+        ("a;;1\n", r"t\.csv:1: the sequence is empty; 8 letters are needed \(window\)"),
+        ("a;ACGÜACGT;1\n", r"t\.csv:1: found 'Ü' at position 3; a sequence"),
     ],
 )
 def test_rows_that_are_none_are_named(tmp_path: Path, text: str, sentence: str) -> None:
@@ -79,5 +80,7 @@ def test_rows_that_are_none_are_named(tmp_path: Path, text: str, sentence: str) 
 
 def test_rows_that_are_not_there_say_what_they_are_made_from(tmp_path: Path) -> None:
     config = SpliceRowsConfig(train=tmp_path / "Train_donor_400.csv", test=tmp_path / "Test_donor_400.csv")
-    with pytest.raises(InputError, match=r"Train_donor_400\.csv: no such file; .*data fetch splice-gs1"):
+    with pytest.raises(
+        InputError, match=r"Train_donor_400\.csv: no such file; .*the task splice-gs1 .*data fetch splice-gs1"
+    ):
         config.read()

@@ -20,6 +20,7 @@ from nuclex.tasks.mutagenesis import SortSeqConfig, SortSeqVariantsConfig, Splic
 from nuclex.tasks.positions import OpenvaccineConfig, TablePositionsConfig
 from nuclex.tasks.properties import PropertyConfig, TableClassConfig, TableScalarConfig
 from nuclex.tasks.regulation import GueConfig, NucleotideTransformerConfig
+from nuclex.tasks.splice_archive import SpliceGs1Config
 from nuclex.tasks.splicing import SpliceHumanConfig, SpliceRowsConfig
 from nuclex.tasks.structure import DotBracketConfig, SimulatedStructureConfig, read_vienna
 from nuclex.tasks.structure_sets import ArchiveiiConfig, BprnaConfig, PdbRnaConfig
@@ -48,6 +49,7 @@ __all__ = [
     "SimulatedStructureConfig",
     "SortSeqConfig",
     "SortSeqVariantsConfig",
+    "SpliceGs1Config",
     "SpliceHumanConfig",
     "SpliceMpsaConfig",
     "SpliceRowsConfig",

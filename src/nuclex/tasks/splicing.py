@@ -18,8 +18,8 @@ from nuclex.tasks.base import TASKS, Example, Shape, Split, Task, TaskConfig, as
 
 Site = Literal["donor", "acceptor"]
 HOW = (
-    "files of rows id;sequence;label are needed, for GS_1 made as RiNALMo's from the true and false sites in the "
-    "catalogue's splice-gs1 (nuclex data fetch splice-gs1 --unpack --trust-first), then --task.train FILE and so on"
+    "files of rows id;sequence;label are needed (--task.train FILE and so on); GS_1 out of SpliceBERT's archive is the "
+    "task splice-gs1 (recipe finetune/splice-gs1-donor, after nuclex data fetch splice-gs1 --unpack --trust-first)"
 )
 NAMES = {"0": "negative", "1": "positive"}
 
@@ -58,12 +58,12 @@ class SpliceHumanConfig(TaskConfig):
 
 @TASKS.register
 class SpliceRowsConfig(TaskConfig):
-    """Splice sites in rows without names: id; sequence; 0 or 1 - Spliceator's GS_1, which RiNALMo is measured on.
+    """Splice sites in rows without names: id; sequence; 0 or 1 - as RiNALMo's code reads Spliceator's GS_1.
 
-    RiNALMo's files, one of each fold and site such as ``GS_1/db_1/Train_donor_400.csv``, are made from the archive of
-    SpliceBERT (the catalogue's splice-gs1), which has true and false sites apart and undivided. Validation is a file of
-    its own or is carved from train; the test is a file of rows, or sequences in one file, a line each, and their labels
-    in another (``test_labels``), as of the four species held out.
+    Those files, one of each fold and site such as ``GS_1/db_1/Train_donor_400.csv``, are made from the archive of
+    SpliceBERT, which has true and false sites apart and undivided; the task ``splice-gs1`` reads it without them.
+    Validation is a file of its own or is carved from train; the test is a file of rows, or sequences in one file, a
+    line each, and their labels in another (``test_labels``), as of the four species held out.
     """
 
     kind: Literal["splice-rows"] = "splice-rows"
@@ -122,9 +122,16 @@ def splice_lines(sequences: Path, labels: Path, window: int) -> Iterator[Example
 def middle(sequence: str, window: int, where: str) -> str:
     """The ``window`` letters in the middle; one more is left out on the right where it does not come out even.
 
+    InputError, which begins with ``where``, where there are fewer, or something that is no letter.
+
     >>> middle("AACGTT", 2, ""), middle("AACGT", 2, "")
     ('CG', 'AC')
     """
+    if not sequence:
+        raise InputError(f"{where}: the sequence is empty; {window} letters are needed (window)")
+    if strange := sequence.encode().translate(None, LETTERS).decode("utf-8"):
+        place = sequence.index(strange[0])
+        raise InputError(f"{where}: found {shown(strange[0])} at position {place}; a sequence of letters is needed")
     if len(sequence) < window:
         raise InputError(f"{where}: has {len(sequence)} letters; {window} are needed (window)")
     start = (len(sequence) - window) // 2
@@ -132,9 +139,7 @@ def middle(sequence: str, window: int, where: str) -> str:
 
 
 def _example(name: str, letters: str, label: str, window: int, where: str) -> Example:
-    sequence, number = letters.strip(), label.strip().removesuffix(".0")
-    if not sequence or sequence.encode("utf-8", "replace").translate(None, LETTERS):
-        raise InputError(f"{where}: found {shown(sequence)}; a sequence of letters is needed")
+    sequence, number = middle(letters.strip(), window, where), label.strip().removesuffix(".0")
     if number not in NAMES:
         raise InputError(f"{where}: the label is {shown(label)}; 0 (no splice site) or 1 is needed")
-    return Example(middle(sequence, window, where), NAMES[number], name)
+    return Example(sequence, NAMES[number], name)
