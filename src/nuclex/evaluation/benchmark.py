@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nuclex.core.errors import CorruptError, InputError
+from nuclex.evaluation.held_out import HeldOut
 from nuclex.evaluation.suite import QuotedConfig
 from nuclex.metrics import auprc, auroc, matthews, pearson, precision_recall_f1, r_squared, spearman
 from nuclex.metrics.calibration import Reliability
@@ -192,6 +193,7 @@ class Benchmark:
     not_run: tuple[NotRun, ...]
     maps: tuple[Map, ...]
     calibrations: tuple[PairCalibration, ...]
+    held_out: tuple[HeldOut, ...] = ()
 
 
 def read_system(model: str, arm: str, runs: Sequence[Path]) -> System | None:

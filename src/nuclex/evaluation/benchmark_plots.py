@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from nuclex.evaluation.drawing import (
     COLOURS,
     DASHES,
+    GREY,
     INK,
     MARKERS,
     WIDE,
@@ -20,11 +21,14 @@ from nuclex.evaluation.drawing import (
     finish_bars,
     grid,
     named,
+    point_names,
     same_length,
     whisker_note,
 )
+from nuclex.evaluation.held_out import HeldOut, comparable
 from nuclex.evaluation.report import Figure, Table
 from nuclex.evaluation.svg import drawable
+from nuclex.evaluation.tables import perplexity_table
 from nuclex.metrics.calibration import Reliability
 from nuclex.metrics.statistics import Interval
 
@@ -151,6 +155,86 @@ def reliability_curves(series: Mapping[str, Reliability], what: str, title: str)
         "bins; it is above 0 by chance alone where answers are few.",
         alt=f"Reliability diagram. Expected calibration error: {errors}.",
     )
+
+
+def perplexity_points(found: Sequence[HeldOut], title: str) -> Figure:
+    """What a larger model is worth: perplexity on held-out sequences (lower is better) against parameters, log scale.
+
+    One named point a model. A line joins the best of each size among models that were measured alike (``comparable``);
+    of the others the caption says that they cannot be compared.
+    """
+    groups = comparable(found)
+    place_N2 = np.array([(one.parameters / 1e6, one.perplexity) for one in found], dtype=float).reshape(-1, 2)
+
+    def paint(drawing: Any) -> None:
+        axes = drawing.add_subplot()
+        grid(axes, "both")
+        for group in sorted({*groups}, key=lambda group: group or len(groups) + 1):
+            there_N2 = place_N2[[one == group for one in groups]]
+            look: dict[str, Any] = {"color": GREY, "marker": "o", "markerfacecolor": "none", "linestyle": "none"}
+            if group is not None:
+                look = {"color": COLOURS[(group - 1) % 7], "marker": MARKERS[(group - 1) % 8], "linestyle": "none"}
+                if len(best_N2 := _best_of_each_size(there_N2)) > 1:
+                    axes.plot(*best_N2.T, color=look["color"], linewidth=1.1, linestyle=DASHES[0])
+            axes.plot(
+                *there_N2.T, markersize=6, label=f"group {group}" if group else "measured on what is unknown", **look
+            )
+        _size_axis(axes, place_N2[:, 0])
+        axes.margins(y=0.2)
+        axes.set_ylabel("perplexity on held-out sequences")
+        if {*groups} != {1}:
+            drawing.legend(loc="outside upper left", ncols=3)
+        point_names(axes, place_N2, [named(one.model) for one in found])
+
+    said = "; ".join(f"{one.model} {one.parameters:,} parameters, perplexity {one.perplexity:.3f}" for one in found)
+    return Figure(
+        name="perplexity",
+        title=title,
+        svg=drawn(paint, WIDTH, 3.3),
+        data=perplexity_table(found),
+        caption=_what_compares(found, groups),
+        alt=f"Points. {said}.",
+    )
+
+
+def _best_of_each_size(place_N2: np.ndarray) -> np.ndarray:
+    """The lowest (x, y) at each x, from left to right."""
+    lowest = dict(sorted(place_N2.tolist(), reverse=True))  # of equal sizes the last, lowest one stays
+    return np.array(sorted(lowest.items()), dtype=float).reshape(-1, 2)
+
+
+def _size_axis(axes: Any, millions_N: np.ndarray) -> None:
+    """Millions of parameters on a log scale that reaches beyond all of them, ticks at 1, 2 and 5."""
+    low, high = millions_N.min() / 1.8, millions_N.max() * 1.8
+    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    steps = (1, 2, 5) if len(powers) < 5 else (1,)
+    ticks = [step * 10.0**power for power in powers for step in steps if low <= step * 10.0**power <= high]
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    axes.minorticks_off()
+    axes.set_xticks(ticks, [f"{tick:,g}" for tick in ticks])
+    axes.set_xlabel("parameters (millions, log scale)")
+
+
+def _what_compares(found: Sequence[HeldOut], groups: Sequence[int | None]) -> str:
+    """Which points may be held against each other, and what besides size differs between them."""
+    several = {group for group in groups if group is not None and groups.count(group) > 1}
+    said = ["One point a model, from the record of its own pre-training: one run each, no interval. Lower is better."]
+    if several:
+        alike = "models measured on the same held-out tokens, by one tokenizer, with one objective"
+        said.append(f"A line joins {alike}; of equal sizes the better one.")
+    if len({*groups} - {None}) > 1:
+        said.append("Those of different groups were not measured alike: their heights say nothing about each other.")
+    if unknown := [one.model for one, group in zip(found, groups, strict=True) if group is None]:
+        said.append(f"On what {', '.join(unknown)} was measured is not in the record: compare it with none.")
+    for what, unit in (("training_tokens", "read {} tokens in training"), ("window", "saw {} tokens at once")):
+        for group in sorted(several):
+            values = [getattr(one, what) for one, mine in zip(found, groups, strict=True) if mine == group]
+            known = sorted({value for value in values if value is not None})
+            if len(known) > 1:
+                told = unit.format(f"{known[0]:,} to {known[-1]:,}")
+                said.append(f"Models of group {group} {told}: size is not all that differs.")
+    return " ".join(said)
 
 
 def _survival(values_N: np.ndarray) -> np.ndarray:

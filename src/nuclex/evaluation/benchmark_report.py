@@ -12,10 +12,23 @@ import numpy as np
 from nuclex.core.provenance import provenance
 from nuclex.evaluation.arcs import arc_diagram
 from nuclex.evaluation.benchmark import ARMS, ENERGY, ENOUGH_SEEDS, WORDS, Benchmark, Line, Question
-from nuclex.evaluation.benchmark_plots import reliability_curves, score_curves, spread_out, system_bars
+from nuclex.evaluation.benchmark_plots import (
+    perplexity_points,
+    reliability_curves,
+    score_curves,
+    spread_out,
+    system_bars,
+)
 from nuclex.evaluation.plots import embedding_map
 from nuclex.evaluation.report import Figure, Headline, Report, Section, Table, Verdict
-from nuclex.evaluation.tables import comparisons_table, leaks_table, metrics_table, numbers_table, without_leaks_table
+from nuclex.evaluation.tables import (
+    comparisons_table,
+    leaks_table,
+    metrics_table,
+    numbers_table,
+    perplexity_table,
+    without_leaks_table,
+)
 from nuclex.metrics.calibration import reliability
 from nuclex.metrics.correction import enough_swaps
 from nuclex.metrics.statistics import EXACT_UNITS, Interval, bootstrap
@@ -60,7 +73,7 @@ def tell(found: Benchmark) -> Report:
     asked = [question for question in found.questions if question.systems]
     sections = [_overview(found, asked)] if asked else []
     sections += [_question(found, question) for question in asked]
-    sections += [*_leaks(found), *_not_run(found)]
+    sections += [*_perplexity(found), *_leaks(found), *_not_run(found)]
     if asked:
         sections.append(Section("How it was measured", HOW))
     numbered = [replace(section, title=f"{n}. {section.title}") for n, section in enumerate(sections, start=1)]
@@ -206,6 +219,22 @@ def _examples(question: Question) -> Iterator[Figure]:
         score = row["scores"][question.chief]
         title = f"{row['id']} by {system.model}: a molecule of middling score ({_spoken(question.chief)} {score:.2f})"
         yield arc_diagram(row["sequence"], row["truth"], row["predicted"], title)
+
+
+def _perplexity(found: Benchmark) -> list[Section]:
+    """How well the models foretell, against their size; nothing where fewer than two of them say."""
+    if len(found.held_out) < 2:
+        return []
+    text = (
+        "How well each model foretold sequences that its training had not seen, before any question was asked. A "
+        "perplexity of x is a model as unsure as one that guesses among x equal letters, or tokens."
+    )
+    note = "Models of one group were measured alike and can be compared; tables/perplexity.csv says on what."
+    table = perplexity_table(found.held_out, brief=True)
+    table = replace(table, caption="Held-out sequences, by each bundle's own record", notes=(note,))
+    return [
+        Section("Perplexity and size", text, (perplexity_points(found.held_out, "Perplexity against size"),), (table,))
+    ]
 
 
 def _leaks(found: Benchmark) -> list[Section]:

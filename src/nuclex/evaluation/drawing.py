@@ -142,6 +142,48 @@ def finish_bars(axes: Any) -> None:
     grid(axes, "x")
 
 
+def point_names(axes: Any, places_N2: np.ndarray, names: Sequence[str]) -> None:
+    """Write a name beside each point, where it covers no point, line or other name if there is such a place.
+
+    To be called last: names are put where the points lie once scales and limits are set.
+    """
+    axes.figure.draw_without_rendering()  # only now is it known where on the paper a point lies
+    points = 72 / axes.figure.dpi
+    at_N2 = axes.transData.transform(places_N2) * points
+    frame = [*(axes.bbox.min * points), *(axes.bbox.max * points)]
+    lines = [line.get_xydata() for line in axes.lines if line.get_linestyle() != "None"]
+    along = [_fine(axes.transData.transform(line_K2) * points) for line_K2 in lines]
+    taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in at_N2.tolist()]
+    taken += [(x - 1, y - 1, x + 1, y + 1) for line_K2 in along for x, y in line_K2.tolist()]
+    for (x, y), place, name in zip(at_N2.tolist(), places_N2.tolist(), names, strict=True):
+        width, beside = 5.0 * len(name), 7.0
+        spots = [(beside, 0, "left"), (-beside, 0, "right"), (0, 12, "center"), (0, -12, "center")]
+        spots += [(side * beside, up, end) for up in (11, -11, 21, -21) for side, end in ((1, "left"), (-1, "right"))]
+        costs = []
+        for dx, dy, end in spots:
+            left = x + dx - width * {"left": 0, "center": 0.5, "right": 1}[end]
+            box = (left, y + dy - 5, left + width, y + dy + 5)
+            outside = max(frame[0] - box[0], 0) + max(box[2] - frame[2], 0)
+            outside += max(frame[1] - box[1], 0) + max(box[3] - frame[3], 0)
+            costs.append((sum(_shared(box, other) for other in taken) + 20 * outside, box))
+        best = min(range(len(spots)), key=lambda spot: (costs[spot][0], spot))
+        dx, dy, end = spots[best]
+        taken.append(costs[best][1])
+        axes.annotate(name, place, (dx, dy), textcoords="offset points", ha=end, va="center")
+
+
+def _fine(line_K2: np.ndarray) -> np.ndarray:
+    """A line of straight pieces with fifty points on each of them."""
+    share_M = np.linspace(0, max(len(line_K2) - 1, 0), 50 * len(line_K2))
+    return np.column_stack([np.interp(share_M, range(len(line_K2)), line_K2[:, axis]) for axis in (0, 1)])
+
+
+def _shared(one: Sequence[float], other: Sequence[float]) -> float:
+    """The area that two boxes (left, bottom, right, top) share."""
+    width, height = min(one[2], other[2]) - max(one[0], other[0]), min(one[3], other[3]) - max(one[1], other[1])
+    return max(width, 0.0) * max(height, 0.0)
+
+
 def same_length(expected: Sequence[Any], rows: Mapping[str, Sequence[Any]]) -> None:
     """ValueError unless every row has as many entries as ``expected``."""
     for name, row in rows.items():

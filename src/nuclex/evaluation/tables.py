@@ -12,6 +12,7 @@ from typing import Any
 from nuclex.core.artifact import atomic_folder
 from nuclex.core.plain import plain
 from nuclex.evaluation.benchmark import POOLED, WORDS, Comparison, Line, Question
+from nuclex.evaluation.held_out import HeldOut, comparable
 from nuclex.evaluation.leaks import SUBSETS
 from nuclex.evaluation.report import Table, cell_text
 from nuclex.metrics.statistics import Interval
@@ -116,6 +117,26 @@ def without_leaks_table(questions: Sequence[Question]) -> Table:
             if each[2] is not None:
                 rows.append((question.name, system, question.headline, *each))
     return Table(columns, tuple(rows), name="without-leaks")
+
+
+def perplexity_table(found: Sequence[HeldOut], *, brief: bool = False) -> Table:
+    """One row a model: its size, what it had read, and how well it foretold which held-out tokens.
+
+    Models of one ``group`` were measured alike. ``brief`` leaves out what only tells the groups apart.
+    """
+    columns: tuple[str, ...] = ("model", "parameters", "training tokens", "validation loss", "perplexity")
+    columns += ("n tokens", "objective", "group", "window", "validation sequences", "corpus", "tokenizer")
+    rows: list[tuple[Any, ...]] = [
+        (
+            *(one.model, one.parameters, one.training_tokens, one.loss, one.perplexity, one.tokens, one.objective),
+            *(group, one.window, one.sequences, one.corpus, one.tokenizer),
+        )
+        for one, group in zip(found, comparable(found), strict=True)
+    ]
+    if brief:
+        columns, rows = columns[:8], [row[:8] for row in rows]
+    formats = {"validation loss": ".3f", "perplexity": ".3f"}
+    return Table(columns, tuple(rows), name="perplexity", formats=formats)
 
 
 def write_tables(folder: Path, tables: Mapping[str, Table], facts: Mapping[str, Any]) -> None:

@@ -17,12 +17,20 @@ from nuclex.core.progress import say
 from nuclex.data.store import Corpus
 from nuclex.evaluation.benchmark import Benchmark, Map, NotRun, PairCalibration, Question, comparisons, lines
 from nuclex.evaluation.benchmark_report import tell
+from nuclex.evaluation.held_out import HeldOut
 from nuclex.evaluation.report import write_report
 from nuclex.evaluation.suite import SuiteConfig
-from nuclex.evaluation.tables import comparisons_table, leaks_table, numbers_table, without_leaks_table, write_tables
+from nuclex.evaluation.tables import (
+    comparisons_table,
+    leaks_table,
+    numbers_table,
+    perplexity_table,
+    without_leaks_table,
+    write_tables,
+)
 from nuclex.workflows.asking import Entry
 from nuclex.workflows.folder import opened
-from nuclex.workflows.portraits import map_of, pair_calibration
+from nuclex.workflows.portraits import held_out_of, map_of, pair_calibration
 from nuclex.workflows.zero_shot import Asked
 
 _NO_NAMES = {"bundle", "best"}
@@ -93,6 +101,7 @@ def _gathered(
     """Numbers, comparisons and portraits of everything that was run."""
     maps: list[Map] = []
     calibrations: list[PairCalibration] = []
+    read: dict[str, HeldOut | None] = {}
     by_name = {entry.entry.name: entry for entry in entries}
     for question in questions:
         entry = by_name[question.name]
@@ -102,6 +111,8 @@ def _gathered(
         asked = (question.name, entry.task()) if ran else None
         for model in ran:
             assert asked is not None
+            if model.name not in read:
+                read[model.name] = held_out_of(model, entry.out)
             if drawn := map_of(asked, model, entry.out):
                 maps.append(drawn)
             if found := pair_calibration(asked, model, entry.folder / model.name / "seed-0", entry.out):
@@ -117,6 +128,7 @@ def _gathered(
         not_run,
         tuple(maps),
         tuple(calibrations),
+        tuple(one for name in entries[0].models if (one := read.get(name)) is not None),
     )
 
 
@@ -132,6 +144,7 @@ def _written(found: Benchmark, out: Path) -> dict[str, Any]:
         "comparisons": comparisons_table(found.comparisons, found.level),
         "leaks": leaks_table(found.questions),
         "without-leaks": without_leaks_table(found.questions),
+        "perplexity": perplexity_table(found.held_out),
     }
     not_run = [{"question": one.question, "model": one.model, "reason": one.reason} for one in found.not_run]
     facts = {"title": found.title, "level": found.level, "models": dict(found.models), "not_run": not_run}

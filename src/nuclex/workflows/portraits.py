@@ -1,10 +1,11 @@
-"""What a model looks like on a question's test: where it puts sequences, and what its pair probabilities are worth.
+"""What a model looks like: how it foretells, where it puts a test's sequences, what its pair probabilities are worth.
 
-Both are kept beside the runs, for the next time the report is written.
+All are kept beside the runs, for the next time the report is written.
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from nuclex.core.artifact import MANIFEST, sha256_file
 from nuclex.core.errors import InputError
 from nuclex.core.randomness import key, permutation
 from nuclex.evaluation.benchmark import Map, PairCalibration
+from nuclex.evaluation.held_out import HeldOut, held_out
 from nuclex.inference.embed import embed_sequences
 from nuclex.metrics.calibration import Reliability, reliability
 from nuclex.tasks import Example, Shape, Task
@@ -26,6 +28,17 @@ from nuclex.workflows.zero_shot import Asked
 MAPPED, CALIBRATED = 500, 60
 """Test sequences drawn on a map, and test structures whose pair probabilities are looked at."""
 FEWEST = 10
+
+
+def held_out_of(model: Asked, out: Path) -> HeldOut | None:
+    """How well a model, as it was pre-trained, foretold held-out sequences; None where its bundle does not say."""
+
+    def read() -> dict[str, Any]:
+        found = held_out(model.name, model.bundle)
+        return {"held_out": None if found is None else asdict(found)}
+
+    found = kept(out / "held-out" / f"{model.name}.json", {"model": model.digest}, read)["held_out"]
+    return None if found is None else HeldOut(**found)
 
 
 def map_of(question: tuple[str, Task], model: Asked, out: Path) -> Map | None:

@@ -1,0 +1,126 @@
+"""What the report of a benchmark says, read back from reports of runs that were made up by hand."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nuclex.evaluation.benchmark import Benchmark, Line, Question, System
+from nuclex.evaluation.benchmark_report import tell
+from nuclex.evaluation.held_out import HeldOut
+from nuclex.evaluation.report import Headline, Report, render
+from nuclex.metrics.statistics import Interval, bootstrap
+
+pytest.importorskip("matplotlib", reason="the report needs matplotlib (extra plots)")
+
+INTERVAL = Interval(0.5, 0.4, 0.6, 6, 0.95, "BCa bootstrap")
+COUNTS = {"train": 9, "validation": 3, "test": 6}
+TASK = {"name": "toy", "notes": {}, "counts": COUNTS, "shape": "class"}
+TWO = tuple(
+    HeldOut(model, size, perplexity, 1.2, 900, 64, 812, "ab", "all", "cd", "masked")
+    for model, size, perplexity in (("small", 2_000_000, 3.5), ("large", 8_000_000, 3.25))
+)
+
+
+def question(scores: dict[tuple[str, str], list[list[float]]], **row: Any) -> Question:
+    """A question whose systems have these scores, a list a seed."""
+    systems = tuple(
+        System(
+            *named,
+            tuple(
+                [{"id": f"e{n}", "scores": {"m": s}, "truth": "x", **row} for n, s in enumerate(one)] for one in each
+            ),
+            ({},),
+        )
+        for named, each in scores.items()
+    )
+    units_N = np.arange(len(systems[0].rows[0]))
+    return Question("q", "", TASK, ("m",), units_N, systems)
+
+
+def report(asked: Question, seeds: dict[tuple[str, str], int], **parts: Any) -> Report:
+    """The report of one question; ``seeds`` says how many each system was trained with."""
+    spread = float("nan")
+    lines = tuple(Line("q", *name, "m", INTERVAL, 6, count, spread) for name, count in seeds.items())
+    models = {name: f"/bundles/{name}" for name in dict.fromkeys(model for model, _ in seeds)}
+    found = Benchmark("Toy", "about", 0.95, models, (asked,), lines, (), (), (), ())
+    return tell(replace(found, **parts))
+
+
+def headline(told: Report, label: str) -> Headline:
+    return next(one for one in told.summary if one.label == label)
+
+
+@pytest.mark.parametrize(("fewest", "note"), [(3, ""), (2, "too few to tell luck from gain")])
+def test_the_seeds_are_the_fewest_that_anything_was_trained_with(fewest: int, note: str) -> None:
+    scores = [[0.0, 1.0, 0.0, 1.0, 1.0, 0.5]]
+    asked = question({("a", "pretrained"): scores, ("b", "pretrained"): scores})
+    seeds = {("a", "pretrained"): 5, ("a", "scratch"): fewest, ("b", "pretrained"): 4, ("a", "zero-shot"): 1}
+    seeds[("ViennaRNA", "mfe")] = 1
+    assert headline(report(asked, seeds), "training seeds") == Headline("training seeds", str(fewest), note)
+
+
+def test_one_molecule_of_middling_score_is_drawn_for_every_model() -> None:
+    scores = {"a": [1.0, 0.2, 0.0, 0.9, 0.6], "b": [0.9, 0.2, 1.0, 0.0, 0.7]}  # means 0.95, 0.2, 0.5, 0.45, 0.65
+    seeds = [0.0, 0.0, 1.0, 0.0, 0.0]  # of another seed, which is not drawn
+    asked = question({(model, "pretrained"): [one, seeds] for model, one in scores.items()}, truth=[], predicted=[])
+    asked = replace(asked, task={**TASK, "shape": "pair map"})
+    for system in asked.systems:
+        for rows in system.rows:
+            for n, row in enumerate(rows):
+                row["sequence"] = "A" * (n + 4)
+    told = report(asked, {("a", "pretrained"): 2, ("b", "pretrained"): 2})
+    drawn = [figure for figure in told.sections[1].figures if "middling" in figure.title]
+    assert [figure.title for figure in drawn] == [
+        "e2 by a: a molecule of middling score (m 0.00)",
+        "e2 by b: a molecule of middling score (m 1.00)",
+    ]
+    assert all("one sequence of 6 nt" in figure.caption for figure in drawn)
+
+
+def test_of_equally_middling_molecules_the_first_is_drawn() -> None:
+    asked = question({("a", "pretrained"): [[0.9, 0.6, 0.4, 0.1]]}, sequence="GCGC", truth=[], predicted=[])
+    asked = replace(asked, task={**TASK, "shape": "pair map"})
+    titles = [figure.title for figure in report(asked, {("a", "pretrained"): 1}).sections[1].figures]
+    assert "e1 by a: a molecule of middling score (m 0.60)" in titles
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_intervals_of_classes_are_of_the_suites_level(level: float) -> None:
+    random = np.random.default_rng(0)
+    scores_SN = random.random((2, 40))
+    asked = question({("a", "pretrained"): scores_SN.tolist()})
+    kinds = ["x" if n % 3 else "y" for n in range(40)]
+    for rows in asked.systems[0].rows:
+        for row, kind in zip(rows, kinds, strict=True):
+            row["truth"] = kind
+    asked = replace(asked, units_N=np.arange(40) // 2)
+    told = report(asked, {("a", "pretrained"): 2}, level=level)
+    (table,) = [table for table in told.sections[1].tables if table.name == "groups-q"]
+    mean_N, which_N = scores_SN.mean(axis=0), np.array(kinds) == "x"
+    by_name = {row[0]: row[1:] for row in table.rows}
+    for name, inside_N in (("x", which_N), ("y", ~which_N)):
+        expected = bootstrap(mean_N[inside_N], clusters=asked.units_N[inside_N], level=level)
+        assert by_name[name] == (inside_N.sum(), expected)
+        assert expected.level == level
+
+
+def test_perplexity_stands_beside_size_where_two_models_have_it() -> None:
+    asked = question({("small", "pretrained"): [[0.0, 1.0, 0.5]]})
+    seeds = {("small", "pretrained"): 1}
+    told = report(asked, seeds, held_out=TWO)
+    (section,) = [section for section in told.sections if "Perplexity" in section.title]
+    assert re.fullmatch(r"\d+\. Perplexity and size", section.title)
+    assert [row[:5] for row in section.tables[0].rows] == [
+        ("small", 2_000_000, 900, 1.2, 3.5),
+        ("large", 8_000_000, 900, 1.2, 3.25),
+    ]
+    assert len(section.figures) == 1
+    assert section.figures[0].data.rows[1][:5] == ("large", 8_000_000, 900, 1.2, 3.25)
+    assert "Perplexity against size" in render(told)
+    for few in ((), TWO[:1]):
+        assert not any("Perplexity" in section.title for section in report(asked, seeds, held_out=few).sections)
