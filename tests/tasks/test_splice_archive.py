@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from sklearn.model_selection import StratifiedKFold
 
 from nuclex.core.errors import InputError, OutsideError
-from nuclex.data import catalog
+from nuclex.data.catalog import fetch
 from nuclex.tasks import SPLITS, SpliceGs1Config, Task
 from nuclex.tasks.splice_archive import stratified_folds
 
@@ -146,15 +147,14 @@ def test_without_a_folder_it_is_the_catalogues(home: Path, tmp_path: Path, monke
     monkeypatch.setenv("NUCLEX_MIRROR", str(tmp_path / "mirror"))
     with pytest.raises(OutsideError, match=r"splice-gs1: .*`nuclex data fetch splice-gs1 --trust-first`"):
         SpliceGs1Config().read()
-    calls = []
-
-    def fetch(name: str, *, unpack: bool) -> list[Path]:
-        calls.append((name, unpack))
-        return [tmp_path]
-
-    monkeypatch.setattr(catalog, "fetch", fetch)
-    assert SpliceGs1Config().read().digest == SpliceGs1Config(folder=home).read().digest
-    assert calls == [("splice-gs1", True)]
+    packed = tmp_path / "mirror" / "splice" / "splicebert-data.tar.gz"
+    packed.parent.mkdir(parents=True)
+    with tarfile.open(packed, "w:gz") as archive:
+        archive.add(tmp_path / "data", "data")
+    fetch("splice-gs1", trust_first=True)
+    found = SpliceGs1Config().read()
+    assert found.notes["files"] == str(tmp_path / "cache/data/splice-gs1/splicebert-data/data/spliceator")
+    assert found.digest == SpliceGs1Config(folder=home).read().digest
 
 
 A = "A" * 600
