@@ -87,5 +87,6 @@ def test_every_control_of_one_answer_a_sequence(bundle: Path, tmp_path: Path, sh
     written = {arm: (run / arm / "test.jsonl").read_bytes() for arm in arms if arm != "pretrained"}
     shutil.rmtree(run / "k-mers")  # as if the power had failed while the CNN learned
     shutil.rmtree(run / "cnn" / "checkpoints" / "step-00000040")
+    (run / "cnn" / "arm.json").unlink()
     finetune(config, run, resume=True)
     assert {arm: (run / arm / "test.jsonl").read_bytes() for arm in written} == written

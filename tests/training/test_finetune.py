@@ -66,7 +66,7 @@ def state(run: Path) -> dict[str, Tensor]:
 def test_a_run_leaves_what_the_design_says(whole: Path) -> None:
     names = {path.name for path in whole.iterdir()}
     kept = {"config.json", "plan.json", "provenance.json", "metrics.jsonl", "checkpoints", "bundle", "results.json"}
-    assert names == {*kept, "test.jsonl", "scratch"}
+    assert names == {*kept, "test.jsonl", "arm.json", "scratch"}
     assert {"metrics.jsonl", "checkpoints", "bundle", "test.jsonl"} <= {p.name for p in (whole / "scratch").iterdir()}
     results = json.loads((whole / "results.json").read_text())
     found = results["test"]["all"]
@@ -158,6 +158,25 @@ def test_the_one_hot_control_is_the_head_on_letters(bundle: Path, tmp_path: Path
     once = (tmp_path / "run/one-hot/test.jsonl").read_bytes()
     finetune(structure(bundle, controls=["one-hot"]), tmp_path / "run", resume=True)
     assert (tmp_path / "run/one-hot/test.jsonl").read_bytes() == once
+
+
+def test_what_has_nothing_of_the_bundle_is_taken_from_kin(bundle: Path, tmp_path: Path) -> None:
+    brief = {**STRUCTURE["training"], "steps": 2}
+    task = {"kind": "simulated-family", "simulation": {"families": 3, "members": 20}}
+    keys = {"task": task, "head": None, "training": brief, "thaw": [], "controls": ["one-hot", "cnn", "k-mers"]}
+    other = write_tiny_bundle(tmp_path / "other", depth=1, width=8)
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    finetune(structure(bundle, **keys), first)
+    finetune(structure(other, **keys), second, kin=[tmp_path / "nowhere", first])
+    finetune(structure(other, **keys, seed=6), third, kin=[first])
+    for arm in ("one-hot", "cnn", "k-mers"):
+        assert (second / arm / "test.jsonl").read_bytes() == (first / arm / "test.jsonl").read_bytes()
+        assert not (second / arm / "checkpoints").exists(), f"{arm} was trained again"
+        assert (third / arm / "checkpoints").exists(), "of another seed"
+    assert (second / "test.jsonl").read_bytes() != (first / "test.jsonl").read_bytes()
+    found = [json.loads((run / "results.json").read_text()) for run in (first, second)]
+    assert found[0]["test"]["all"]["cnn"] == found[1]["test"]["all"]["cnn"]
+    assert found[0]["runs"]["k-mers"] == found[1]["runs"]["k-mers"]
 
 
 def test_frozen_parts_stay_and_the_control_is_never_frozen(bundle: Path, tmp_path: Path) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from nuclex.core.errors import CorruptError
 from nuclex.metrics import bootstrap, paired_difference
 from nuclex.models.answering import AnsweringModel
 from nuclex.tasks import Example, Shape, Task
 from nuclex.tokenizers import NucleotideConfig
 from nuclex.training.classes import ClassAnswers
-from nuclex.training.results import compare, headline, plain
+from nuclex.training.results import compare, headline, plain, read_arm, write_arm
 from nuclex.training.supervised import Measured, Reading
 
 SEQUENCES = ["AAAA", "CCCC", "GGGG", "ACGT", "ACGU", "CCAA", "CCAC", "CCAG", "GGAA", "GGAC"]
@@ -51,6 +54,28 @@ def test_all_and_unseen_are_measured_apart() -> None:
         "n": 5,
     }
     assert everything["scratch"]["macro_f1"]["value"] == pytest.approx(1 / 3)
+
+
+def test_what_an_arm_found_is_kept_whole(tmp_path: Path) -> None:
+    told = Measured(
+        [{"id": "a", "truth": 0.1}, {"id": "b", "truth": [[0, 4]]}], {"mcc": np.array([np.nan, 0.3])}, {"t": 1}
+    )
+    identity = {"start": "abc", "seed": 0}
+    assert read_arm(tmp_path, identity) is None
+    write_arm(tmp_path, identity, {"score": 0.1 + 0.2}, told)
+    numbers, found = read_arm(tmp_path, identity) or ({}, measured(""))
+    assert (numbers, found.rows, found.settings) == ({"score": 0.1 + 0.2}, told.rows, told.settings)
+    np.testing.assert_array_equal(found.scores["mcc"], told.scores["mcc"])
+    assert read_arm(tmp_path, {**identity, "seed": 1}) is None
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "{"])
+@pytest.mark.parametrize("name", ["test.jsonl", "arm.json"])
+def test_a_damaged_arm_is_named(tmp_path: Path, name: str, damage: str) -> None:
+    write_arm(tmp_path, {"seed": 0}, {}, Measured([{"id": "a"}], {"mcc": np.ones(1)}, {}))
+    (tmp_path / name).write_text(damage)
+    with pytest.raises(CorruptError, match=re.escape(f"{tmp_path}: arm.json or test.jsonl is not readable")):
+        read_arm(tmp_path, {"seed": 0})
 
 
 def test_equal_sequences_are_one_unit() -> None:

@@ -6,9 +6,8 @@ knows what pre-training gave. Whatever is chosen (weights, threshold, penalty) i
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -47,7 +46,7 @@ from nuclex.training.linear import fit
 from nuclex.training.loop import Outcome, TrainingConfig, train
 from nuclex.training.pairs import DecodingConfig
 from nuclex.training.pretrain import AnyTokenizerConfig
-from nuclex.training.results import compare, headline, scored
+from nuclex.training.results import compare, headline, read_arm, write_arm
 from nuclex.training.run import load_best, opened_run, run_digest, write_facts
 from nuclex.training.scalars import RegressionConfig, ScalarAnswers
 from nuclex.training.shapes import TABLES, WAYS, Asked
@@ -129,12 +128,15 @@ class _Start:
             )
 
 
-def finetune(config: FinetuneConfig, out: str | Path, *, resume: bool = False, device: str = "cpu") -> dict[str, Any]:
+def finetune(
+    config: FinetuneConfig, out: str | Path, *, resume: bool = False, device: str = "cpu", kin: Sequence[Path] = ()
+) -> dict[str, Any]:
     """Fine-tune and measure; returns run, bundle, steps and metrics. ``resume`` continues a stopped run.
 
     ``out`` holds the pre-trained run (its bundle has the weights that were best on validation), folders in it by the
-    names of the ``controls`` these, ``results.json`` the test scores side by side. Raises InputError (exit 2) where
-    recipe, bundle and data do not fit, StoppedError after a signal.
+    names of the ``controls`` these, ``results.json`` the test scores side by side. ``kin`` are runs with other bundles:
+    a control that has nothing of the bundle is taken from them where it would come out the same, bit for bit. Raises
+    InputError (exit 2) where recipe, bundle and data do not fit, StoppedError after a signal.
     """
     run, start = Path(out), _start(config)
     _refuse_blind(config, start)
@@ -149,7 +151,7 @@ def finetune(config: FinetuneConfig, out: str | Path, *, resume: bool = False, d
         for arm, folder in arms.items():
             say(f"fine-tuning: {arm}" + ("" if arm == "k-mers" else f", {config.training.steps} steps"))
             asked = lettered if reads_letters(arm) else (answers, readings)
-            done[arm] = _Run(config, task, start, *asked).go(arm, folder, device)
+            done[arm] = _Run(config, task, start, *asked).go(arm, folder, device, kin)
         results = compare(task, answers, {arm: measured for arm, (_, measured) in done.items()})
         runs = {
             arm: {"validation": numbers, "settings": measured.settings} for arm, (numbers, measured) in done.items()
@@ -180,20 +182,26 @@ class _Run:
     answers: Answers
     readings: dict[str, Reading]
 
-    def go(self, arm: Arm, folder: Path, device: str) -> tuple[dict[str, Any], Measured]:
+    def go(self, arm: Arm, folder: Path, device: str, kin: Sequence[Path]) -> tuple[dict[str, Any], Measured]:
         """The numbers on validation, and what was measured on the test split."""
         folder.mkdir(parents=True, exist_ok=True)
         model = self._model(arm).to(device)
-        outcome = self._learned(arm, model, folder)
+        identity = self._identity(arm, model)
+        for place in () if isinstance(model.model, LanguageModel) else (folder, *(run / arm for run in kin)):
+            if (found := read_arm(place, identity)) is not None:
+                say(f"{arm}: " + ("done already" if place == folder else f"the same as in {place}, taken from there"))
+                write_arm(folder, identity, *found)
+                return found
+        outcome = self._learned(arm, model, folder, identity)
         numbers = load_best(folder, model)
         model.forget()
         model.eval()
         measured = self.answers.measure(model)
-        with atomic_file(folder / "test.jsonl") as temporary:
-            temporary.write_text("".join(json.dumps(row) + "\n" for row in scored(measured)), encoding="utf-8")
         if isinstance(model.model, LanguageModel):
             self._write_bundle(folder / "bundle", model.model, model.head, (numbers, measured, outcome))
-        return {**numbers, "seconds": outcome.place.seconds, "tokens": outcome.place.tokens}, measured
+        numbers = {**numbers, "seconds": outcome.place.seconds, "tokens": outcome.place.tokens}
+        write_arm(folder, identity, numbers, measured)
+        return numbers, measured
 
     def _model(self, arm: Arm) -> AnsweringModel:
         config = self.config
@@ -206,7 +214,7 @@ class _Run:
         width = under.width if isinstance(under, OneHot) else self.start.network.width
         return AnsweringModel(under, _fitting(lambda: build_head(head_config, width, outputs, seed)))
 
-    def _learned(self, arm: Arm, model: AnsweringModel, folder: Path) -> Outcome:
+    def _learned(self, arm: Arm, model: AnsweringModel, folder: Path, identity: dict[str, Any]) -> Outcome:
         """Train or fit, with the weights that are best on validation kept in ``folder``."""
         config, train_set = self.config, self.readings["train"]
         if arm == "k-mers":
@@ -220,7 +228,7 @@ class _Run:
         names = [example.id for example in train_set.examples]
         work = SupervisedWork(self.answers, train_set.tokens_N, config.batching, thaw, config.seed, names)
         training = letter_training(config.training) if arm == "cnn" else config.training
-        return train(model, work, training, folder, self._identity(arm, model))
+        return train(model, work, training, folder, identity)
 
     def _identity(self, arm: Arm, model: AnsweringModel) -> dict[str, Any]:
         return {

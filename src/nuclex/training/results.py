@@ -6,13 +6,18 @@ Relatives are not independent of each other either; ``groups`` says from how man
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nuclex.core.plain import plain
+from nuclex.core.artifact import atomic_file, write_json
+from nuclex.core.errors import CorruptError
+from nuclex.core.plain import from_json, plain
 from nuclex.metrics import bootstrap, paired_difference
 from nuclex.tasks import Task
 from nuclex.training.supervised import Answers, Measured
@@ -27,6 +32,7 @@ DIFFERENCES = {
     "k-mers": "difference_from_k_mers",
 }
 """What the pre-trained run minus each control is called."""
+ROWS, ARM = "test.jsonl", "arm.json"
 
 
 def compare(task: Task, answers: Answers, arms: dict[str, Measured]) -> dict[str, Any]:
@@ -62,6 +68,33 @@ def scored(measured: Measured) -> list[dict[str, Any]]:
         {**row, "scores": plain({name: column[place] for name, column in columns.items()})}
         for place, row in enumerate(measured.rows)
     ]
+
+
+def write_arm(folder: Path, identity: Mapping[str, Any], numbers: Mapping[str, Any], measured: Measured) -> None:
+    """Keep what an arm of a run found: ``test.jsonl``, and then ``arm.json`` with what it is of."""
+    with atomic_file(folder / ROWS) as temporary:
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in scored(measured)), encoding="utf-8")
+    with atomic_file(folder / ARM) as temporary:
+        write_json(temporary, plain({"identity": identity, "validation": numbers, "settings": measured.settings}))
+
+
+def read_arm(folder: Path, identity: Mapping[str, Any]) -> tuple[dict[str, Any], Measured] | None:
+    """What ``write_arm`` kept, where it is of the same start, recipe and data; CorruptError where it is not readable.
+
+    What is kept has lost nothing: training it again would give the same, bit for bit.
+    """
+    if not (folder / ARM).is_file():
+        return None
+    try:
+        kept = from_json((folder / ARM).read_bytes())
+        if kept["identity"] != plain(dict(identity)):
+            return None
+        rows = [json.loads(line) for line in (folder / ROWS).read_text(encoding="utf-8").splitlines()]
+        each = [row.pop("scores") for row in rows]
+        scores = {name: np.array([row[name] for row in each], dtype=np.float64) for name in each[0]}
+        return kept["validation"], Measured(rows, scores, kept["settings"])
+    except (OSError, ValueError, TypeError, KeyError, IndexError):
+        raise CorruptError(f"{folder}: {ARM} or {ROWS} is not readable; remove both, and they are made again") from None
 
 
 def headline(results: dict[str, Any], answers: Answers) -> dict[str, Any]:

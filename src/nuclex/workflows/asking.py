@@ -132,8 +132,10 @@ class Entry:
                 _refuse_other_data(run, task)
                 continue
             say(f"{self.entry.name}: {model.name}, seed {seed}")
+            kin = [self._folders(other)[seed] for other in self.models.values() if other is not model]
+            config = self.entry.finetuning(model.path, seed)
             try:
-                finetune(self.entry.finetuning(model.path, seed), run, resume=run.exists(), device=model.device)
+                finetune(config, run, resume=run.exists(), device=model.device, kin=kin)
             except _ITS_OWN as error:
                 self._not_run(model.name, str(error))
                 return []
