@@ -31,7 +31,7 @@ class Caps:
     """What an archive may hold: files and folders, bytes, and bytes for each byte of the archive."""
 
     members: int = 20_000
-    bytes: int = 8 << 30
+    bytes: int = 64 << 30
     ratio: int = 200
 
 
