@@ -76,9 +76,9 @@ def test_seed_epoch_and_batch_mates_do_not_matter() -> None:
 def loss(model: LanguageModel, index: NDArray[np.int64]) -> float:
     batch = pack(TABLE, windows(TABLE, 100, index), TOKENIZER)
     question = CONFIG.ask(batch, TOKENIZER, 0, 0)
-    selected_M, targets_M = torch.from_numpy(question.selected_M), torch.from_numpy(question.targets_M)
+    selected_M = torch.from_numpy(question.selected_M)
     logits_MV = model(torch.from_numpy(question.inputs_T), Layout.of(batch.lengths_N), selected_M)
-    return CONFIG.loss(logits_MV, targets_M).item()
+    return CONFIG.loss(logits_MV, question, batch, TOKENIZER).item()
 
 
 def test_the_loss_of_a_batch_is_that_of_its_sequences_written_out() -> None:

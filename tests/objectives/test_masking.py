@@ -8,8 +8,8 @@ from scipy import stats
 from nuclex.data.pack import PackedBatch, pack
 from nuclex.data.sample import Pieces, crop, windows
 from nuclex.data.tokens import TokenTable, tokenize
-from nuclex.objectives.base import Question
 from nuclex.objectives.masking import folds_of, mask_fold, mask_tokens
+from nuclex.objectives.question import Question
 from nuclex.tokenizers import CodonConfig, NucleotideConfig
 
 TOKENIZER = NucleotideConfig().build()

@@ -24,8 +24,8 @@ from nuclex.data.sample import Pieces
 from nuclex.data.tokens import tokenize
 from nuclex.metrics.statistics import Interval, PairedDifference, Ratio, bootstrap, paired_difference
 from nuclex.models import Layout
-from nuclex.objectives.base import Question
 from nuclex.objectives.masking import folds_of
+from nuclex.objectives.question import Question
 from nuclex.training.validation import ask, packed_batches
 
 FOLDS = 14

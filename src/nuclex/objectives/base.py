@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import Annotated
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import BeforeValidator, SerializeAsAny
+from pydantic import BeforeValidator, Field, SerializeAsAny
 from torch import Tensor
-from torch.nn import functional as F
 
 from nuclex.core.config import Config
 from nuclex.core.registry import Registry
 from nuclex.data.pack import PackedBatch
+from nuclex.objectives.criteria import AnyCriterionConfig, CrossEntropyConfig
+from nuclex.objectives.question import Question
 from nuclex.tokenizers.base import Tokenizer
-
-
-@dataclass(frozen=True)
-class Question:
-    """What the model reads (T,), at which tokens it is asked (M,), and the true tokens there (M,)."""
-
-    inputs_T: NDArray[np.int64]
-    selected_M: NDArray[np.int64]
-    targets_M: NDArray[np.int64]
 
 
 class ObjectiveConfig(Config, ABC):
     """A way to learn from sequences alone; ``kind`` names it."""
 
     kind: str
+    criterion: AnyCriterionConfig = Field(default=CrossEntropyConfig(), description="how a wrong answer is counted")
 
     @property
     @abstractmethod
@@ -41,9 +31,9 @@ class ObjectiveConfig(Config, ABC):
     def ask(self, batch: PackedBatch, tokenizer: Tokenizer, seed: int, epoch: int) -> Question:
         """Turn a batch into a question; a pure function of (seed, epoch, sequence, position)."""
 
-    @abstractmethod
-    def loss(self, logits_MV: Tensor, targets_M: Tensor) -> Tensor:
+    def loss(self, logits_MV: Tensor, question: Question, batch: PackedBatch, tokenizer: Tokenizer) -> Tensor:
         """The SUM of the losses of M predictions, in nats; the caller divides by the count of the whole batch."""
+        return self.criterion.total(logits_MV, question, batch, tokenizer)
 
     @abstractmethod
     def expected_share(self) -> float:
@@ -54,8 +44,3 @@ OBJECTIVES: Registry[ObjectiveConfig] = Registry("objectives", ObjectiveConfig) 
 
 AnyObjectiveConfig = Annotated[SerializeAsAny[ObjectiveConfig], BeforeValidator(OBJECTIVES.validator())]
 """The type of a config field that takes any registered objective."""
-
-
-def token_cross_entropy(logits_MV: Tensor, targets_M: Tensor) -> Tensor:
-    """Sum of -ln p(target) over M predictions, in nats, computed in float32."""
-    return F.cross_entropy(logits_MV.float(), targets_M, reduction="sum")

@@ -6,10 +6,10 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from nuclex.data.pack import PackedBatch
-from nuclex.objectives.base import OBJECTIVES, ObjectiveConfig, Question, token_cross_entropy
+from nuclex.objectives.base import OBJECTIVES, ObjectiveConfig
+from nuclex.objectives.question import Question
 from nuclex.tokenizers.base import Tokenizer
 
 
@@ -28,10 +28,6 @@ class CausalConfig(ObjectiveConfig):
         """Ask for the next token everywhere; nothing is drawn, so seed and epoch do not matter."""
         return next_tokens(batch)
 
-    def loss(self, logits_MV: Tensor, targets_M: Tensor) -> Tensor:
-        """Sum of cross entropies of the next tokens."""
-        return token_cross_entropy(logits_MV, targets_M)
-
     def expected_share(self) -> float:
         """All tokens: of a piece only the last is not asked for the next one."""
         return 1.0
@@ -46,4 +42,4 @@ def next_tokens(batch: PackedBatch, known_N: NDArray[np.int64] | int = 1) -> Que
     unasked_N = np.broadcast_to(known_N, len(starts_N))
     inside_T = np.arange(len(batch.tokens_T)) - np.repeat(starts_N, batch.lengths_N)
     asked_M = np.flatnonzero(inside_T >= np.repeat(unasked_N, batch.lengths_N))
-    return Question(batch.tokens_T, asked_M - 1, batch.tokens_T[asked_M])
+    return Question(batch.tokens_T, asked_M - 1, batch.tokens_T[asked_M], ahead=1)

@@ -111,7 +111,7 @@ class _Summed(torch.autograd.Function):
     """The loss from the masses of nodes (exp of logits, summed), and its gradient from the same numbers."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, logits_NV: Tensor, target_N: Tensor, loss: HierarchicalLoss, masses: tuple[Tensor, Tensor, Tensor]
     ) -> Tensor:
         top_N1, mass_NV, mass_ND = masses
@@ -126,7 +126,7 @@ class _Summed(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient_N: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient_N: Tensor) -> tuple[Tensor, None, None, None]:
         target_N, mass_NV, whole_N, mass_ND = ctx.saved_tensors
         loss: HierarchicalLoss = ctx.loss
         leaf_N, factor_ND = loss.leaf_V[target_N], loss.factor_VD[target_N]

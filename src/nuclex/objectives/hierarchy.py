@@ -49,14 +49,14 @@ class Hierarchy:
         ``start`` is the codons of methionine; a codon that is a stop in some places is a stop here. A token is a codon
         if it is three of A, C, G and T or U.
 
-        >>> Hierarchy.of_code(["<pad>", "GCU", "GCC", "AUG"], GeneticCode.ncbi(1)).paths
-        (('<pad>',), ('codons', 'amino acids', 'A'), ('codons', 'amino acids', 'A'), ('codons', 'start'))
+        >>> Hierarchy.of_code(["<pad>", "GCU", "AUG"], GeneticCode.ncbi(1)).paths
+        (('<pad>',), ('codons', 'amino acids', 'amino acid A'), ('codons', 'start'))
         """
 
         def path(codon: str) -> tuple[str, ...]:
             letter = "*" if codon in code.stop_codons else code.amino_acid(codon)
             kind = {"M": START, "*": STOP}.get(letter)
-            return (CODON_NODE, SENSE, letter) if kind is None else (CODON_NODE, kind)
+            return (CODON_NODE, SENSE, f"amino acid {letter}") if kind is None else (CODON_NODE, kind)
 
         return cls._of({codon: path(codon) for codon in code.codons}, tokens)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
-from torch import Tensor
 
 from nuclex.data.pack import PackedBatch
-from nuclex.objectives.base import OBJECTIVES, ObjectiveConfig, Question, token_cross_entropy
+from nuclex.objectives.base import OBJECTIVES, ObjectiveConfig
 from nuclex.objectives.masking import mask_tokens
+from nuclex.objectives.question import Question
 from nuclex.tokenizers.base import Tokenizer
 
 
@@ -36,10 +36,6 @@ class MaskedConfig(ObjectiveConfig):
     def ask(self, batch: PackedBatch, tokenizer: Tokenizer, seed: int, epoch: int) -> Question:
         """Hide tokens of the batch."""
         return mask_tokens(batch, (self.share, self.mask, self.random), tokenizer, seed, epoch)
-
-    def loss(self, logits_MV: Tensor, targets_M: Tensor) -> Tensor:
-        """Sum of cross entropies at the selected positions."""
-        return token_cross_entropy(logits_MV, targets_M)
 
     def expected_share(self) -> float:
         """The share of tokens to predict."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from nuclex.core.randomness import Runs, bits, chosen, integers, key, uniform
 from nuclex.data.pack import PackedBatch
-from nuclex.objectives.base import Question
+from nuclex.objectives.question import Question
 from nuclex.tokenizers.base import Tokenizer
 
 

@@ -88,6 +88,7 @@ class LanguageWork(Work[_Micro]):
         self.config, self.tokenizer = config, tokenizer
         self.table, self.validation = train_table, validation_table
         self.objective: ObjectiveConfig = config.objective
+        self.objective.criterion.check(tokenizer)
         self._epoch = lru_cache(maxsize=2)(self._plan)
 
     def _plan(self, number: int) -> Epoch:
@@ -123,7 +124,7 @@ class LanguageWork(Work[_Micro]):
         inputs_T = torch.from_numpy(micro.question.inputs_T).to(device)
         selected_M = torch.from_numpy(micro.question.selected_M).to(device)
         logits_MV = model(inputs_T, Layout.of(micro.batch.lengths_N, device), selected_M)
-        return self.objective.loss(logits_MV, torch.from_numpy(micro.question.targets_M).to(device))
+        return self.objective.loss(logits_MV, micro.question, micro.batch, self.tokenizer)
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Loss, perplexity and accuracy over the validation sequences, every position once."""

@@ -17,9 +17,9 @@ from nuclex.data.sample import Pieces, budget_cuts, overlapping_windows, windows
 from nuclex.data.tokens import TokenTable
 from nuclex.models.backbone import LanguageModel
 from nuclex.models.layout import Layout
-from nuclex.objectives.base import Question
 from nuclex.objectives.causal import next_tokens
 from nuclex.objectives.masking import folds_of, mask_fold
+from nuclex.objectives.question import Question
 from nuclex.tokenizers.base import Tokenizer
 
 FOLDS = 7
