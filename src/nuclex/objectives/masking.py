@@ -5,24 +5,40 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nuclex.core.randomness import Runs, bits, chosen, integers, key, uniform
+from nuclex.core.randomness import bits, integers, key, uniform
 from nuclex.data.pack import PackedBatch
 from nuclex.objectives.question import Question
+from nuclex.objectives.selection import Selection, selected_tokens
 from nuclex.tokenizers.base import Tokenizer
 
 
 def mask_tokens(
     batch: PackedBatch, shares: tuple[float, float, float], tokenizer: Tokenizer, seed: int, epoch: int
 ) -> Question:
-    """Hide tokens for training; each token's fate depends on (seed, epoch, sequence, position) and nothing else.
+    """Hide tokens for training, each by itself; see ``hide`` and ``selected_tokens``.
 
     ``shares`` are: of all tokens, those to predict; of these, those shown as ``<mask>`` and those shown as a random
-    token of ``tokenizer.random_ids``. The rest is shown as it is. Special tokens are never chosen.
+    token.
     """
-    share, mask, random = shares
-    rows = Runs(batch.rows_N, batch.lengths_N)
-    selected_T = chosen(key(seed, epoch, "select"), share, rows, batch.position_T)
-    selected_T[batch.special_M] = False
+    share, *fates = shares
+    selected_T = selected_tokens(batch, Selection(share), seed, epoch)
+    return hide(batch, selected_T, (fates[0], fates[1]), tokenizer, seed, epoch)
+
+
+def hide(
+    batch: PackedBatch,
+    selected_T: NDArray[np.bool_],
+    fates: tuple[float, float],
+    tokenizer: Tokenizer,
+    seed: int,
+    epoch: int,
+) -> Question:
+    """Hide the selected tokens; each one's fate depends on (seed, epoch, sequence, position) and nothing else.
+
+    ``fates`` are the shares shown as ``<mask>`` and as a random token of ``tokenizer.random_ids``; the rest is shown
+    as it is.
+    """
+    mask, random = fates
     selected_M = np.flatnonzero(selected_T)
     where = (batch.row_T[selected_M], batch.position_T[selected_M])
     fate_M = uniform(key(seed, epoch, "fate"), *where)
