@@ -60,8 +60,29 @@ def test_every_number_has_n_interval_and_seeds_and_quoted_ones_their_source() ->
     assert rows[2]["source"] == "quoted: doi:1 (another split)"
     assert [row["source"] for row in rows[:2]] == ["measured"] * 2
     assert len(numbers_table([QUESTION], LINES, headline_only=True).rows) == 2
+
+
+def test_every_quoted_metric_stands_beside_the_measured_one() -> None:
     other = replace(QUESTION, quoted=tuple(one.model_copy(update={"metric": "f1"}) for one in QUESTION.quoted))
-    assert len(numbers_table([other], LINES, headline_only=True).rows) == 1, "a quoted F1 is no accuracy"
+    lines = (replace(LINES[0], metric="f1"), *LINES, replace(LINES[0], question="else", metric="f1"))
+    rows = numbers_table([other], lines, headline_only=True).rows
+    assert [row[1:4] for row in rows] == [
+        ("a", "fine-tuned", "accuracy"),
+        ("a", "fine-tuned", "f1"),
+        ("Other", "quoted", "f1"),
+    ], "the headline first, then what is quoted; a probability is neither"
+
+
+def test_numbers_of_the_literature_stay_where_nothing_was_run() -> None:
+    quotes = (QUOTED, QUOTED.model_copy(update={"metric": "f1", "model": "Third"}), QUOTED)
+    rows = numbers_table([QUESTION], LINES, headline_only=True, unasked={"later": quotes}).rows
+    assert [row[:5] for row in rows[2:]] == [
+        ("later", "all", "not run", "accuracy", None),
+        ("later", "Other", "quoted", "accuracy", 0.9),
+        ("later", "Other", "quoted", "accuracy", 0.9),
+        ("later", "all", "not run", "f1", None),
+        ("later", "Third", "quoted", "f1", 0.9),
+    ]
 
 
 def test_one_line_a_system() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -194,6 +194,8 @@ class Benchmark:
     maps: tuple[Map, ...]
     calibrations: tuple[PairCalibration, ...]
     held_out: tuple[HeldOut, ...] = ()
+    unasked: Mapping[str, tuple[QuotedConfig, ...]] = field(default_factory=dict)
+    """What the literature says of questions of which nothing was run."""
 
 
 def read_system(model: str, arm: str, runs: Sequence[Path]) -> System | None:

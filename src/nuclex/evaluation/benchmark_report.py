@@ -130,10 +130,10 @@ def _overview(found: Benchmark, asked: Sequence[Question]) -> Section:
         names, spoken = [question.name for question in questions], _spoken(metric)
         title = f"{spoken[0].upper()}{spoken[1:]} of every system"
         figures.append(replace(system_bars(names, series, spoken, title), name=f"overview-{metric}"))
-    table = numbers_table(asked, found.lines, headline_only=True)
+    table = numbers_table(asked, found.lines, headline_only=True, unasked=found.unasked)
     comparing = comparisons_table(found.comparisons, found.level, brief=True)
     tables = (
-        replace(table, caption="The metric to quote of every question"),
+        replace(table, caption="The metric to quote of every question, and what the literature quotes"),
         replace(comparing, caption="Comparisons on the same test sequences", notes=(_level(found),)),
     )
     return Section("Overview", "", tuple(figures), tables)

@@ -15,9 +15,10 @@ from nuclex.evaluation.benchmark import POOLED, WORDS, Comparison, Line, Questio
 from nuclex.evaluation.held_out import HeldOut, comparable
 from nuclex.evaluation.leaks import SUBSETS
 from nuclex.evaluation.report import Table, cell_text
+from nuclex.evaluation.suite import QuotedConfig
 from nuclex.metrics.statistics import Interval
 
-QUOTED, DIFFERENCE = "quoted", "difference"
+QUOTED, NOT_RUN, DIFFERENCE = "quoted", "not run", "difference"
 _LATEX = {
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
@@ -25,35 +26,45 @@ _LATEX = {
 }
 
 
-def numbers_table(questions: Sequence[Question], lines: Sequence[Line], *, headline_only: bool = False) -> Table:
-    """One row a system and metric; numbers of the literature follow those of their question, marked as quoted."""
+def numbers_table(
+    questions: Sequence[Question],
+    lines: Sequence[Line],
+    *,
+    headline_only: bool = False,
+    unasked: Mapping[str, Sequence[QuotedConfig]] | None = None,
+) -> Table:
+    """One row a system and metric; numbers of the literature follow those of their question, marked as quoted.
+
+    ``headline_only`` keeps the metric to quote and every metric that the literature quotes, measured beside quoted.
+    ``unasked``: quoted numbers of questions that were not run, each metric under a row that says so.
+    """
     columns = ("question", "system", "start", "metric", "value", "units", "seeds", "seed SD", "source")
     rows: list[tuple[Any, ...]] = []
     for question in questions:
-        for line in (line for line in lines if line.question == question.name):
-            if headline_only and line.metric != question.headline:
-                continue
-            spread = line.seed_spread if isfinite(line.seed_spread) else None
-            start = WORDS[line.arm]
-            rows.append(
-                (
-                    question.name,
-                    line.model,
-                    start,
-                    line.metric,
-                    line.interval,
-                    line.units,
-                    line.seeds,
-                    spread,
-                    "measured",
-                )
+        shown = {question.headline, *(quoted.metric for quoted in question.quoted)}
+        mine = [line for line in lines if line.question == question.name]
+        if headline_only:
+            mine = sorted(
+                (line for line in mine if line.metric in shown), key=lambda line: line.metric != question.headline
             )
-        for quoted in question.quoted:
-            if headline_only and quoted.metric != question.headline:
-                continue
-            source = f"{QUOTED}: {quoted.source}" + (f" ({quoted.note})" if quoted.note else "")
-            rows.append((question.name, quoted.model, QUOTED, quoted.metric, quoted.value, None, None, None, source))
+        rows += [_measured(line) for line in mine]
+        rows += [_quoted(question.name, quoted) for quoted in question.quoted]
+    for name, quotes in (unasked or {}).items():
+        for metric in dict.fromkeys(quoted.metric for quoted in quotes):
+            rows.append((name, "all", NOT_RUN, metric, None, None, None, None, NOT_RUN))
+            rows += [_quoted(name, quoted) for quoted in quotes if quoted.metric == metric]
     return Table(columns, tuple(rows), name="numbers", formats={"value": ".3f", "seed SD": ".3f"})
+
+
+def _measured(line: Line) -> tuple[Any, ...]:
+    spread = line.seed_spread if isfinite(line.seed_spread) else None
+    start = WORDS[line.arm]
+    return (line.question, line.model, start, line.metric, line.interval, line.units, line.seeds, spread, "measured")
+
+
+def _quoted(name: str, quoted: QuotedConfig) -> tuple[Any, ...]:
+    source = f"{QUOTED}: {quoted.source}" + (f" ({quoted.note})" if quoted.note else "")
+    return (name, quoted.model, QUOTED, quoted.metric, quoted.value, None, None, None, source)
 
 
 def metrics_table(question: Question, lines: Sequence[Line]) -> Table:

@@ -19,7 +19,7 @@ from nuclex.evaluation.benchmark import Benchmark, Map, NotRun, PairCalibration,
 from nuclex.evaluation.benchmark_report import tell
 from nuclex.evaluation.held_out import HeldOut
 from nuclex.evaluation.report import write_report
-from nuclex.evaluation.suite import SuiteConfig
+from nuclex.evaluation.suite import QuotedConfig, SuiteConfig
 from nuclex.evaluation.tables import (
     comparisons_table,
     leaks_table,
@@ -129,7 +129,14 @@ def _gathered(
         tuple(maps),
         tuple(calibrations),
         tuple(one for name in entries[0].models if (one := read.get(name)) is not None),
+        _unasked(config, questions) if entries[0].models else {},
     )
+
+
+def _unasked(config: SuiteConfig, questions: Sequence[Question]) -> dict[str, tuple[QuotedConfig, ...]]:
+    """The quoted numbers of the entries of which nothing was run."""
+    asked = {question.name for question in questions if question.systems}
+    return {entry.name: entry.quoted for entry in config.entries if entry.quoted and entry.name not in asked}
 
 
 def _once(names: Iterable[str]) -> list[str]:
@@ -139,8 +146,9 @@ def _once(names: Iterable[str]) -> list[str]:
 
 def _written(found: Benchmark, out: Path) -> dict[str, Any]:
     """Tables, report and ``summary.json``; returns the summary."""
+    asked = [question for question in found.questions if question.systems]
     tables = {
-        "numbers": numbers_table(found.questions, found.lines),
+        "numbers": numbers_table(asked, found.lines, unasked=found.unasked),
         "comparisons": comparisons_table(found.comparisons, found.level),
         "leaks": leaks_table(found.questions),
         "without-leaks": without_leaks_table(found.questions),
