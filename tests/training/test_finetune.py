@@ -35,6 +35,7 @@ STRUCTURE: dict[str, Any] = {
     "batching": {"examples": 2},
     "training": {"steps": 6, "evaluate_every": 2, "checkpoint_every": 2, "schedule": {"rate": 3e-3}},
     "thaw": [{"step": 0, "blocks": 0}, {"step": 2, "blocks": 1}, {"step": 4, "blocks": "all"}],
+    "controls": ["scratch"],
     "seed": 5,
 }
 
@@ -377,4 +378,4 @@ def test_a_sequence_too_long_for_the_positions_is_named(tmp_path: Path) -> None:
 def test_every_recipe_is_a_config(path: Path) -> None:
     config = load_config(FinetuneConfig, path)
     assert FinetuneConfig.from_data(config.to_data()) == config
-    assert config.controls == ("scratch",)
+    assert config.controls == ("frozen", "scratch")
