@@ -135,6 +135,58 @@ def test_papers_schedules() -> None:
     )
 
 
+STRUCTURES = {"examples": 1, "rate": 1e-4, "final": 1e-5, "kind": "linear", "decay": None, "weight_decay": 0.0}
+LOADS = {**STRUCTURES, "examples": 64, "decay": 5000}
+SPLICING = {**STRUCTURES, "examples": 32, "rate": 1e-5, "final": 0.0, "kind": "constant", "weight_decay": 1e-6}
+RINALMO: dict[str, dict[str, Any]] = {
+    # the paper (doi:10.1038/s41467-025-60872-5), and the code of github.com/lbcb-sci/RiNALMo where it says nothing
+    "archiveii-structure": STRUCTURES,
+    "archiveii-structure-fold": STRUCTURES,
+    "bprna-structure": STRUCTURES,
+    "pdb-structure": STRUCTURES,
+    "ribosome-load": {**LOADS, "loss": "mse", "standardise": True},
+    "ribosome-load-7600": {**LOADS, "loss": "mse", "standardise": True},
+    "translation-efficiency": {**LOADS, "decay": 600, "loss": "huber", "standardise": False},
+    "splice-donor": SPLICING,
+    "splice-gs1-donor": SPLICING,
+}
+
+
+@pytest.mark.parametrize("recipe", RINALMO)
+def test_rinalmos_finetuning_is_the_papers(recipe: str) -> None:
+    config: FinetuneConfig = loaded(ROOT / "finetune" / f"{recipe}.toml")
+    wanted, schedule, optimizer = RINALMO[recipe], config.training.schedule, config.training.optimizer
+    assert (config.batching.examples, config.batching.tokens) == (wanted["examples"], None)
+    assert (schedule.kind, schedule.rate, schedule.warmup) == (wanted["kind"], wanted["rate"], 0)
+    assert (schedule.final_rate, schedule.decay) == (wanted["final"], wanted["decay"])
+    assert (optimizer.weight_decay, optimizer.clip) == (wanted["weight_decay"], 0)
+    if wanted is STRUCTURES:
+        assert config.decoding is not None
+        found = (config.decoding.method, config.decoding.tune, config.decoding.thresholds)
+        assert found == ("greedy", "relaxed", [round(place / 100, 2) for place in range(1, 30)])
+    if "loss" in wanted:
+        assert config.regression is not None
+        found = (config.regression.loss, config.regression.delta, config.regression.standardise)
+        assert found == (wanted["loss"], 1.0, wanted["standardise"])
+
+
+ELSEWHERE = ("ncrna", "own", "nucleotide-transformer")
+"""Held by tests of their own."""
+
+
+def test_every_recipe_that_says_it_is_rinalmos_is_held_to_it() -> None:
+    named = {path.stem for path in FINETUNE if "RiNALMo" in path.read_text(encoding="utf-8").partition("bundle =")[0]}
+    assert {stem for stem in named if not stem.startswith(ELSEWHERE)} == RINALMO.keys()
+
+
+@pytest.mark.parametrize("path", [path for path in FINETUNE if not path.stem.startswith(ELSEWHERE)], ids=name)
+def test_no_control_learns_from_random_weights_at_a_rate_for_finetuning(path: Path) -> None:
+    config: FinetuneConfig = loaded(path)
+    asked, rates = config.training.schedule.rate, config.control_rates
+    assert (rates.head or asked) >= 3e-4
+    assert (rates.network or asked) >= 1e-4
+
+
 @pytest.mark.parametrize("family", get_args(HelmFamily))
 def test_helms_recipes_are_its_models_and_settings(family: HelmFamily) -> None:
     config: PretrainConfig = loaded(ROOT / "pretrain" / f"helm-{family}.toml")
