@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nuclex.evaluation.benchmark import POOLED, Question, System
+from nuclex.evaluation.benchmark import Question, System
+from nuclex.evaluation.benchmark_lines import NUMBERS
 from nuclex.evaluation.leaks import TRAINING, Found, Leaks
 from nuclex.metrics import r_squared
 from nuclex.workflows.asking import _with_leaks
@@ -49,7 +50,7 @@ def test_r_squared_is_quoted_with_and_without(seen: tuple[int, ...]) -> None:
 
 def test_a_metric_that_a_few_sequences_do_not_have_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     question = scalar_question()
-    monkeypatch.setitem(POOLED, "r_squared", lambda truth, guess: r_squared(truth[:0], guess))  # type: ignore[arg-type]
+    monkeypatch.setitem(NUMBERS, "r_squared", lambda truth, guess: r_squared(truth[:0], guess))  # type: ignore[arg-type]
     told = _with_leaks(question, leaks_of(1), 0.95).leaks
     assert told is not None
     assert told["numbers"]["m, fine-tuned"]["all"]["r_squared"]["value"] is None

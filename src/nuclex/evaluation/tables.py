@@ -11,7 +11,8 @@ from typing import Any
 
 from nuclex.core.artifact import atomic_folder
 from nuclex.core.plain import plain
-from nuclex.evaluation.benchmark import POOLED, WORDS, Comparison, Line, Question
+from nuclex.evaluation.benchmark import WORDS, Comparison, Line, Question
+from nuclex.evaluation.benchmark_lines import TOGETHER
 from nuclex.evaluation.held_out import HeldOut, comparable
 from nuclex.evaluation.leaks import SUBSETS
 from nuclex.evaluation.report import Table, cell_text
@@ -70,7 +71,7 @@ def _quoted(name: str, quoted: QuotedConfig) -> tuple[Any, ...]:
 def metrics_table(question: Question, lines: Sequence[Line]) -> Table:
     """One row a system, one column a metric: those that are compared, and those of all test sequences together."""
     mine = [line for line in lines if line.question == question.name]
-    metrics = list(dict.fromkeys(line.metric for line in mine if line.metric in {*question.compared, *POOLED}))
+    metrics = list(dict.fromkeys(line.metric for line in mine if line.metric in {*question.compared, *TOGETHER}))
     found = {(line.model, line.arm, line.metric): line for line in mine}
     rows = []
     for system in question.systems:

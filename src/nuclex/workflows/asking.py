@@ -19,11 +19,11 @@ from nuclex.evaluation.benchmark import (
     NotRun,
     Question,
     System,
-    pooled,
     read_compared,
     read_system,
     refuse_unequal,
 )
+from nuclex.evaluation.benchmark_lines import TOGETHER, together
 from nuclex.evaluation.leaks import Leaks
 from nuclex.evaluation.leaks import leaks as find_leaks
 from nuclex.evaluation.suite import EntryConfig, SuiteConfig, units_of
@@ -76,6 +76,7 @@ class Entry:
         if not systems and leaks is None:
             return
         told = {"name": task.name, "counts": task.counts(), "notes": dict(task.notes), "shape": str(task.shape)}
+        told["classes"] = task.classes
         question = Question(entry.name, entry.chapter, told, compared, units_N, tuple(systems), entry.quoted)
         refuse_unequal(question)
         yield question if leaks is None else _with_leaks(question, leaks, self.config.level)
@@ -173,7 +174,7 @@ def _with_leaks(question: Question, leaks: Leaks, level: float) -> Question:
     for system in question.systems:
         each = {name: system.scores_SN(name).mean(axis=0) for name in question.compared if system.has(name)}
         numbers[system.label] = leaks.with_and_without(each, question.units_N, level)
-        if question.headline not in each and not isinstance(system.rows[0][0]["truth"], list):
+        if question.headline not in each and question.headline in TOGETHER:
             for subset, which_N in leaks.subsets():
                 found = _together(system, question, which_N, level)
                 numbers[system.label][subset][question.headline] = plain(asdict(found))
@@ -183,8 +184,9 @@ def _with_leaks(question: Question, leaks: Leaks, level: float) -> Question:
 def _together(system: System, question: Question, which_N: NDArray[np.bool_], level: float) -> Interval:
     """A metric of some of the test sequences together; not a number where they are too few or too alike for it."""
     rows = tuple([row for row, there in zip(rows, which_N, strict=True) if there] for rows in system.rows)
+    part = replace(question, units_N=question.units_N[which_N])
     try:
-        return pooled(replace(system, rows=rows), question.headline, question.units_N[which_N], level)[0]
+        return together(part, replace(system, rows=rows), level, (question.headline,))[question.headline].interval
     except InputError as error:
         nothing = float("nan")
         return Interval(nothing, nothing, nothing, int(which_N.sum()), level, f"none: {error}")

@@ -15,7 +15,9 @@ from nuclex.core.lock import owned
 from nuclex.core.plain import plain
 from nuclex.core.progress import say
 from nuclex.data.store import Corpus
-from nuclex.evaluation.benchmark import Benchmark, Map, NotRun, PairCalibration, Question, comparisons, lines
+from nuclex.evaluation.benchmark import Benchmark, Map, NotRun, PairCalibration, Question
+from nuclex.evaluation.benchmark_comparisons import comparisons
+from nuclex.evaluation.benchmark_lines import lines
 from nuclex.evaluation.benchmark_report import tell
 from nuclex.evaluation.held_out import HeldOut
 from nuclex.evaluation.report import write_report
