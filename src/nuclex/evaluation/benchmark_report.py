@@ -21,6 +21,7 @@ from nuclex.evaluation.benchmark_plots import (
 )
 from nuclex.evaluation.plots import embedding_map
 from nuclex.evaluation.report import Figure, Headline, Report, Section, Table, Verdict
+from nuclex.evaluation.suite import ASKED
 from nuclex.evaluation.tables import (
     comparisons_table,
     leaks_table,
@@ -140,11 +141,8 @@ def _overview(found: Benchmark, asked: Sequence[Question]) -> Section:
 
 
 def _question(found: Benchmark, question: Question) -> Section:
-    counts, units = question.task["counts"], len(np.unique(question.units_N))
-    text = (
-        f"{question.task['name']}: {counts['train']:,} sequences to train on, {counts['validation']:,} to choose on, "
-        f"{counts['test']:,} to test, of {units:,} independent units. {_note(question)}"
-    )
+    units = len(np.unique(question.units_N))
+    text = f"{question.task['name']}: {_asked(question)}, of {units:,} independent units. {_note(question)}"
     figures: list[Figure] = []
     chief = [one for one in question.systems if one.has(question.chief) and spread_out(one.rows[0], question.chief)]
     if chief:
@@ -271,9 +269,18 @@ def _not_run(found: Benchmark) -> list[Section]:
     return [Section("Not run", "", tables=(Table(("question", "model", "reason"), rows, caption="Not run, and why"),))]
 
 
+def _asked(question: Question) -> str:
+    """How many sequences there were to learn from, and how many to test."""
+    counts, notes = question.task["counts"], question.task["notes"]
+    if ASKED in notes:
+        return f"nothing was learned, so all {counts['test']:,} examples ({notes[ASKED]}) are the test"
+    learned = f"{counts['train']:,} sequences to train on, {counts['validation']:,} to choose on, "
+    return f"{learned}{counts['test']:,} to test"
+
+
 def _note(question: Question) -> str:
     notes = question.task["notes"]
-    return f"The test split is {notes['test']}." if "test" in notes else ""
+    return f"The test split is {notes['test']}." if "test" in notes and ASKED not in notes else ""
 
 
 def _level(found: Benchmark) -> str:

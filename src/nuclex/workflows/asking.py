@@ -26,7 +26,7 @@ from nuclex.evaluation.benchmark import (
 from nuclex.evaluation.benchmark_lines import TOGETHER, together
 from nuclex.evaluation.leaks import Leaks
 from nuclex.evaluation.leaks import leaks as find_leaks
-from nuclex.evaluation.suite import EntryConfig, SuiteConfig, units_of
+from nuclex.evaluation.suite import EntryConfig, SuiteConfig, as_one_test, units_of
 from nuclex.metrics.statistics import Interval
 from nuclex.tasks import Task
 from nuclex.training.finetune import FinetuneConfig, finetune
@@ -82,8 +82,9 @@ class Entry:
         yield question if leaks is None else _with_leaks(question, leaks, self.config.level)
 
     def task(self) -> Task:
-        """The task, read anew."""
-        return self.entry.finetuning(Path("-"), 0).task.read()
+        """The task as it is asked, read anew."""
+        task = self.entry.finetuning(Path("-"), 0).task.read()
+        return as_one_test(task) if self.config.asks_all(self.entry) else task
 
     def _leaks(self, corpus: Corpus | None, task: Task) -> Leaks | None:
         if corpus is None:
