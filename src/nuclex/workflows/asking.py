@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,12 +154,22 @@ def _refuse_other(run: Path, config: FinetuneConfig) -> None:
     if not (run / CONFIG).is_file():
         return
     try:
-        begun = lasting(from_json((run / CONFIG).read_bytes()))
+        begun = from_json((run / CONFIG).read_bytes())
     except (ValueError, TypeError):
         raise CorruptError(f"{run / CONFIG}: is not readable JSON; it was edited or damaged") from None
-    given = lasting(config.to_data())
+    if (run / RESULTS).is_file():  # nothing of it is computed again, so that only what was meant has to be the same
+        begun = _as_meant_now(begun)
+    begun, given = lasting(begun), lasting(config.to_data())
     if begun != given:
         raise InputError(f"{run}: was begun with another recipe ({difference(begun, given)}); give another --out")
+
+
+def _as_meant_now(begun: Any) -> Any:
+    """The recipe of an older run with the defaults of keys that it does not know; as it is where it no longer fits."""
+    try:
+        return FinetuneConfig.from_data(begun).to_data()
+    except (ValueError, TypeError, InputError):
+        return begun
 
 
 def _refuse_other_data(run: Path, task: Task) -> None:
