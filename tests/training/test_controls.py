@@ -14,8 +14,8 @@ from nuclex.core.config import load_config
 from nuclex.core.errors import InputError
 from nuclex.tasks import Shape
 from nuclex.training.controls import Arm, ControlRates, controls_of, from_random, training_of
+from nuclex.training.duration import TrainingConfig
 from nuclex.training.finetune import FinetuneConfig, finetune
-from nuclex.training.loop import TrainingConfig
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from nuclex.models.motifs import ConvolutionHead, KmerHead
 from nuclex.models.one_hot import OneHot
 from nuclex.tasks import Shape
 from nuclex.tokenizers import NucleotideConfig
-from nuclex.training.loop import TrainingConfig
+from nuclex.training.duration import TrainingConfig
 from nuclex.training.optimizer import OptimizerConfig
 from nuclex.training.schedule import ScheduleConfig
 from nuclex.training.supervised import Reading, Thaw

@@ -47,8 +47,9 @@ from nuclex.training.controls import (
     training_of,
     usual_controls,
 )
+from nuclex.training.duration import TrainingConfig
 from nuclex.training.linear import fit
-from nuclex.training.loop import Outcome, TrainingConfig, train
+from nuclex.training.loop import Outcome, train
 from nuclex.training.pairs import DecodingConfig
 from nuclex.training.pretrain import AnyTokenizerConfig
 from nuclex.training.results import compare, headline, read_arm, write_arm
@@ -63,7 +64,7 @@ from nuclex.training.supervised import (
     Reading,
     SupervisedWork,
     Thaw,
-    cut_batches,
+    epoch_batches,
     outputs_of,
 )
 
@@ -122,20 +123,22 @@ def finetune(
     _refuse_blind(config, start)
     task = config.task.read()
     answers, readings = _answers(config, task, start.tokenizer, start.network.longest)
-    arms = _arms(config, run)
+    arms, an_epoch = _arms(config, run), _an_epoch(config, readings["train"])
+    training = config.training.counted(lambda _: an_epoch)
+    hows = {arm: _training(config, training, arm) for arm in arms}
     with opened_run(run, config, resume=resume):
         facts = {"seed": config.seed, "threads": torch.get_num_threads(), "device": device}
         write_facts(run, plan=_plan(config, task, start, readings), provenance=provenance(**facts))
         done = {}
         lettered = _answers(config, task, LETTERS, None) if any(map(reads_letters, arms)) else (answers, readings)
         for arm, folder in arms.items():
-            how = _training(config, arm)
+            how = hows[arm]
             say(f"fine-tuning: {arm}" + ("" if how is None else f", {how.steps} steps, rate {how.schedule.rate:g}"))
             asked = lettered if reads_letters(arm) else (answers, readings)
-            done[arm] = _Run(config, task, start, *asked).go(arm, folder, device, kin)
+            done[arm] = _Run(config, task, start, *asked, how).go(arm, folder, device, kin)
         results = compare(task, answers, {arm: measured for arm, (_, measured) in done.items()})
         runs = {
-            arm: {"validation": numbers, "settings": measured.settings, "training": _told(_training(config, arm))}
+            arm: {"validation": numbers, "settings": measured.settings, "training": _told(hows[arm])}
             for arm, (numbers, measured) in done.items()
         }
         described = {"name": task.name, "shape": str(task.shape), "digest": task.digest, "counts": task.counts()}
@@ -143,7 +146,7 @@ def finetune(
         with atomic_file(run / "results.json") as temporary:
             write_json(temporary, whole)
     metrics = headline(results, answers)
-    return {"run": str(run), "bundle": str(run / "bundle"), "steps": config.training.steps, "metrics": metrics}
+    return {"run": str(run), "bundle": str(run / "bundle"), "steps": training.steps, "metrics": metrics}
 
 
 def _arms(config: FinetuneConfig, run: Path) -> dict[Arm, Path]:
@@ -159,11 +162,16 @@ def _itself(config: FinetuneConfig) -> Arm:
     return "scratch" if config.bundle is None else "pretrained"
 
 
-def _training(config: FinetuneConfig, arm: Arm) -> TrainingConfig | None:
+def _an_epoch(config: FinetuneConfig, train_set: Reading) -> int:
+    """Optimizer updates of the first epoch."""
+    return len(epoch_batches(train_set.tokens_N, config.batching, config.seed, 0))
+
+
+def _training(config: FinetuneConfig, training: TrainingConfig, arm: Arm) -> TrainingConfig | None:
     """How an arm is trained, the run itself always as its recipe says; None for what is fitted."""
     if arm == "k-mers":
         return None
-    return config.training if arm == _itself(config) else training_of(arm, config.training, config.control_rates)
+    return training if arm == _itself(config) else training_of(arm, training, config.control_rates)
 
 
 def _told(training: TrainingConfig | None) -> dict[str, Any] | None:
@@ -183,6 +191,7 @@ class _Run:
     start: Start
     answers: Answers
     readings: dict[str, Reading]
+    training: TrainingConfig | None
 
     def go(self, arm: Arm, folder: Path, device: str, kin: Sequence[Path]) -> tuple[dict[str, Any], Measured]:
         """The numbers on validation, and what was measured on the test split."""
@@ -219,15 +228,14 @@ class _Run:
     def _learned(self, arm: Arm, model: AnsweringModel, folder: Path, identity: dict[str, Any]) -> Outcome:
         """Train or fit, with the weights that are best on validation kept in ``folder``."""
         config, train_set = self.config, self.readings["train"]
-        training = _training(config, arm)
-        if training is None:
+        if self.training is None:
             assert isinstance(self.answers, ClassAnswers | ScalarAnswers)
             began, tokens = time.perf_counter(), int(train_set.tokens_N.sum())
             last = fit(model, self.answers, folder)
             return Outcome(Place(seconds=time.perf_counter() - began, tokens=tokens), last)
         names, thaw = [example.id for example in train_set.examples], thaw_of(arm, config.thaw)
         work = SupervisedWork(self.answers, train_set.tokens_N, config.batching, thaw, config.seed, names)
-        return train(model, work, training, folder, identity)
+        return train(model, work, self.training, folder, identity)
 
     def _identity(self, arm: Arm, model: AnsweringModel) -> dict[str, Any]:
         return {
@@ -309,14 +317,15 @@ def _plan(config: FinetuneConfig, task: Task, start: Start, readings: dict[str, 
     with torch.device("meta"):
         model = LanguageModel(start.network, vocabulary_size=len(start.tokenizer), pad_id=0, mask_id=0)
         head = _fitting(lambda: config.answering_head.build(start.network.width, outputs_of(task.classes)))
-    tokens_N = readings["train"].tokens_N
-    an_epoch = len(cut_batches(np.arange(len(tokens_N)), tokens_N, config.batching))
+    tokens_N, an_epoch = readings["train"].tokens_N, _an_epoch(config, readings["train"])
+    steps = config.training.counted(lambda _: an_epoch).steps
     return {
         "parameters": sum(value.numel() for value in model.parameters()),
         "head_parameters": sum(value.numel() for value in head.parameters()),
         "examples": task.counts(),
         "train_tokens": int(tokens_N.sum()),
         "longest_tokens": max(int(reading.tokens_N.max()) for reading in readings.values()),
-        "steps": config.training.steps,
-        "epochs": round(config.training.steps / an_epoch, 2),
+        "steps": steps,
+        "epochs": round(steps / an_epoch, 2),
+        "thaw": [item.begins(an_epoch) for item in config.thaw],
     }
