@@ -110,7 +110,7 @@ def test_every_pretraining_recipe_can_be_planned(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [*PRETRAIN, *FINETUNE], ids=name)
 def test_every_schedule_reaches_its_rate_and_falls_from_there(path: Path) -> None:
-    training = loaded(path).training
+    training = loaded(path).training.counted(lambda epoch: 100)
     rates = [
         learning_rate(training.schedule, step, training.steps)
         for step in range(0, training.steps, 1 + training.steps // 500)
@@ -135,9 +135,20 @@ def test_papers_schedules() -> None:
     )
 
 
-STRUCTURES = {"examples": 1, "rate": 1e-4, "final": 1e-5, "kind": "linear", "decay": None, "weight_decay": 0.0}
-LOADS = {**STRUCTURES, "examples": 64, "decay": 5000}
-SPLICING = {**STRUCTURES, "examples": 32, "rate": 1e-5, "final": 0.0, "kind": "constant", "weight_decay": 1e-6}
+UPWARDS = [(0, 0, 1), (3, 3, 0.1), (6, 6, 0.1), (9, 9, 0.1), (12, 12, 0.1)]
+STRUCTURES = {
+    "epochs": 15,
+    "thaw": UPWARDS,
+    "examples": 1,
+    "rate": 1e-4,
+    "final": 1e-5,
+    "kind": "linear",
+    "decay": None,
+}
+LOADS = {**STRUCTURES, "epochs": 50, "thaw": [(0, 0, 1), (5, 27, 1)], "examples": 64, "decay": 5000}
+CONSTANT = {"kind": "constant", "rate": 1e-5, "final": 0.0, "weight_decay": 1e-6}
+SPLICING = {**STRUCTURES, **CONSTANT, "epochs": 2, "thaw": [(0, "every", 1)], "examples": 32}
+TRANSLATION = {**LOADS, "epochs": 25, "thaw": [(0, 0, 1), (5, "every", 1)], "decay": 600}
 RINALMO: dict[str, dict[str, Any]] = {
     # the paper (doi:10.1038/s41467-025-60872-5), and the code of github.com/lbcb-sci/RiNALMo where it says nothing
     "archiveii-structure": STRUCTURES,
@@ -146,7 +157,7 @@ RINALMO: dict[str, dict[str, Any]] = {
     "pdb-structure": STRUCTURES,
     "ribosome-load": {**LOADS, "loss": "mse", "standardise": True},
     "ribosome-load-7600": {**LOADS, "loss": "mse", "standardise": True},
-    "translation-efficiency": {**LOADS, "decay": 600, "loss": "huber", "standardise": False},
+    "translation-efficiency": {**TRANSLATION, "loss": "huber", "standardise": False},
     "splice-donor": SPLICING,
     "splice-gs1-donor": SPLICING,
 }
@@ -157,9 +168,11 @@ def test_rinalmos_finetuning_is_the_papers(recipe: str) -> None:
     config: FinetuneConfig = loaded(ROOT / "finetune" / f"{recipe}.toml")
     wanted, schedule, optimizer = RINALMO[recipe], config.training.schedule, config.training.optimizer
     assert (config.batching.examples, config.batching.tokens) == (wanted["examples"], None)
+    assert (config.training.epochs, config.training.steps) == (wanted["epochs"], 0)
+    assert [(item.epoch, item.blocks, item.rate) for item in config.thaw] == wanted["thaw"]
     assert (schedule.kind, schedule.rate, schedule.warmup) == (wanted["kind"], wanted["rate"], 0)
     assert (schedule.final_rate, schedule.decay) == (wanted["final"], wanted["decay"])
-    assert (optimizer.weight_decay, optimizer.clip) == (wanted["weight_decay"], 0)
+    assert (optimizer.weight_decay, optimizer.clip) == (wanted.get("weight_decay", 0), 0)
     if wanted is STRUCTURES:
         assert config.decoding is not None
         found = (config.decoding.method, config.decoding.tune, config.decoding.thresholds)
