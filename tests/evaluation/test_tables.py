@@ -19,7 +19,7 @@ from nuclex.evaluation.tables import (
     latex,
     leaks_table,
     markdown,
-    metrics_table,
+    metrics_tables,
     numbers_table,
     without_leaks_table,
     write_tables,
@@ -86,9 +86,17 @@ def test_numbers_of_the_literature_stay_where_nothing_was_run() -> None:
 
 
 def test_one_line_a_system() -> None:
-    table = metrics_table(QUESTION, LINES)
+    (table,) = metrics_tables(QUESTION, LINES)
     assert table.columns == ("system", "start", "n", "seeds", "accuracy")
     assert table.rows == (("a", "fine-tuned", 20, 3, INTERVAL),)
+
+
+def test_many_metrics_stand_in_several_tables() -> None:
+    names = ["accuracy", "macro_f1", "weighted_f1", "matthews", "precision", "recall", "probability"]
+    lines = [replace(LINES[0], metric=name) for name in names]
+    first, second = metrics_tables(QUESTION, lines)
+    assert first.columns[4:] + second.columns[4:] == tuple(names[:-1]), "a mean that is not compared is none of them"
+    assert (first.name, second.name, second.rows[0][:2]) == ("metrics-q", "metrics-q-2", ("a", "fine-tuned"))
 
 
 def test_comparisons_say_what_could_have_been_found() -> None:

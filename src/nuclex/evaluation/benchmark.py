@@ -52,6 +52,8 @@ class System:
     arm: str
     rows: tuple[list[dict[str, Any]], ...]
     reported: tuple[dict[str, Any], ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What was chosen on validation for a model that folds without having learned: threshold, layer, head."""
 
     @property
     def label(self) -> str:
@@ -145,22 +147,31 @@ class NotRun:
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """Where a model, before any fine-tuning, puts test sequences (x, y), and what they are."""
+    """Where a model, before any fine-tuning, puts test sequences (x, y), and what they are.
+
+    ``question`` is that of the sequences, or the task whose held-out families lie together on the map; ``pool`` says
+    what of the model was taken for a sequence: the vector of the token in front of it, or the mean.
+    """
 
     question: str
     model: str
     points_N2: NDArray[np.float64]
     labels: tuple[str, ...]
+    pool: str
 
 
 @dataclass(frozen=True, eq=False)
 class PairCalibration:
-    """What the probabilities of base pairs are worth, of a fine-tuned model on some test structures."""
+    """What the probabilities of base pairs are worth, of a model fine-tuned with the first seed on S test structures.
+
+    ``places_S`` are their numbers in the test, ``gaps_SX`` the calibration gaps of each (``metrics.calibration.gaps``).
+    """
 
     question: str
     model: str
-    structures: int
     found: Reliability
+    places_S: NDArray[np.int64]
+    gaps_SX: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +189,7 @@ class Benchmark:
     maps: tuple[Map, ...]
     calibrations: tuple[PairCalibration, ...]
     held_out: tuple[HeldOut, ...] = ()
+    family_maps: tuple[Map, ...] = ()
     unasked: Mapping[str, tuple[QuotedConfig, ...]] = field(default_factory=dict)
     """What the literature says of questions of which nothing was run."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
@@ -20,6 +20,8 @@ from nuclex.evaluation.suite import QuotedConfig
 from nuclex.metrics.statistics import Interval
 
 QUOTED, NOT_RUN, DIFFERENCE = "quoted", "not run", "difference"
+ABREAST = 5
+"""Metrics beside each other in a table of a report."""
 _LATEX = {
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
@@ -68,18 +70,23 @@ def _quoted(name: str, quoted: QuotedConfig) -> tuple[Any, ...]:
     return (name, quoted.model, QUOTED, quoted.metric, quoted.value, None, None, None, source)
 
 
-def metrics_table(question: Question, lines: Sequence[Line]) -> Table:
-    """One row a system, one column a metric: those that are compared, and those of all test sequences together."""
+def metrics_tables(question: Question, lines: Sequence[Line]) -> Iterator[Table]:
+    """One row a system, one column a metric: those that are compared, and those of all test sequences together.
+
+    A few columns at a time, so that a page holds them.
+    """
     mine = [line for line in lines if line.question == question.name]
     metrics = list(dict.fromkeys(line.metric for line in mine if line.metric in {*question.compared, *TOGETHER}))
     found = {(line.model, line.arm, line.metric): line for line in mine}
-    rows = []
-    for system in question.systems:
-        row = [found.get((system.model, system.arm, metric)) for metric in metrics]
-        seeds = next(line.seeds for line in row if line is not None)
-        intervals = [None if line is None else line.interval for line in row]
-        rows.append((system.model, WORDS[system.arm], len(question.units_N), seeds, *intervals))
-    return Table(("system", "start", "n", "seeds", *metrics), tuple(rows), name=f"metrics-{question.name}")
+    for first in range(0, max(len(metrics), 1), ABREAST):
+        some, rows = metrics[first : first + ABREAST], []
+        for system in question.systems:
+            row = [found.get((system.model, system.arm, metric)) for metric in some]
+            seeds = next((line.seeds for line in row if line is not None), None)
+            intervals = [None if line is None else line.interval for line in row]
+            rows.append((system.model, WORDS[system.arm], len(question.units_N), seeds, *intervals))
+        name = f"metrics-{question.name}" + (f"-{first // ABREAST + 1}" if first else "")
+        yield Table(("system", "start", "n", "seeds", *some), tuple(rows), name=name)
 
 
 def comparisons_table(found: Sequence[Comparison], level: float = 0.95, *, brief: bool = False) -> Table:

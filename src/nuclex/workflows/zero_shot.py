@@ -86,7 +86,8 @@ def by_contacts(task: Task, way: Contacts, model: Asked, folder: Path, rules: De
         return {"rows": scored(found), "metrics": found.settings}
 
     about = {"task": task.digest, "model": model.digest, "rules": None if rules is None else rules.to_data()}
-    return System(model.name, way, (kept(folder / f"{way}.json", about, folded)["rows"],), ({},))
+    found = kept(folder / f"{way}.json", about, folded)
+    return System(model.name, way, (found["rows"],), ({},), found["metrics"])
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
