@@ -107,7 +107,7 @@ def test_families_are_learned_by_rinalmos_settings(recipe: str) -> None:
     config: FinetuneConfig = load_config(FinetuneConfig, f"finetune/{recipe}")
     head, training = config.answering_head.to_data(), config.training
     assert (head["kind"], head["pooling"], head["hidden"], head["dropout"]) == ("class", "cls", 256, 0.0)
-    assert (config.batching.examples, config.thaw) == (64, (Thaw(step=0, blocks="every"),))
+    assert (config.batching.examples, config.thaw) == (64, (Thaw(epoch=0, blocks="every"),))
     assert (training.schedule.kind, training.schedule.rate, training.schedule.warmup) == ("constant", 8e-6, 0)
     assert (training.optimizer.weight_decay, training.optimizer.clip) == (0.01, 0)
 
