@@ -110,7 +110,7 @@ def test_every_pretraining_recipe_can_be_planned(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [*PRETRAIN, *FINETUNE], ids=name)
 def test_every_schedule_reaches_its_rate_and_falls_from_there(path: Path) -> None:
-    training = loaded(path).training
+    training = loaded(path).training.counted(lambda epoch: 100)
     rates = [
         learning_rate(training.schedule, step, training.steps)
         for step in range(0, training.steps, 1 + training.steps // 500)
@@ -133,6 +133,71 @@ def test_papers_schedules() -> None:
     assert learning_rate(berta.schedule, berta.steps, berta.steps) / berta.schedule.rate == pytest.approx(
         0.0778, abs=1e-4
     )
+
+
+UPWARDS = [(0, 0, 1), (3, 3, 0.1), (6, 6, 0.1), (9, 9, 0.1), (12, 12, 0.1)]
+STRUCTURES = {
+    "epochs": 15,
+    "thaw": UPWARDS,
+    "examples": 1,
+    "rate": 1e-4,
+    "final": 1e-5,
+    "kind": "linear",
+    "decay": None,
+}
+LOADS = {**STRUCTURES, "epochs": 50, "thaw": [(0, 0, 1), (5, 27, 1)], "examples": 64, "decay": 5000}
+CONSTANT = {"kind": "constant", "rate": 1e-5, "final": 0.0, "weight_decay": 1e-6}
+SPLICING = {**STRUCTURES, **CONSTANT, "epochs": 2, "thaw": [(0, "every", 1)], "examples": 32}
+TRANSLATION = {**LOADS, "epochs": 25, "thaw": [(0, 0, 1), (5, "every", 1)], "decay": 600}
+RINALMO: dict[str, dict[str, Any]] = {
+    # the paper (doi:10.1038/s41467-025-60872-5), and the code of github.com/lbcb-sci/RiNALMo where it says nothing
+    "archiveii-structure": STRUCTURES,
+    "archiveii-structure-fold": STRUCTURES,
+    "bprna-structure": STRUCTURES,
+    "pdb-structure": STRUCTURES,
+    "ribosome-load": {**LOADS, "loss": "mse", "standardise": True},
+    "ribosome-load-7600": {**LOADS, "loss": "mse", "standardise": True},
+    "translation-efficiency": {**TRANSLATION, "loss": "huber", "standardise": False},
+    "splice-donor": SPLICING,
+    "splice-gs1-donor": SPLICING,
+}
+
+
+@pytest.mark.parametrize("recipe", RINALMO)
+def test_rinalmos_finetuning_is_the_papers(recipe: str) -> None:
+    config: FinetuneConfig = loaded(ROOT / "finetune" / f"{recipe}.toml")
+    wanted, schedule, optimizer = RINALMO[recipe], config.training.schedule, config.training.optimizer
+    assert (config.batching.examples, config.batching.tokens) == (wanted["examples"], None)
+    assert (config.training.epochs, config.training.steps) == (wanted["epochs"], 0)
+    assert [(item.epoch, item.blocks, item.rate) for item in config.thaw] == wanted["thaw"]
+    assert (schedule.kind, schedule.rate, schedule.warmup) == (wanted["kind"], wanted["rate"], 0)
+    assert (schedule.final_rate, schedule.decay) == (wanted["final"], wanted["decay"])
+    assert (optimizer.weight_decay, optimizer.clip) == (wanted.get("weight_decay", 0), 0)
+    if wanted is STRUCTURES:
+        assert config.decoding is not None
+        found = (config.decoding.method, config.decoding.tune, config.decoding.thresholds)
+        assert found == ("greedy", "relaxed", [round(place / 100, 2) for place in range(1, 30)])
+    if "loss" in wanted:
+        assert config.regression is not None
+        found = (config.regression.loss, config.regression.delta, config.regression.standardise)
+        assert found == (wanted["loss"], 1.0, wanted["standardise"])
+
+
+ELSEWHERE = ("ncrna", "own", "nucleotide-transformer")
+"""Held by tests of their own."""
+
+
+def test_every_recipe_that_says_it_is_rinalmos_is_held_to_it() -> None:
+    named = {path.stem for path in FINETUNE if "RiNALMo" in path.read_text(encoding="utf-8").partition("bundle =")[0]}
+    assert {stem for stem in named if not stem.startswith(ELSEWHERE)} == RINALMO.keys()
+
+
+@pytest.mark.parametrize("path", [path for path in FINETUNE if not path.stem.startswith(ELSEWHERE)], ids=name)
+def test_no_control_learns_from_random_weights_at_a_rate_for_finetuning(path: Path) -> None:
+    config: FinetuneConfig = loaded(path)
+    asked, rates = config.training.schedule.rate, config.control_rates
+    assert (rates.head or asked) >= 3e-4
+    assert (rates.network or asked) >= 1e-4
 
 
 @pytest.mark.parametrize("family", get_args(HelmFamily))

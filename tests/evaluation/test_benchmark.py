@@ -13,12 +13,12 @@ from nuclex.core.errors import CorruptError
 from nuclex.evaluation.benchmark import (
     Comparison,
     Question,
-    comparisons,
-    lines,
     read_compared,
     read_system,
     refuse_unequal,
 )
+from nuclex.evaluation.benchmark_comparisons import comparisons
+from nuclex.evaluation.benchmark_lines import lines
 from nuclex.metrics import holm, paired_difference, precision_recall_f1
 from nuclex.metrics.statistics import bootstrap
 
@@ -126,13 +126,3 @@ def test_other_sequences_are_refused(question: Question, tmp_path: Path) -> None
     (tmp_path / "b" / "seed-1" / "test.jsonl").write_text("{")
     with pytest.raises(CorruptError, match="is not the readable list of a run's answers"):
         read_system("b", "pretrained", runs)
-
-
-def test_answers_that_are_lists_keep_the_runs_own_number(question: Question) -> None:
-    system = question.systems[2]
-    rows = tuple([{**row, "truth": [1], "predicted": [1]} for row in rows] for rows in system.rows)
-    reported = ({"macro_f1": {"value": 0.4}}, {"macro_f1": {"value": 0.6}})
-    listed = type(system)(system.model, system.arm, rows, reported)
-    found = {line.metric: line for line in lines(Question("q", "", {}, ("accuracy",), UNITS, (listed,)))}
-    assert found["macro_f1"].interval.value == pytest.approx(0.5)
-    assert np.isnan(found["macro_f1"].interval.low)

@@ -31,6 +31,10 @@ def test_a_reliability_curve_has_a_point_a_bin_and_the_error() -> None:
     figure = reliability_curves({"m": found}, "the class", "t")
     assert figure.data.rows == (("m", 0.15, 0.5, 2), ("m", 0.95, 1.0, 2))
     assert "m: 0.200" in figure.alt
+    error = {"m": Interval(0.2, 0.1, 0.3, 4, 0.95, "BCa bootstrap")}
+    sure = reliability_curves({"m": found}, "the class", "t", error)
+    assert "m: 0.200 [0.100, 0.300]" in sure.alt
+    assert "95 % interval over units" in sure.caption
     assert reliability_curves({"m": reliability([], [])}, "the class", "t").data.rows == ()
 
 

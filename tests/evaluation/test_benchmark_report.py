@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nuclex.evaluation.benchmark import Benchmark, Line, Question, System
+from nuclex.evaluation.benchmark import Benchmark, Line, Map, PairCalibration, Question, System
+from nuclex.evaluation.benchmark_lines import lines
 from nuclex.evaluation.benchmark_report import tell
 from nuclex.evaluation.held_out import HeldOut
 from nuclex.evaluation.report import Headline, Report, render
+from nuclex.evaluation.suite import ASKED, QuotedConfig
+from nuclex.metrics.calibration import error_interval, gaps, reliability
 from nuclex.metrics.statistics import Interval, bootstrap
 
 pytest.importorskip("matplotlib", reason="the report needs matplotlib (extra plots)")
@@ -20,6 +23,7 @@ pytest.importorskip("matplotlib", reason="the report needs matplotlib (extra plo
 INTERVAL = Interval(0.5, 0.4, 0.6, 6, 0.95, "BCa bootstrap")
 COUNTS = {"train": 9, "validation": 3, "test": 6}
 TASK = {"name": "toy", "notes": {}, "counts": COUNTS, "shape": "class"}
+POOLED = {"encoder": "cls", "causal": "mean"}
 TWO = tuple(
     HeldOut(model, size, perplexity, 1.2, 900, 64, 812, "ab", "all", "cd", "masked")
     for model, size, perplexity in (("small", 2_000_000, 3.5), ("large", 8_000_000, 3.25))
@@ -124,3 +128,92 @@ def test_perplexity_stands_beside_size_where_two_models_have_it() -> None:
     assert "Perplexity against size" in render(told)
     for few in ((), TWO[:1]):
         assert not any("Perplexity" in section.title for section in report(asked, seeds, held_out=few).sections)
+
+
+def test_what_models_needed_to_fold_without_learning_is_said() -> None:
+    asked = question({("a", "attention"): [[0.0, 1.0]], ("a", "jacobian"): [[0.0, 1.0]]}, truth=[])
+    told = ({"threshold": 0.4, "tuned_on": 32, "layer": 1, "head": 5}, {"threshold": 0.3, "tuned_on": 32})
+    asked = replace(
+        asked, systems=tuple(replace(one, settings=some) for one, some in zip(asked.systems, told, strict=True))
+    )
+    found = report(asked, {("a", "attention"): 1, ("a", "jacobian"): 1})
+    (table,) = [table for table in found.sections[1].tables if table.name == "chosen-q"]
+    assert table.columns == ("model", "start", "layer", "head", "threshold", "validation structures")
+    assert table.rows == (
+        ("a", "zero-shot, attention", 1, 5, 0.4, 32),
+        ("a", "zero-shot, categorical Jacobian", None, None, 0.3, 32),
+    )
+    assert "chosen on some labelled validation structures" in found.sections[-1].text
+
+
+def test_examples_of_all_splits_are_said_to_be_the_test() -> None:
+    asked = question({("a", "zero-shot"): [[0.0, 1.0]]})
+    whole = replace(asked, task={**TASK, "notes": {ASKED: "all splits", "test": "carved from train"}})
+    seeds = {("a", "zero-shot"): 1}
+    text = report(whole, seeds).sections[1].text
+    assert text.startswith("toy: nothing was learned, so all 6 examples (all splits) are the test, of 2 independent")
+    assert "carved" not in text
+    assert "9 sequences to train on, 3 to choose on, 6 to test" in report(asked, seeds).sections[1].text
+
+
+def test_families_held_out_share_a_map_that_says_what_it_is_of() -> None:
+    asked = question({("a", "pretrained"): [[0.0, 1.0]]})
+    points_N2 = np.arange(8.0).reshape(4, 2)
+    maps = tuple(Map("archive", name, points_N2, ("x", "x", "y", "y"), pool) for name, pool in POOLED.items())
+    told = report(asked, {("a", "pretrained"): 1}, family_maps=maps)
+    (section,) = [section for section in told.sections if section.title.endswith("Families on a map")]
+    first, second = section.figures
+    assert first.title == "archive: where encoder puts the families held out, before fine-tuning"
+    assert "t-SNE of the vector of the token in front of each sequence (<cls>)" in first.caption
+    assert "t-SNE of the mean of each sequence's vectors" in second.caption
+    assert not any("map" in section.title for section in report(asked, {("a", "pretrained"): 1}).sections)
+
+
+def test_the_calibration_error_has_an_interval_over_the_units_of_the_test() -> None:
+    rng = np.random.default_rng(0)
+    probability_SN, right_SN = rng.uniform(0.5, 1, (2, 60)), rng.random((2, 60)) < 0.7
+    asked = question({("a", "pretrained"): right_SN.astype(float).tolist()})
+    asked = replace(asked, units_N=np.arange(60) // 3)
+    for rows, chances, right in zip(asked.systems[0].rows, probability_SN, right_SN, strict=True):
+        for row, chance, hit in zip(rows, chances.tolist(), right.tolist(), strict=True):
+            row |= {"probability": chance, "predicted": "x" if hit else "y"}
+    pairs_SX = np.stack([gaps(rng.random(30), rng.random(30) < 0.3).sum(axis=0) for _ in range(8)])
+    places_S = np.arange(0, 16, 2)
+    calibration = PairCalibration("q", "a", reliability([0.5], [1]), places_S, pairs_SX)
+    told = report(asked, {("a", "pretrained"): 2}, calibrations=(calibration,), level=0.9)
+    classes, pairs = [figure for figure in told.sections[1].figures if "reliability" in figure.name]
+    whole = error_interval(
+        gaps(probability_SN.ravel(), right_SN.ravel()), clusters=np.tile(asked.units_N, 2), level=0.9
+    )
+    assert f"a: {whole.value:.3f} [{whole.low:.3f}, {whole.high:.3f}]" in classes.alt
+    found = error_interval(pairs_SX, clusters=asked.units_N[places_S], level=0.9)
+    assert f"a: {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]" in pairs.alt
+    assert "Of 8 test structures, training seed 0 alone." in pairs.caption
+    assert "90 % interval over units" in pairs.caption
+
+
+def test_notes_say_which_class_is_meant_and_how_many_structures_have_a_pseudoknot() -> None:
+    asked = question({("a", "pretrained"): [[0.0, 1.0, 1.0]]}, predicted="x")
+    two = replace(asked, task={**TASK, "classes": ("w", "x")})
+    told = report(two, {("a", "pretrained"): 1})
+    assert "Precision, recall, specificity and F1 are of the class 'x'." in told.sections[1].tables[0].notes
+    knot, hairpin = [[0, 6], [3, 9]], [[0, 6], [1, 5]]
+    folded = question({("a", "pretrained"): [[0.0, 1.0, 1.0]]}, sequence="A" * 10, predicted=hairpin)
+    for row, truth in zip(folded.systems[0].rows[0], (knot, hairpin, hairpin), strict=True):
+        row["truth"] = truth
+    folded = replace(folded, task={**TASK, "shape": "pair map"})
+    told = report(folded, {("a", "pretrained"): 1}, lines=tuple(lines(folded)))
+    (note,) = [note for note in told.sections[1].tables[0].notes if "Pseudoknots" in note]
+    assert "mean of the 1 structures that have some" in note
+    assert "share of the other 2 in which one was predicted" in note
+
+
+def test_quotes_of_what_was_not_run_are_in_the_overview() -> None:
+    quoted = QuotedConfig(model="Other", metric="spearman", value=0.7, source="a paper")
+    asked = question({("a", "pretrained"): [[0.0, 1.0]]})
+    told = report(asked, {("a", "pretrained"): 1}, unasked={"later": (quoted,)})
+    rows = told.sections[0].tables[0].rows
+    assert [row[:5] for row in rows if row[0] == "later"] == [
+        ("later", "all", "not run", "spearman", None),
+        ("later", "Other", "quoted", "spearman", 0.7),
+    ]

@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nuclex.bio.folding import mea_pairs
-from nuclex.bio.secondary_structure import parse_dot_bracket
+from nuclex.bio.secondary_structure import parse_dot_bracket, to_partners
 from nuclex.evaluation.arcs import probability_arcs
 from nuclex.evaluation.colour_bar import colour_of, drawn_probability, letter_colour
 from nuclex.evaluation.dot_plot import dot_plot
-from nuclex.evaluation.planar import PAIR, planar_drawing, planar_layout
+from nuclex.evaluation.loops import PAIR, loops_of, placed
+from nuclex.evaluation.planar import LARGEST, _covering, _let_go, planar_drawing, planar_layout
 from nuclex.evaluation.report import Figure
 
 pytest.importorskip("matplotlib")
@@ -74,17 +75,64 @@ def test_any_structure_keeps_its_distances(seed: int, length: int) -> None:
     assert np.array_equal(planar_layout(pairs, length), positions_L2), "equal structures, equal layouts"
 
 
-def test_bases_are_uncovered(monkeypatch: pytest.MonkeyPatch) -> None:
-    def branched(depth: int) -> str:
-        """A helix of three pairs with three of the kind on it, to some depth: laid out plainly, twigs meet."""
-        inside = "...." if depth == 0 else "." + ".".join([branched(depth - 1)] * 3) + "."
-        return f"((({inside})))"
+def branched(depth: int) -> str:
+    """A helix of three pairs with three of the kind on it, to some depth: laid out plainly, twigs meet."""
+    inside = "...." if depth == 0 else "." + ".".join([branched(depth - 1)] * 3) + "."
+    return f"((({inside})))"
 
+
+def covered(positions_L2: np.ndarray) -> int:
+    """Pairs of bases that lie on each other."""
+    apart_LL = np.linalg.norm(positions_L2[:, None] - positions_L2[None, :], axis=2)
+    return int((np.triu(apart_LL < 0.8, 1)).sum())
+
+
+def test_bases_are_uncovered(monkeypatch: pytest.MonkeyPatch) -> None:
     structure = branched(2)
     positions_L2, _ = measured(structure)
     assert nearest(positions_L2) > 0.8
     monkeypatch.setattr("nuclex.evaluation.planar.TRIES", 0)
     assert nearest(measured(structure)[0]) < 0.5
+
+
+@pytest.mark.slow
+def test_most_bases_of_a_long_rna_are_uncovered(monkeypatch: pytest.MonkeyPatch) -> None:
+    structure = "....".join([branched(2)] * 9)
+    assert len(structure) > 1200
+    positions_L2, pairs = measured(structure)
+    assert np.allclose(np.linalg.norm(positions_L2[pairs[:, 0]] - positions_L2[pairs[:, 1]], axis=1), PAIR)
+    assert np.linalg.norm(np.diff(positions_L2, axis=0), axis=1).min() > 0.999
+    monkeypatch.setattr("nuclex.evaluation.planar.TRIES", 0)
+    assert covered(positions_L2) < 0.1 * covered(measured(structure)[0])
+
+
+@pytest.mark.parametrize("at_line", [True, False])
+def test_backbone_that_need_not_be_drawn_out_is_let_go(at_line: bool) -> None:
+    structure = "..((((..((....))...((((....))))..))))..((....))"
+    partners = to_partners(parse_dot_bracket(structure), len(structure))
+    plain_L2 = placed(loops_of(partners.tolist())[0], len(structure), at_line)
+    loops, _ = loops_of(partners.tolist())
+    for loop in loops[1:]:
+        loop.stretch = [2.5 if loop.bends else 1.0] * len(loop.stretch)
+    drawn_out_L2 = placed(loops, len(structure), at_line)
+    assert np.ptp(drawn_out_L2, axis=0).max() > 1.2 * np.ptp(plain_L2, axis=0).max()
+    found_L2, covering = _let_go(loops, partners, at_line, (drawn_out_L2, 0))
+    assert covering == 0
+    assert np.allclose(found_L2, plain_L2)
+
+
+def test_a_layout_draws_out_no_more_backbone_than_it_must(monkeypatch: pytest.MonkeyPatch) -> None:
+    structure = branched(2)
+    drawn_out = np.linalg.norm(np.diff(measured(structure)[0], axis=0), axis=1).sum()
+    monkeypatch.setattr("nuclex.evaluation.planar._let_go", lambda *given: given[-1])
+    assert drawn_out < np.linalg.norm(np.diff(measured(structure)[0], axis=0), axis=1).sum() - 1
+
+
+def test_backbone_that_leads_through_a_base_covers_it() -> None:
+    positions_L2 = np.array([(0, 0), (30, 0), (30, 9), (13.3, 9), (13.3, 0.2)], dtype=float)
+    assert [0, 4] in _covering(positions_L2, np.full(5, -1, dtype=np.int32)).tolist()
+    positions_L2[4, 1] += 2
+    assert _covering(positions_L2, np.full(5, -1, dtype=np.int32)).tolist() == []
 
 
 def test_a_crossing_pair_does_not_move_a_base() -> None:
@@ -134,6 +182,27 @@ def test_letters_are_written_in_order() -> None:
         assert "".join(letters) == TRNA
     lower = texts(planar_drawing("gcnnnnngc", *probable("((.....))"), "x"))
     assert [word for word in lower if re.fullmatch("[gcn]", word)] == list("gcnnnnngc")
+
+
+@pytest.mark.slow
+def test_a_long_rna_has_a_larger_picture_whose_letters_can_be_read() -> None:
+    def drawn(structure: str) -> tuple[float, list[float]]:
+        svg = planar_drawing("A" * len(structure), *probable(structure), "x").svg
+        root = ElementTree.fromstring(svg)
+        letters = [element for element in root.iter() if element.tag.endswith("text") and element.text == "A"]
+        sizes = [
+            float(re.findall(r"(?:font-size:|font:) *([\d.]+)px", letter.get("style", ""))[0]) for letter in letters
+        ]
+        width, height = (float(root.get(side, "").removesuffix("pt")) for side in ("width", "height"))
+        return max(width, height - 72), sizes
+
+    within, _ = drawn(branched(2))
+    assert within <= LARGEST + 0.01
+    structure = "..".join([branched(2)] * 9)
+    largest, sizes = drawn(structure)
+    assert LARGEST < largest <= LARGEST * (len(structure) / 500) ** 0.5 + 0.01
+    assert len(sizes) == len(structure)
+    assert min(sizes) >= 4
 
 
 @pytest.mark.parametrize("kind", PICTURES)

@@ -11,7 +11,7 @@ import pytest
 from made import letters
 from nuclex.core.config import load_config
 from nuclex.core.errors import InputError
-from nuclex.evaluation.suite import EntryConfig, SuiteConfig, load_suite, units_of
+from nuclex.evaluation.suite import ASKED, EntryConfig, SuiteConfig, as_one_test, load_suite, units_of
 from nuclex.tasks import Example, Shape, Task
 
 FAMILY = {"name": "a", "recipe": "finetune/simulated-family"}
@@ -33,6 +33,7 @@ def suite(*entries: dict[str, Any]) -> SuiteConfig:
         ([{**FAMILY, "set": {"bundle": "x"}}], "a: set: 'bundle' is decided by the suite"),
         ([{**FAMILY, "set": {"controls": False}}], "a: set: 'controls' is decided by the suite"),
         ([{**FAMILY, "zero_shot": True, "folded_by": ["energy"]}], "give one of them"),
+        ([{**FAMILY, "all_splits": True}], "a: all_splits is for zero_shot"),
         ([{**FAMILY, "quoted": [{"model": "m", "metric": "f1", "value": 0.5, "source": ""}]}], "source"),
     ],
 )
@@ -88,3 +89,30 @@ def test_units_are_sequences_groups_or_relatives(tmp_path: Path) -> None:
     assert partition(units_of(torn, entry, tmp_path)) == [[0, 1, 2], [3]], "equal sequences are always of one unit"
     with pytest.raises(InputError, match="a: units are groups, and 'e1' names none"):
         units_of(task((parent, "f"), (other, None)), EntryConfig.from_data({**FAMILY, "units": "group"}), tmp_path)
+
+
+def test_without_learning_all_splits_are_asked_unless_a_twin_learns() -> None:
+    asked: dict[str, Any] = {"name": "asked", "recipe": "finetune/utr-variants", "zero_shot": True}
+    twin = {"name": "twin", "recipe": "finetune/utr-variants", "set": {"training.steps": 7}}
+    other = {**twin, "name": "other", "set": {"task.label": "harm"}}
+    for entries, expected in (
+        ([asked], True),
+        ([asked, {**asked, "name": "again"}, FAMILY], True),
+        ([asked, other], True),
+        ([asked, other, twin], False),
+        ([{**asked, "all_splits": True}, twin], True),
+        ([{**asked, "all_splits": False}], False),
+        ([asked, {"name": "later", "waits_for": "data"}], True),
+    ):
+        found = suite(*entries)
+        assert found.asks_all(found.entries[0]) == expected, entries
+        assert not any(found.asks_all(entry) for entry in found.entries if not entry.zero_shot)
+
+
+def test_a_task_as_one_test_has_the_examples_of_all_splits() -> None:
+    parts = {"train": ("A", "C"), "validation": ("G",), "test": ("U", "AA")}
+    splits = {split: tuple(Example(text, 1.0, text) for text in texts) for split, texts in parts.items()}
+    whole = as_one_test(Task("toy", Shape.SCALAR, splits))  # type: ignore[arg-type]
+    assert [example.id for example in whole.examples("test")] == ["A", "C", "G", "U", "AA"]
+    assert (whole.counts()["test"], whole.notes[ASKED]) == (5, "all splits")
+    assert whole.examples("train") == splits["train"]

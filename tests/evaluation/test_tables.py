@@ -19,7 +19,7 @@ from nuclex.evaluation.tables import (
     latex,
     leaks_table,
     markdown,
-    metrics_table,
+    metrics_tables,
     numbers_table,
     without_leaks_table,
     write_tables,
@@ -60,14 +60,43 @@ def test_every_number_has_n_interval_and_seeds_and_quoted_ones_their_source() ->
     assert rows[2]["source"] == "quoted: doi:1 (another split)"
     assert [row["source"] for row in rows[:2]] == ["measured"] * 2
     assert len(numbers_table([QUESTION], LINES, headline_only=True).rows) == 2
+
+
+def test_every_quoted_metric_stands_beside_the_measured_one() -> None:
     other = replace(QUESTION, quoted=tuple(one.model_copy(update={"metric": "f1"}) for one in QUESTION.quoted))
-    assert len(numbers_table([other], LINES, headline_only=True).rows) == 1, "a quoted F1 is no accuracy"
+    lines = (replace(LINES[0], metric="f1"), *LINES, replace(LINES[0], question="else", metric="f1"))
+    rows = numbers_table([other], lines, headline_only=True).rows
+    assert [row[1:4] for row in rows] == [
+        ("a", "fine-tuned", "accuracy"),
+        ("a", "fine-tuned", "f1"),
+        ("Other", "quoted", "f1"),
+    ], "the headline first, then what is quoted; a probability is neither"
+
+
+def test_numbers_of_the_literature_stay_where_nothing_was_run() -> None:
+    quotes = (QUOTED, QUOTED.model_copy(update={"metric": "f1", "model": "Third"}), QUOTED)
+    rows = numbers_table([QUESTION], LINES, headline_only=True, unasked={"later": quotes}).rows
+    assert [row[:5] for row in rows[2:]] == [
+        ("later", "all", "not run", "accuracy", None),
+        ("later", "Other", "quoted", "accuracy", 0.9),
+        ("later", "Other", "quoted", "accuracy", 0.9),
+        ("later", "all", "not run", "f1", None),
+        ("later", "Third", "quoted", "f1", 0.9),
+    ]
 
 
 def test_one_line_a_system() -> None:
-    table = metrics_table(QUESTION, LINES)
+    (table,) = metrics_tables(QUESTION, LINES)
     assert table.columns == ("system", "start", "n", "seeds", "accuracy")
     assert table.rows == (("a", "fine-tuned", 20, 3, INTERVAL),)
+
+
+def test_many_metrics_stand_in_several_tables() -> None:
+    names = ["accuracy", "macro_f1", "weighted_f1", "matthews", "precision", "recall", "probability"]
+    lines = [replace(LINES[0], metric=name) for name in names]
+    first, second = metrics_tables(QUESTION, lines)
+    assert first.columns[4:] + second.columns[4:] == tuple(names[:-1]), "a mean that is not compared is none of them"
+    assert (first.name, second.name, second.rows[0][:2]) == ("metrics-q", "metrics-q-2", ("a", "fine-tuned"))
 
 
 def test_comparisons_say_what_could_have_been_found() -> None:

@@ -41,12 +41,14 @@ STRUCTURE: dict[str, Any] = {
     "batching": {"examples": 2},
     "training": TUNING,
     "thaw": [{"step": 0, "blocks": 0}, {"step": 3, "blocks": "all"}],
+    "controls": ["scratch"],
 }
 CLASS: dict[str, Any] = {
     "seed": 6,
     "head": {"kind": "class", "pooling": "mean", "hidden": 8},
     "batching": {"examples": 8, "micro_tokens": 120},
     "training": TUNING,
+    "controls": ["scratch"],
 }
 CLUSTERS: dict[str, Any] = {
     "seed": 4,

@@ -81,3 +81,17 @@ def test_areas_by_hand() -> None:
 def test_refused_with_a_sentence(call, message: str) -> None:
     with pytest.raises(InputError, match=message):
         call()
+
+
+@pytest.mark.parametrize("distinct", [1, 3, 1000])  # scores that are all equal, often equal, hardly ever equal
+@pytest.mark.parametrize("rows", [2, 7, 200])
+def test_areas_equal_those_of_scikit_learn(rows: int, distinct: int) -> None:
+    rng = np.random.default_rng(rows)
+    for _ in range(10):
+        truth_N = (rng.random(rows) < 0.3).astype(int)
+        truth_N[:2] = 0, 1
+        score_N = rng.integers(0, distinct, rows)
+        assert ours.auroc(truth_N, score_N) == pytest.approx(reference.roc_auc_score(truth_N, score_N), abs=1e-12)
+        assert ours.auprc(truth_N, score_N) == pytest.approx(
+            reference.average_precision_score(truth_N, score_N), abs=1e-12
+        )

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from nuclex.core.errors import InputError
+from nuclex.metrics.classification import auroc
 from nuclex.metrics.correction import enough_swaps, holm
 from nuclex.metrics.regression import spearman
 from nuclex.metrics.statistics import (
@@ -15,6 +16,7 @@ from nuclex.metrics.statistics import (
     bootstrap,
     bootstrap_statistic,
     paired_difference,
+    paired_statistic,
 )
 
 
@@ -126,7 +128,7 @@ def test_deterministic_for_a_seed_and_whatever_the_block_size(monkeypatch: pytes
     first = bootstrap(values, seed=1)
     assert bootstrap(values, seed=1) == first
     assert bootstrap(values, seed=2) != first
-    monkeypatch.setattr("nuclex.metrics.statistics.DRAWS_AT_ONCE", 100)
+    monkeypatch.setattr("nuclex.metrics.resampling.DRAWS_AT_ONCE", 100)
     assert bootstrap(values, seed=1) == first
 
 
@@ -279,3 +281,55 @@ def test_the_smallest_detectable_difference_is_found_in_four_of_five_trials() ->
         found += paired_difference(a_N, np.zeros(units), replicates=400).p_value < 0.05
     assert abs(found / trials - 0.8) < 0.07  # three standard errors of 300 trials
     assert paired_difference([1.0], [0.0]).detectable is None
+
+
+def ranked(seed: int, noise: tuple[float, float], rows: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A truth and the ranks of two guesses of it."""
+    rng = np.random.default_rng(seed)
+    truth_N = rng.normal(size=rows)
+    a_N, b_N = (stats.rankdata(truth_N + one * rng.normal(size=rows)) for one in noise)
+    return truth_N, a_N, b_N
+
+
+def test_paired_statistic_is_paired_difference_where_the_statistic_is_a_mean() -> None:
+    a_N, b_N = np.random.default_rng(1).normal(size=(2, 10)) + np.array([[0.6], [0.0]])
+    mean = paired_difference(a_N, b_N)
+    found = paired_statistic(lambda _, guess: float(np.mean(guess)), (np.zeros(10), a_N, b_N))
+    assert found.difference.value == pytest.approx(mean.difference.value)
+    assert found.p_value == pytest.approx(mean.p_value)  # all 1024 ways to swap
+    assert found.effect_size == pytest.approx(mean.effect_size, rel=0.15)
+    assert found.detectable == pytest.approx(mean.detectable, rel=0.15)
+
+
+def test_paired_statistic_of_ranks_against_scipy() -> None:
+    truth_N, a_N, b_N = ranked(3, (0.5, 2.0), rows=9)
+    found = paired_statistic(spearman, (truth_N, a_N, b_N))
+    theirs = [stats.spearmanr(truth_N, guess).statistic for guess in (a_N, b_N)]
+    assert found.difference.value == pytest.approx(theirs[0] - theirs[1])
+    ways = [np.array([(way >> n) & 1 for n in range(9)], dtype=bool) for way in range(512)]
+    gains = [
+        stats.spearmanr(truth_N, np.where(way, b_N, a_N)).statistic
+        - stats.spearmanr(truth_N, np.where(way, a_N, b_N)).statistic
+        for way in ways
+    ]
+    assert found.p_value == pytest.approx(np.mean(np.abs(gains) >= theirs[0] - theirs[1] - 1e-9))
+
+
+def test_paired_statistics_cry_no_wolf_and_find_what_is_there() -> None:
+    p = np.array([paired_statistic(spearman, ranked(n, (1.0, 1.0), 30), replicates=99).p_value for n in range(100)])
+    assert stats.kstest(p, "uniform").pvalue > 0.01
+    clear = paired_statistic(spearman, ranked(0, (0.3, 3.0)), replicates=499, swaps=1999)
+    assert (clear.difference.low > 0, clear.p_value) == (True, pytest.approx(1 / 2000))
+    swapped = paired_statistic(spearman, tuple(ranked(0, (0.3, 3.0))[n] for n in (0, 2, 1)), replicates=499)
+    assert swapped.difference.value == pytest.approx(-clear.difference.value)
+
+
+def test_a_statistic_that_some_resamples_lack_has_a_test_and_no_interval() -> None:
+    truth_N, (a_N, b_N) = np.array([1, 0, 0, 0, 0, 0]), np.random.default_rng(0).random((2, 6))
+    found = paired_statistic(auroc, (truth_N, a_N, b_N), clusters=[0, 0, 1, 1, 2, 2], replicates=200)
+    assert np.isnan(found.difference.low)
+    assert found.difference.method.startswith("none: not defined in")
+    assert (found.units, found.detectable) == (3, None)
+    assert 0 < found.p_value <= 1
+    with pytest.raises(InputError, match="not defined for the rows given"):
+        paired_statistic(spearman, (np.ones(6), a_N, b_N))

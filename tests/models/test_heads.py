@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -78,6 +80,29 @@ def test_what_learning_computes_again_is_the_same_to_the_bit(monkeypatch: pytest
         assert norms.calls == 6 if least > 6 * 9 * 9 else norms.calls > 12
     for left, right in zip(*kept, strict=True):
         torch.testing.assert_close(left, right, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize("share", [1, 0.3, 0.05])
+def test_a_map_taken_in_strips_gives_the_same(monkeypatch: pytest.MonkeyPatch, kernel: int, share: float) -> None:
+    head = PairHeadConfig(channels=6, kernel=kernel).build(WIDTH, 1)
+    hidden_LD = torch.randn(13, WIDTH, requires_grad=True)
+    kept: list[list[Tensor]] = []
+    calls, convolve = [0], F.conv2d
+
+    def counted(*given: Any, **named: Any) -> Tensor:
+        calls[0] += 1
+        return convolve(*given, **named)
+
+    monkeypatch.setattr(F, "conv2d", counted)
+    for least in (heads.STRIPS_FROM, int(6 * 13 * 13 * 4 * share)):
+        monkeypatch.setattr(heads, "STRIPS_FROM", least)
+        before = calls[0]
+        found_LL = head(hidden_LD)
+        assert (calls[0] - before > 7) == (least < 1 << 20), "six layers and the decoder, each once or in strips"
+        kept.append([found_LL, *torch.autograd.grad(found_LL.square().sum(), [hidden_LD, *head.parameters()])])
+    for left, right in zip(*kept, strict=True):
+        torch.testing.assert_close(left, right, atol=1e-4, rtol=1e-4)
 
 
 class Counting:

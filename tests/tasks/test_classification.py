@@ -11,6 +11,8 @@ from nuclex.core.config import load_config
 from nuclex.core.errors import InputError
 from nuclex.tasks import TASKS, FastaClassConfig, NcrnaClassConfig, Task
 from nuclex.tasks.base import SPLITS
+from nuclex.training.finetune import FinetuneConfig
+from nuclex.training.supervised import Thaw
 
 
 @pytest.mark.real
@@ -98,3 +100,26 @@ def test_shares_that_leave_nothing_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="leave nothing to train on"):
         load_config(FastaClassConfig, None, {"train": "x.fa", "validation_share": 0.5, "test_share": 0.5})
     assert {"ncrna-class", "fasta-class"} <= set(TASKS.names())
+
+
+@pytest.mark.parametrize("recipe", ["ncrna-class-rinalmo", "ncrna-rfam"])
+def test_families_are_learned_by_rinalmos_settings(recipe: str) -> None:
+    config: FinetuneConfig = load_config(FinetuneConfig, f"finetune/{recipe}")
+    head, training = config.answering_head.to_data(), config.training
+    assert (head["kind"], head["pooling"], head["hidden"], head["dropout"]) == ("class", "cls", 256, 0.0)
+    assert (config.batching.examples, config.thaw) == (64, (Thaw(epoch=0, blocks="every"),))
+    assert (training.schedule.kind, training.schedule.rate, training.schedule.warmup) == ("constant", 8e-6, 0)
+    assert (training.optimizer.weight_decay, training.optimizer.clip) == (0.01, 0)
+
+
+def test_the_tables_of_rinalmos_preparation_are_read(tmp_path: Path) -> None:
+    """Its columns: the family, the length, the sequence, the number of the class; train repeats sequences."""
+    for name, rows in (("train", "ACGU" * 2), ("val", "AC"), ("test", "GU")):
+        lines = [f"RF{ord(letter):05},4,{letter}CGT,{'ACGU'.index(letter)}" for letter in rows]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["name,width,sequence,class_id", *lines]) + "\n")
+    keys = {"task.train": "train.csv", "task.validation": "val.csv", "task.test": "test.csv"}
+    keys = {key: str(tmp_path / name) for key, name in keys.items()}
+    task = load_config(FinetuneConfig, "finetune/ncrna-rfam", keys).task.read()
+    assert [len(task.examples(split)) for split in SPLITS] == [8, 2, 2]
+    assert task.classes == ("RF00065", "RF00067", "RF00071", "RF00085")
+    assert [(item.sequence, item.label) for item in task.examples("test")] == [("GCGT", "RF00071"), ("UCGT", "RF00085")]

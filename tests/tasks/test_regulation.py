@@ -9,9 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from nuclex.core.config import load_config
 from nuclex.core.errors import InputError, OutsideError
 from nuclex.tasks import SPLITS, GueConfig, NucleotideTransformerConfig
 from nuclex.tasks.regulation import PUBLISHED, WITHOUT_TRAIN, GueName, SuiteName
+from nuclex.training.finetune import FinetuneConfig
 
 # train, dev, test, and how many of test stand in train or dev
 GUE = {
@@ -84,3 +86,11 @@ def test_one_task_of_the_suites_tables(tmp_path: Path) -> None:
     assert task.notes["as_published"] is False
     with pytest.raises(InputError, match=r"train\.parquet: has no row of the task H3K9ac; found 'enhancers, promoter"):
         NucleotideTransformerConfig(name="H3K9ac", **paths).read()
+
+
+def test_the_recipe_has_tinydnaberts_settings() -> None:
+    config: FinetuneConfig = load_config(FinetuneConfig, "finetune/nucleotide-transformer")
+    head, training = config.answering_head.to_data(), config.training
+    assert (head["pooling"], head["hidden"], head["dropout"]) == ("cls", 512, 0.1)
+    assert (config.batching.examples, training.steps, training.optimizer.weight_decay) == (128, 5000, 1e-5)
+    assert (training.schedule.kind, training.schedule.rate, training.schedule.warmup) == ("linear", 1e-4, 500)

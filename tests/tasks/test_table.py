@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from nuclex.core.config import load_config
 from nuclex.core.errors import InputError
+from nuclex.inference.predict import predict
 from nuclex.tasks.base import Example
 from nuclex.tasks.table import Naming, class_name, number, read_examples, read_labelled
+from nuclex.training.finetune import FinetuneConfig, finetune
 
 
 def written(path: Path, text: str) -> Path:
@@ -98,3 +104,61 @@ def test_a_class_has_a_name() -> None:
     assert class_name(" tRNA ", "x") == "tRNA"
     with pytest.raises(InputError, match="x: the label is nothing; the name of a class is needed"):
         class_name(" ", "x")
+
+
+SHORT = {"training.steps": 2, "training.evaluate_every": 2, "training.checkpoint_every": 2, "controls": []}
+SHORT |= {"training.schedule.warmup": 0, "batching.examples": 8}
+
+
+def fasta(path: Path, random: np.random.Generator, count: int) -> dict[str, str]:
+    """So many random sequences of 12 to 20 nt, by id."""
+    letters = {f"s{n}": "".join(random.choice(list("ACGU"), int(random.integers(12, 21)))) for n in range(count)}
+    path.write_text("".join(f">{name} some words\n{text}\n" for name, text in letters.items()))
+    return letters
+
+
+def answers(shape: str, letters: dict[str, str], random: np.random.Generator) -> str:
+    """A table of answers by id, as a user would write it."""
+    names = {"variant": "id,change,label", "pairs": "id,structure"}
+    rows = [names.get(shape, "id,label")]
+    for name, text in letters.items():
+        if shape == "class":
+            rows.append(f"{name},{'purine' if text[0] in 'AG' else 'pyrimidine'}")
+        elif shape == "scalar":
+            rows.append(f"{name},{text.count('G') / len(text):.3f}")
+        elif shape == "positions":
+            rows.append(f"{name},{''.join('S' if letter in 'GC' else 'W' for letter in text)}")
+        elif shape == "pairs":
+            rows.append(f"{name},(({'.' * (len(text) - 4)}))")
+        else:
+            for place in random.choice(len(text), 3, replace=False).tolist():
+                other = "A" if text[place] != "A" else "C"
+                rows.append(f"{name},{text[place]}{place + 1}{other},{random.normal():.3f}")
+    return "\n".join(rows) + "\n"
+
+
+@pytest.mark.usefixtures("silent")
+@pytest.mark.parametrize(
+    ("shape", "ending"),
+    [("class", "csv"), ("scalar", "csv"), ("positions", "csv"), ("pairs", "dbn"), ("variant", "csv")],
+)
+def test_a_fasta_and_a_csv_are_learned_from(tiny_bundle: Path, tmp_path: Path, shape: str, ending: str) -> None:
+    random = np.random.default_rng(0)
+    letters = fasta(tmp_path / "my.fa", random, 30)
+    (tmp_path / "my.csv").write_text(answers(shape, letters, random))
+    keys: dict[str, Any] = {"task.train": str(tmp_path / "my.fa"), "task.labels": str(tmp_path / "my.csv")}
+    config = load_config(FinetuneConfig, f"finetune/own-{shape}", {**SHORT, **keys, "bundle": str(tiny_bundle)})
+    done = finetune(config, tmp_path / "run")
+    task = json.loads((tmp_path / "run" / "results.json").read_text())["task"]
+    counts = task["counts"]
+    examples = 3 * len(letters) if shape == "variant" else len(letters)
+    assert counts["train"] + counts["validation"] + counts["test"] == examples
+    assert counts["test_seen_in_train_or_validation"] == 0
+    assert task["notes"]["test"].startswith("carved from train by ")
+    asked = tmp_path / "my.fa"
+    if shape == "variant":
+        asked = tmp_path / "asked.csv"
+        rows = "".join(f"{name},{text},A{text[1:]}G\n" for name, text in letters.items())
+        asked.write_text("id,sequence,alternative\n" + rows)
+    answered = predict(done["bundle"], asked, tmp_path / f"out.{ending}")
+    assert answered["sequences"] == len(letters)

@@ -12,7 +12,15 @@ from sklearn.model_selection import KFold
 from nuclex.core.config import load_config
 from nuclex.core.errors import InputError, OutsideError
 from nuclex.data.catalog import fetch
-from nuclex.tasks import SPLITS, RibosomeLoadConfig, TaskConfig, TranslationConfig, VaryingLengthConfig
+from nuclex.evaluation.suite import load_suite
+from nuclex.tasks import (
+    SPLITS,
+    ArchiveiiConfig,
+    RibosomeLoadConfig,
+    TaskConfig,
+    TranslationConfig,
+    VaryingLengthConfig,
+)
 from nuclex.tasks.translation import folds_of, varying_length
 
 
@@ -130,3 +138,19 @@ def test_a_table_of_unknown_sum_is_read_once_it_was_accepted(
         place.write_text("utr,te_log,rnaseq_log\n" + "".join(f"{'ACGT' * n},{n}.5,1\n" for n in range(3, 12)))
     fetch(name, trust_first=True)
     assert config.read().notes["files"] == [str(place)]
+
+
+def test_rinalmos_suite_asks_all_that_the_tasks_know() -> None:
+    asked = {entry.name: (entry, entry.finetuning(Path("-"), 0).task) for entry in load_suite("rinalmo").entries
+             if entry.recipe is not None}  # fmt: skip
+    tasks = [task for _, task in asked.values()]
+    translated = [(task.cells, task.target) for task in tasks if isinstance(task, TranslationConfig)]
+    assert sorted(translated) == [
+        (cells, target) for cells in ("hek", "muscle", "pc3") for target in ("rnaseq_log", "te_log")
+    ]
+    assert sorted(task.test for task in tasks if isinstance(task, VaryingLengthConfig)) == ["human", "random"]
+    folds = [task.fold for task in tasks if isinstance(task, ArchiveiiConfig) and task.protocol == "fold"]
+    assert folds == [0, 1, 2, 3, 4]
+    for entry, task in asked.values():
+        clustered = isinstance(task, RibosomeLoadConfig) and task.library == "human"
+        assert (entry.units == "group") == clustered

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nuclex.core.errors import InputError
+from nuclex.evaluation.suite import load_suite
 from nuclex.tasks import SPLITS, SatmutConfig, Shape, Task, UtrVariantsConfig
 from nuclex.tasks.base import Example
 from nuclex.tasks.variants import _elements, _windows
@@ -88,3 +89,15 @@ def test_overlapping_elements_are_a_locus(tmp_path: Path) -> None:
     path.write_text(">a chr1:5-9\nACGT\n")
     with pytest.raises(InputError, match=r"e\.fa:1: the header needs the place of the element"):
         _elements(path)
+
+
+def test_the_suite_asks_each_question_with_and_without_learning() -> None:
+    """The same variants and splits both times, and intervals that draw whole references or loci."""
+    entries = {entry.name: entry for entry in load_suite("variants").entries}
+    for name in ("utr-effect", "utr-harm", "satmut"):
+        learned, alone = entries[name], entries[f"{name}-zero-shot"]
+        assert (learned.zero_shot, alone.zero_shot) == (False, True)
+        assert learned.units == alone.units == "group"
+        configs = [entry.finetuning(Path("-"), 0) for entry in (learned, alone)]
+        assert configs[0].task == configs[1].task
+        assert configs[0].task.shape is Shape.VARIANT

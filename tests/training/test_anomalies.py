@@ -22,7 +22,8 @@ from learners import Line
 from nuclex.core.config import load_config
 from nuclex.core.errors import InputError, NonFiniteError, StoppedError
 from nuclex.training.anomalies import AnomalyConfig, History
-from nuclex.training.loop import TrainingConfig, Work, train
+from nuclex.training.duration import TrainingConfig
+from nuclex.training.loop import Work, train
 from nuclex.training.tracking import read_metrics
 
 IDENTITY = {"seed": 5}

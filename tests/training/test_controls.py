@@ -13,7 +13,8 @@ from learners import write_tiny_bundle
 from nuclex.core.config import load_config
 from nuclex.core.errors import InputError
 from nuclex.tasks import Shape
-from nuclex.training.controls import controls_of
+from nuclex.training.controls import Arm, ControlRates, controls_of, from_random, training_of
+from nuclex.training.duration import TrainingConfig
 from nuclex.training.finetune import FinetuneConfig, finetune
 
 
@@ -38,6 +39,87 @@ def test_nothing_is_frozen_without_a_bundle() -> None:
     with pytest.raises(InputError, match="controls: 'frozen' needs a pre-trained bundle"):
         load_config(FinetuneConfig, None, {**keys, "controls": ["frozen"]})
     assert load_config(FinetuneConfig, None, keys).controls == ("scratch",), "it is the run itself"
+
+
+def test_without_a_word_the_frozen_and_the_random_model_stand_beside() -> None:
+    found = load_config(FinetuneConfig, None, {"task": {"kind": "table-scalar", "train": "x.csv"}, "bundle": "b"})
+    assert found.controls == ("frozen", "scratch")
+    assert found.control_rates == ControlRates()
+
+
+RUN = TrainingConfig.from_data(
+    {
+        "steps": 400,
+        "schedule": {"kind": "linear", "rate": 1e-5, "initial_rate": 1e-7, "final_rate": 1e-6, "warmup": 3},
+        "optimizer": {"clip": 0.0},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("arm", "rate"), [("scratch", 2e-4), ("frozen", 1e-3), ("one-hot", 1e-3), ("pretrained", 1e-5)]
+)
+def test_random_weights_learn_at_rates_of_their_own(arm: Arm, rate: float) -> None:
+    found = training_of(arm, RUN, ControlRates(network=2e-4, head=1e-3))
+    schedule = found.schedule
+    assert (found.steps, schedule.kind, schedule.rate) == (400, "linear", rate)
+    assert (schedule.initial_rate, schedule.final_rate) == (pytest.approx(rate / 100), pytest.approx(rate / 10))
+    assert (schedule.warmup, found.optimizer.clip) == ((3, 0.0) if arm == "pretrained" else (20, 1.0))
+    assert training_of(arm, RUN, ControlRates()) == RUN, "nothing is said: as the run itself"
+
+
+def test_a_longer_warmup_and_a_tighter_clip_stay() -> None:
+    given = {"steps": 400, "schedule": {"warmup": 50}, "optimizer": {"clip": 0.1}}
+    found = from_random(TrainingConfig.from_data(given), 1e-2)
+    assert (found.schedule.warmup, found.optimizer.clip) == (50, 0.1)
+
+
+def test_at_a_rate_for_finetuning_controls_stay_random_and_at_their_own_they_learn(
+    bundle: Path, tmp_path: Path
+) -> None:
+    """The share of G and C is what any head finds that is trained at all."""
+    task = {"kind": "table-class", "train": str(toy_table(tmp_path / "all.csv")), "label_column": "class"}
+    keys = {
+        "bundle": str(bundle),
+        "task": task,
+        "head": {"kind": "class", "pooling": "mean"},
+        "batching": {"examples": 16},
+        "training": {"steps": 60, "evaluate_every": 60, "schedule": {"kind": "constant", "rate": 1e-5}},
+        "controls": ["scratch", "one-hot", "frozen"],
+    }
+    found = {}
+    for name, rates in (("same", {}), ("own", {"network": 1e-2, "head": 3e-2})):
+        finetune(load_config(FinetuneConfig, None, {**keys, "control_rates": rates}), tmp_path / name)
+        found[name] = json.loads((tmp_path / name / "results.json").read_text())
+    for arm in ("scratch", "one-hot", "frozen"):
+        losses = [found[name]["runs"][arm]["validation"]["validation_loss"] for name in ("same", "own")]
+        assert losses[0] > 0.6, "as good as untrained: chance is 0.69"
+        assert losses[1] < 0.75 * losses[0], arm
+        told = [found[name]["runs"][arm]["training"] for name in ("same", "own")]
+        rate = 1e-2 if arm == "scratch" else 3e-2
+        assert [each["rate"] for each in told] == [1e-5, rate]
+        assert [each["warmup"] for each in told] == [0, 3]
+    own, same = (found[name]["test"]["all"]["pretrained"] for name in ("own", "same"))
+    assert own == same, "the run itself is what it was"
+
+
+def test_a_run_from_random_weights_learns_at_its_own_rate(tmp_path: Path) -> None:
+    task = {"kind": "table-scalar", "train": str(toy_table(tmp_path / "all.csv")), "label_column": "gc"}
+    keys = {
+        "model": {"kind": "rinalmo", "depth": 1, "width": 8, "heads": 2},
+        "tokenizer": {"kind": "nucleotide"},
+        "task": task,
+        "training": {"steps": 2, "evaluate_every": 2, "schedule": {"rate": 2e-3}},
+        "controls": ["one-hot", "k-mers"],
+        "control_rates": {"network": 1e-2, "head": 3e-2},
+    }
+    finetune(load_config(FinetuneConfig, None, keys), tmp_path / "run")
+    runs = json.loads((tmp_path / "run" / "results.json").read_text())["runs"]
+    assert {arm: (run["training"] or {}).get("rate") for arm, run in runs.items()} == {
+        "scratch": 2e-3,
+        "one-hot": 3e-2,
+        "k-mers": None,
+    }
 
 
 def toy_table(path: Path) -> Path:

@@ -35,6 +35,7 @@ STRUCTURE: dict[str, Any] = {
     "batching": {"examples": 2},
     "training": {"steps": 6, "evaluate_every": 2, "checkpoint_every": 2, "schedule": {"rate": 3e-3}},
     "thaw": [{"step": 0, "blocks": 0}, {"step": 2, "blocks": 1}, {"step": 4, "blocks": "all"}],
+    "controls": ["scratch"],
     "seed": 5,
 }
 
@@ -240,6 +241,43 @@ def test_a_finished_run_resumes_to_the_same_answer(bundle: Path, whole: Path, tm
         finetune(structure(bundle, seed=6), tmp_path / "run", resume=True)
 
 
+def test_in_epochs_it_is_the_same_run_stopped_or_not(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten structures by two are 5 updates an epoch: half of one, rounded up, is 3; the power fails in the second."""
+    task = {**STRUCTURE["task"], "train_limit": 10, "validation_limit": 2, "test_limit": 2}
+    told = {"checkpoint_every": 1, "schedule": {"rate": 3e-3}}
+    keys = {"task": task, "controls": []}
+    in_steps = {"thaw": [{"step": 0, "blocks": 0}, {"step": 2, "blocks": 1}], "training": {**told, "steps": 3}}
+    in_epochs = {
+        "thaw": [{"epoch": 0, "blocks": 0}, {"epoch": 0.25, "blocks": 1}],
+        "training": {**told, "epochs": 0.5, "evaluate_every": 0},
+    }
+    done = finetune(structure(bundle, **keys, **in_steps), tmp_path / "steps")
+    loss, calls = PairAnswers.loss, [0]
+
+    def failing(self: PairAnswers, model: AnsweringModel, index_N: Any) -> Tensor:
+        calls[0] += 1
+        if calls[0] > 3:
+            raise RuntimeError("the power failed")
+        return loss(self, model, index_N)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PairAnswers, "loss", failing)
+        with pytest.raises(RuntimeError):
+            finetune(structure(bundle, **keys, **in_epochs), tmp_path / "epochs")
+    again = finetune(structure(bundle, **keys, **in_epochs), tmp_path / "epochs", resume=True)
+    assert done["steps"] == again["steps"] == 3
+    end = Path("checkpoints") / "step-00000003" / "state.safetensors"
+    whole, resumed = (load_file(tmp_path / name / end) for name in ("steps", "epochs"))
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+    plans = [json.loads((tmp_path / name / "plan.json").read_text()) for name in ("steps", "epochs")]
+    assert plans[0] == plans[1]
+    assert (plans[1]["steps"], plans[1]["epochs"], plans[1]["thaw"]) == (3, 0.6, [0, 2])
+    assert json.loads((tmp_path / "epochs" / "config.json").read_text())["training"]["epochs"] == 0.5
+
+
 def toy_fasta(path: Path, count: int) -> Path:
     """Two classes that differ in composition, and one that differs only in order."""
     random = np.random.default_rng(0)
@@ -377,4 +415,4 @@ def test_a_sequence_too_long_for_the_positions_is_named(tmp_path: Path) -> None:
 def test_every_recipe_is_a_config(path: Path) -> None:
     config = load_config(FinetuneConfig, path)
     assert FinetuneConfig.from_data(config.to_data()) == config
-    assert config.controls == ("scratch",)
+    assert config.controls == ("frozen", "scratch")

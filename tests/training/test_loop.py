@@ -20,7 +20,8 @@ from learners import Line
 from nuclex.core.artifact import sha256_file, verify_folder
 from nuclex.core.errors import NonFiniteError, StoppedError
 from nuclex.training.checkpoint import latest_checkpoint
-from nuclex.training.loop import TrainingConfig, Work, best_weights, train
+from nuclex.training.duration import TrainingConfig
+from nuclex.training.loop import Work, best_weights, train
 from nuclex.training.tracking import read_metrics
 
 IDENTITY = {"seed": 5}

@@ -25,7 +25,7 @@ from nuclex.data.sample import SamplingConfig, plan_epoch, windows
 from nuclex.data.store import Corpus
 from nuclex.models import LanguageModel
 from nuclex.training import checkpoint, loop
-from nuclex.training.loop import TrainingConfig
+from nuclex.training.duration import TrainingConfig
 from nuclex.training.pretrain import (
     LanguageWork,
     PretrainConfig,
@@ -83,6 +83,23 @@ def whole(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # ---- a whole run ----
+
+
+def test_in_epochs_it_is_the_same_run(whole: Path, tiny_corpus: Path, tmp_path: Path) -> None:
+    """Also when it goes on from update 20; a broken update is rounded up."""
+    work = build_work(recipe(tiny_corpus), Corpus.open(tiny_corpus), load(whole / "bundle").tokenizer)
+    epochs = 23.5 / work.batches(0)
+    training = {name: value for name, value in RECIPE["training"].items() if name != "steps"}
+    config = recipe(tiny_corpus, training={**training, "epochs": epochs})
+    assert (plan(config)["steps"], plan(config)["epochs"]) == (None, epochs), "the corpus is not read for a plan"
+    assert run_quietly(config, tmp_path / "run")["steps"] == 24
+    assert results(tmp_path / "run") == results(whole)
+    written = json.loads((tmp_path / "run" / "plan.json").read_text())
+    assert (written["steps"], written["epochs"], written["tokens"]) == (24, epochs, 24 * 300)
+    for name in ("bundle", "checkpoints/step-00000024"):
+        shutil.rmtree(tmp_path / "run" / name)
+    run_quietly(recipe(tiny_corpus, training={**training, "epochs": epochs}), tmp_path / "run", resume=True)
+    assert results(tmp_path / "run")["sums"] == results(whole)["sums"]
 
 
 def test_a_run_leaves_what_the_design_says(whole: Path, tiny_corpus: Path) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import sklearn.metrics as sk
 
 from nuclex.core.errors import CorruptError
 from nuclex.metrics import bootstrap, paired_difference
@@ -16,7 +19,7 @@ from nuclex.models.answering import AnsweringModel
 from nuclex.tasks import Example, Shape, Task
 from nuclex.tokenizers import NucleotideConfig
 from nuclex.training.classes import ClassAnswers
-from nuclex.training.results import compare, headline, plain, read_arm, write_arm
+from nuclex.training.results import compare, headline, plain, read_arm, units_of, write_arm
 from nuclex.training.supervised import Measured, Reading
 
 SEQUENCES = ["AAAA", "CCCC", "GGGG", "ACGT", "ACGU", "CCAA", "CCAC", "CCAG", "GGAA", "GGAC"]
@@ -54,6 +57,72 @@ def test_all_and_unseen_are_measured_apart() -> None:
         "n": 5,
     }
     assert everything["scratch"]["macro_f1"]["value"] == pytest.approx(1 / 3)
+
+
+def test_of_two_classes_the_second_is_asked_about() -> None:
+    """Against scikit-learn; intervals of sums are compared with the plain bootstrap where they are made."""
+    task, answers = toy()
+    guesses = "xxxyyyyyyx"
+    found = compare(task, answers, {"pretrained": measured(guesses)})["test"]["all"]["pretrained"]
+    truth, guess = list(TRUTH), list(guesses)
+    wanted = {
+        "precision": sk.precision_score(truth, guess, pos_label="y"),
+        "recall": sk.recall_score(truth, guess, pos_label="y"),
+        "specificity": sk.recall_score(truth, guess, pos_label="x"),
+        "f1": sk.f1_score(truth, guess, pos_label="y"),
+        "macro_f1": sk.f1_score(truth, guess, average="macro"),
+        "weighted_f1": sk.f1_score(truth, guess, average="weighted"),
+        "matthews": sk.matthews_corrcoef(truth, guess),
+        "balanced_accuracy": sk.balanced_accuracy_score(truth, guess),
+    }
+    assert found["positive"] == "y"
+    for name, value in wanted.items():
+        assert found[name]["value"] == pytest.approx(value), name
+        assert found[name]["low"] < value < found[name]["high"], name
+        assert found[name]["method"].endswith("of 9 clusters"), "ACGT and ACGU are one"
+
+
+def grouped(names: Sequence[str | None]) -> list[Example]:
+    return [Example("ACGU"[place % 4] * (place + 1), "x", f"e{place}", name) for place, name in enumerate(names)]
+
+
+def test_relatives_are_drawn_together_where_there_are_enough_of_them() -> None:
+    names = [f"family {place // 2}" for place in range(20)]
+    units_N, drawn = units_of(grouped(names))
+    assert [len(set(units_N[place : place + 2].tolist())) for place in range(0, 20, 2)] == [1] * 10
+    assert len(set(units_N.tolist())) == 10
+    assert drawn == "groups of relatives among the test sequences, as the task names them"
+    for few in ([*names[:18], "family 0", "family 0"], [*names[:19], None], [None] * 20):
+        units_N, drawn = units_of(grouped(few))
+        assert len(set(units_N.tolist())) == 20
+        assert drawn == "distinct test sequences"
+
+
+def test_equal_sequences_join_the_groups_they_stand_in() -> None:
+    examples = grouped([f"family {place}" for place in range(12)])
+    twin = Example(examples[3].sequence.replace("U", "T").lower(), "x", "twin", "family 7")
+    units_N, drawn = units_of([*examples, twin])
+    assert len(set(units_N.tolist())) == 11
+    assert units_N[3] == units_N[7] == units_N[12]
+    assert drawn.startswith("groups")
+
+
+def test_the_unit_of_every_interval_is_told() -> None:
+    train = (Example("AAAA", "x", "t0"), Example("TTTT", "y", "t1"))
+    test = [Example("ACGU"[place % 4] * (2 + place // 2), "xy"[place % 2], f"e{place}") for place in range(22)]
+    test = [replace(example, group=f"g{place // 2}") for place, example in enumerate(test)]
+    task = Task("toy", Shape.CLASS, {"train": train, "validation": train, "test": tuple(test)}, ("x", "y"))
+    answers = ClassAnswers(task, {split: Reading.of(part, TOKENIZER, None) for split, part in task.splits.items()}, 99)
+    right_N = np.array([place % 3 > 0 for place in range(22)], dtype=np.float64)
+    told = Measured([{"predicted": "x"} for _ in test], {"accuracy": right_N}, {})
+    results = compare(task, answers, {"pretrained": told, "scratch": told})
+    assert results["unit"].startswith("95 % bootstrap over groups of relatives among the test sequences")
+    everything = results["test"]["all"]
+    assert (everything["n"], everything["distinct"], everything["units"]) == (22, 22, 11)
+    wanted = bootstrap(right_N, clusters=np.arange(22) // 2)
+    assert everything["pretrained"]["accuracy"]["low"] == wanted.low
+    assert everything["difference"]["accuracy"]["units"] == 11
+    assert everything["pretrained"]["macro_f1"]["method"].endswith("of 11 clusters")
 
 
 def test_what_an_arm_found_is_kept_whole(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -170,6 +172,25 @@ def test_every_block_learns_while_the_embedding_stays() -> None:
     work(1, (Thaw(step=0, blocks="every"),)).prepare(model, 0)
     found = learning(model)
     assert found == {"head.dense", "head.decoder", "model.norm", "model.blocks.0", "model.blocks.1", "model.blocks.2"}
+
+
+def test_blocks_thaw_by_epochs_as_by_steps() -> None:
+    """37 examples by five are 8 updates an epoch."""
+    by_epoch = (Thaw(epoch=0, blocks=0), Thaw(epoch=1.5, blocks=1, rate=0.5), Thaw(epoch=2, blocks="all"))
+    by_step = (Thaw(step=0, blocks=0), Thaw(step=12, blocks=1, rate=0.5), Thaw(step=16, blocks="all"))
+    made, model = work(1, by_epoch), small_model()
+    assert made.thaw == list(by_step)
+    assert made.rates(model) == work(1, by_step).rates(model) != {}
+    made.prepare(model, 11)
+    assert learning(model) == {"head.dense", "head.decoder"}
+    made.prepare(model, 12)
+    assert learning(model) == {"head.dense", "head.decoder", "model.norm", "model.blocks.2"}
+
+
+@pytest.mark.parametrize("when", [{}, {"step": 1, "epoch": 1.0}])
+def test_thaw_begins_at_a_step_or_at_an_epoch(when: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="give step or epoch, one of them"):
+        Thaw(**when, blocks=0)
 
 
 def test_thaw_refuses_negative_blocks() -> None:

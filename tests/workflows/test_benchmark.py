@@ -52,7 +52,11 @@ STRUCTURE: dict[str, Any] = {
         "task.validation_limit": 2,
     },
 }
-WAITING = {"name": "later", "waits_for": "a table that is not there"}
+WAITING: dict[str, Any] = {
+    "name": "later",
+    "waits_for": "a table that is not there",
+    "quoted": [{"model": "Other", "metric": "spearman", "value": 0.7, "source": "a third paper"}],
+}
 NO_DATA = {"name": "far", "recipe": "finetune/own-class", "set": {"task.train": "/nowhere.csv"}}
 
 
@@ -136,6 +140,12 @@ def test_models_side_by_side_with_controls_leaks_tables_and_a_report(models: lis
     assert "Simulated data" in page
     assert "a table that is not there" in page
     assert "quoted: a paper" in page
+    assert "quoted: a third paper" in page
+    rows = json.loads((out / "tables" / "numbers.json").read_text())
+    assert [(row["system"], row["start"], row["value"]) for row in rows if row["question"] == "later"] == [
+        ("all", "not run", None),
+        ("Other", "quoted", 0.7),
+    ]
     assert "at most 7,200 random swaps, so never below 0.00014" in page  # 20 * 18 comparisons / 0.05
     assert "a linear model of the shares of k-mers" in page
     assert not re.search(r"<(script|link rel=.stylesheet|img)", page)

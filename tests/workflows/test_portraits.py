@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,10 +17,11 @@ from nuclex.bundle import Bundle, Record, load, write_bundle
 from nuclex.core.config import load_config
 from nuclex.evaluation.held_out import held_out
 from nuclex.evaluation.suite import SuiteConfig
+from nuclex.inference.embed import Embedding
 from nuclex.tasks import Example, Shape, Task
 from nuclex.workflows import portraits, zero_shot
 from nuclex.workflows.benchmark import benchmark
-from nuclex.workflows.portraits import held_out_of, map_of, pair_calibration
+from nuclex.workflows.portraits import family_map, family_of, held_out_of, map_of, pair_calibration
 from nuclex.workflows.zero_shot import Asked
 
 pytestmark = pytest.mark.usefixtures("silent")
@@ -67,6 +71,66 @@ def test_maps_are_computed_where_the_model_was_asked_to(
     with pytest.raises(ReachedError):
         map_of(("q", folded()), Asked("m", tiny_bundle, "d", device), tmp_path / "out")
     assert asked == [(tiny_bundle, device)]
+
+
+def families(*names: str) -> Task:
+    """Twelve structures to test, of these families in turn."""
+    test = tuple(replace(one, group=names[n % len(names)]) for n, one in enumerate(folded().examples("test")))
+    return replace(folded(), splits={**folded().splits, "test": test})
+
+
+def embedding(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Vectors at random, quickly; what was taken for a sequence is written down."""
+    pools: list[str] = []
+
+    def embed(bundle: Bundle, asked: list[tuple[str, bytes]], *, pool: str) -> Iterator[Embedding]:
+        pools.append(pool)
+        random = np.random.default_rng(0)
+        return (Embedding(name, len(text), random.normal(size=8).astype(np.float32)) for name, text in asked)
+
+    monkeypatch.setattr(portraits, "embed_sequences", embed)
+    return pools
+
+
+def test_maps_are_of_the_first_token_or_of_the_mean_where_that_has_seen_nothing(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sklearn")
+    pools, model = embedding(monkeypatch), Asked("m", tiny_bundle, "d", "cpu")
+    path = tmp_path / "out" / "maps" / "q" / "m.json"
+    path.parent.mkdir(parents=True)
+    about = {"task": folded().digest, "model": "d"}
+    path.write_text(json.dumps({"about": about, "points": [[0.0, 0.0]] * 12, "labels": ["x"] * 12}))
+    found = map_of(("q", folded()), model, tmp_path / "out")
+    assert found is not None
+    assert (pools, found.pool, found.question) == (["cls"], "cls", "q"), "what was kept of other vectors is not taken"
+    again = map_of(("q", folded()), model, tmp_path / "out")
+    assert (len(pools), again is not None and again.points_N2.tolist()) == (1, found.points_N2.tolist())
+    causal = Asked("c", tiny_bundle, "e", "cpu")
+    causal.__dict__["bundle"] = SimpleNamespace(model=SimpleNamespace(config=SimpleNamespace(causal=True)))
+    found = map_of(("q", folded()), causal, tmp_path / "out")
+    assert found is not None
+    assert (pools, found.pool) == (["cls", "mean"], "mean")
+
+
+def test_families_held_out_one_by_one_lie_on_one_map(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sklearn")
+    pools, model, out = embedding(monkeypatch), Asked("m", tiny_bundle, "d", "cpu"), tmp_path / "out"
+    one, other, both = families("tRNA"), families("5s"), families("tRNA", "5s")
+    assert [family_of(task) for task in (one, other, both)] == ["tRNA", "5s", None]
+    assert map_of(("q", one), model, out) is None, "a single family is no map of its own"
+    found = family_map("toy", [one, other], model, out)
+    assert found is not None
+    assert (found.question, found.pool, found.labels) == ("toy", "cls", ("tRNA",) * 12 + ("5s",) * 12)
+    assert found.points_N2.shape == (24, 2)
+    assert family_map("toy", [one, one], model, out) is None
+    monkeypatch.setattr(portraits, "MAPPED", 14)
+    few = family_map("toys", [one, other], model, out)
+    assert few is not None
+    assert few.labels == ("tRNA",) * 7 + ("5s",) * 7, "an equal share for each"
+    assert pools == ["cls"] * 2
 
 
 def test_a_model_without_a_run_has_no_calibration(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ import pytest
 
 from nuclex.bundle import load
 from nuclex.core.errors import CorruptError
-from nuclex.evaluation.benchmark import Question, comparisons, lines
+from nuclex.evaluation.benchmark import Question
+from nuclex.evaluation.benchmark_comparisons import comparisons
+from nuclex.evaluation.benchmark_lines import lines
 from nuclex.evaluation.variants import variant_benchmark
 from nuclex.tasks import Example, Shape, Task
 from nuclex.workflows import zero_shot as workflow

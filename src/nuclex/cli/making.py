@@ -205,7 +205,7 @@ def finetune(
     device: Device = "auto",
     set: Settings = (),
 ) -> dict[str, Any]:
-    """Train a pre-trained model on a question with answers, beside a control that starts from random weights.
+    """Train a pre-trained model on a question with answers, beside controls: frozen, and from random weights.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The sequences in files of secondary structures, so that a benchmark of folding can be kept out of a corpus as it is.
+"""Files of secondary structures: the structures to learn from, or their sequences, to be kept out of a corpus.
 
 Connectivity tables (.ct), .bpseq and bpRNA's .st are read by ``nuclex.bio``; .dbn is bpRNA's form of .st or Vienna
 text: ``>id``, the sequence, its dot-bracket structure.
@@ -32,20 +32,38 @@ def holds_structures(path: str | Path) -> bool:
     return _suffix(path) in {*_PARSERS, *_DOT_BRACKET}
 
 
+def holds_tables(path: str | Path) -> bool:
+    """Whether a file of structures is a table of partners (.ct, .bpseq) or bpRNA's .st, by its name.
+
+    >>> holds_tables("tRNA.bpseq.gz"), holds_tables("tRNA.dbn")
+    (True, False)
+    """
+    return _suffix(path) in _PARSERS
+
+
+def read_tables(path: str | Path) -> tuple[Structure, ...]:
+    """The structures of a .ct, .bpseq or .st file, plain or packed; InputError with file and line where it is none."""
+    return _PARSERS[_suffix(path)](_text(path, str(path)), str(path))
+
+
 def read_structure_sequences(path: str | Path, source: str, label: str) -> Iterator[Record]:
     """The sequences of a file of structures, plain or packed; InputError with file and line where it is none."""
-    with opened(path, label) as packed:
-        content = b"".join(iter(packed.read, b""))
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{at(label, line)}: is no UTF-8; a file of structures is text") from None
+    text = _text(path, label)
     if _suffix(label) in _DOT_BRACKET and text.lstrip().startswith(">"):
         yield from _vienna(text, source, label)
         return
     for structure in _PARSERS.get(_suffix(label), _PARSERS[".st"])(text, label):
         yield Record(structure.name, structure.name, structure.sequence.encode(), source, 1)
+
+
+def _text(path: str | Path, label: str) -> str:
+    with opened(path, label) as packed:
+        content = b"".join(iter(packed.read, b""))
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{at(label, line)}: is no UTF-8; a file of structures is text") from None
 
 
 def _vienna(text: str, source: str, label: str) -> Iterator[Record]:

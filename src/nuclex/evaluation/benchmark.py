@@ -1,4 +1,4 @@
-"""What the runs of a benchmark found: numbers with intervals, and comparisons on the same test sequences.
+"""What the runs of a benchmark found, as it is read from them: questions, systems, and all that is told of them.
 
 A question is one task; its systems are the models and the controls of each. Seeds of training are averaged sequence by
 sequence before anything is drawn, so an interval is about the test sequences; the spread of the seeds stands beside it.
@@ -8,28 +8,19 @@ Whatever was chosen (weights, thresholds) was chosen on validation, inside the r
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import combinations
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nuclex.core.errors import CorruptError, InputError
+from nuclex.core.errors import CorruptError
 from nuclex.evaluation.held_out import HeldOut
 from nuclex.evaluation.suite import QuotedConfig
-from nuclex.metrics import auprc, auroc, matthews, pearson, precision_recall_f1, r_squared, spearman
 from nuclex.metrics.calibration import Reliability
-from nuclex.metrics.correction import enough_swaps, holm
-from nuclex.metrics.statistics import (
-    Interval,
-    PairedDifference,
-    bootstrap,
-    bootstrap_statistic,
-    paired_difference,
-)
+from nuclex.metrics.statistics import Interval, PairedDifference
 from nuclex.training.controls import CONTROLS
 
 ARMS: dict[str, str] = {"pretrained": "", **{control: control for control in CONTROLS}}
@@ -50,18 +41,6 @@ WORDS = {
     "mfe": "least energy",
     "mea": "energy, most expected accuracy",
 }
-POOLED: Mapping[str, Callable[..., float]] = {
-    "macro_f1": lambda truth, guess: precision_recall_f1(truth, guess, "macro").f1,
-    "matthews": matthews,
-    "auroc": lambda truth, score: auroc(truth, -score),
-    "auprc": lambda truth, score: auprc(truth, -score),
-    "spearman_of_sizes": lambda truth, score: spearman(np.abs(truth), np.abs(score)),
-    "r_squared": r_squared,
-    "pearson": pearson,
-    "spearman": spearman,
-}
-"""Metrics that are no mean over sequences, of what is true and what was predicted; ROC's are of likelihoods, where a
-change that harms is less likely."""
 ENOUGH_SEEDS = 3
 
 
@@ -73,6 +52,8 @@ class System:
     arm: str
     rows: tuple[list[dict[str, Any]], ...]
     reported: tuple[dict[str, Any], ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What was chosen on validation for a model that folds without having learned: threshold, layer, head."""
 
     @property
     def label(self) -> str:
@@ -100,6 +81,11 @@ class Question:
     systems: tuple[System, ...]
     quoted: tuple[QuotedConfig, ...] = ()
     leaks: Mapping[str, Any] | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes in the order of their numbers; of two the second is the positive one."""
+        return tuple(self.task.get("classes", ()))
 
     @property
     def chief(self) -> str:
@@ -161,22 +147,31 @@ class NotRun:
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """Where a model, before any fine-tuning, puts test sequences (x, y), and what they are."""
+    """Where a model, before any fine-tuning, puts test sequences (x, y), and what they are.
+
+    ``question`` is that of the sequences, or the task whose held-out families lie together on the map; ``pool`` says
+    what of the model was taken for a sequence: the vector of the token in front of it, or the mean.
+    """
 
     question: str
     model: str
     points_N2: NDArray[np.float64]
     labels: tuple[str, ...]
+    pool: str
 
 
 @dataclass(frozen=True, eq=False)
 class PairCalibration:
-    """What the probabilities of base pairs are worth, of a fine-tuned model on some test structures."""
+    """What the probabilities of base pairs are worth, of a model fine-tuned with the first seed on S test structures.
+
+    ``places_S`` are their numbers in the test, ``gaps_SX`` the calibration gaps of each (``metrics.calibration.gaps``).
+    """
 
     question: str
     model: str
-    structures: int
     found: Reliability
+    places_S: NDArray[np.int64]
+    gaps_SX: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,6 +189,9 @@ class Benchmark:
     maps: tuple[Map, ...]
     calibrations: tuple[PairCalibration, ...]
     held_out: tuple[HeldOut, ...] = ()
+    family_maps: tuple[Map, ...] = ()
+    unasked: Mapping[str, tuple[QuotedConfig, ...]] = field(default_factory=dict)
+    """What the literature says of questions of which nothing was run."""
 
 
 def read_system(model: str, arm: str, runs: Sequence[Path]) -> System | None:
@@ -218,81 +216,6 @@ def refuse_unequal(question: Question) -> None:
         for rows in system.rows:
             if [row["id"] for row in rows] != asked or len(rows) != len(question.units_N):
                 raise CorruptError(f"{question.name}: {system.label} was tested on other sequences; remove its runs")
-
-
-def lines(question: Question, level: float = 0.95) -> Iterator[Line]:
-    """Every metric of every system of a question."""
-    units_N, units = question.units_N, len(np.unique(question.units_N))
-    for system in question.systems:
-        together = [name for name in system.reported[0] if name in POOLED]
-        for metric in dict.fromkeys([*question.compared, *system.rows[0][0]["scores"], *together]):
-            if system.has(metric):
-                scores_SN = system.scores_SN(metric)
-                each_S = scores_SN.mean(axis=1)
-                interval = bootstrap(scores_SN.mean(axis=0), clusters=units_N, level=level)
-            else:
-                interval, each_S = pooled(system, metric, units_N, level)
-            spread = float(np.std(each_S, ddof=1)) if len(each_S) > 1 else float("nan")
-            yield Line(question.name, system.model, system.arm, metric, interval, units, len(each_S), spread)
-
-
-def comparisons(questions: Sequence[Question], level: float = 0.95) -> list[Comparison]:
-    """Each model against its controls, folding by energy and each other model, by the chief metric; Holm over all.
-
-    Not of questions whose chief metric is none of each sequence, such as a correlation: nothing can be swapped there.
-    """
-    found = []
-    asked = [
-        (question, *pair)
-        for question in questions
-        for pair in _pairs([system for system in question.systems if system.has(question.chief)])
-    ]
-    swaps = enough_swaps(len(asked), level)
-    for question, a, b in asked:
-        means = [system.scores_SN(question.chief).mean(axis=0) for system in (a, b)]
-        difference = paired_difference(*means, clusters=question.units_N, swaps=swaps, level=level)
-        against = b.label if b.model == ENERGY else WORDS[b.arm] if a.model == b.model else b.model
-        found.append(Comparison(question.name, question.chief, a.model, against, difference, len(a.rows)))
-    corrected = holm([one.found.p_value for one in found]).tolist()
-    return [replace(one, holm=value) for one, value in zip(found, corrected, strict=True)]
-
-
-def _pairs(systems: Sequence[System]) -> Iterator[tuple[System, System]]:
-    models = [system for system in systems if system.arm == "pretrained"]
-    for model in models:
-        for control in systems:
-            if control.model in (model.model, ENERGY) and control.arm != "pretrained":
-                yield model, control
-    yield from combinations(models, 2)
-
-
-def pooled(
-    system: System, metric: str, units_N: NDArray[np.int64], level: float
-) -> tuple[Interval, NDArray[np.float64]]:
-    """A metric of all test sequences together: the mean over seeds, drawn with the same units for all of them.
-
-    Where an answer is not one word or number a sequence, the runs' own value, without an interval.
-    """
-    if isinstance(system.rows[0][0]["truth"], list):
-        values = [found[metric] for found in system.reported]
-        each_S = np.array([found["value"] if isinstance(found, dict) else found for found in values], dtype=float)
-        nothing, why = float("nan"), "none: as the runs reported it"
-        return Interval(float(each_S.mean()), nothing, nothing, len(units_N), level, why), each_S
-    columns = [[row["truth"] for row in system.rows[0]]]
-    columns += [[row["predicted"] for row in rows] for rows in system.rows]
-    codes = np.unique(np.array(columns), return_inverse=True)[1].reshape(len(columns), -1)  # names sort slowly
-    truth_N, *guesses = codes if isinstance(columns[0][0], str) else np.array(columns, dtype=np.float64)
-    each_S = np.array([POOLED[metric](truth_N, guess_N) for guess_N in guesses])
-
-    def mean(truth: Any, *each: Any) -> float:
-        return float(np.mean([POOLED[metric](truth, guess) for guess in each]))
-
-    try:
-        interval = bootstrap_statistic(mean, [truth_N, *guesses], clusters=units_N, level=level)
-    except InputError as error:  # a correlation that some resamples do not have
-        nothing = float("nan")
-        interval = Interval(float(each_S.mean()), nothing, nothing, len(truth_N), level, f"none: {error}")
-    return interval, each_S
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ from nuclex.evaluation.drawing import (
     whisker_note,
 )
 from nuclex.evaluation.held_out import HeldOut, comparable
-from nuclex.evaluation.report import Figure, Table
+from nuclex.evaluation.report import Figure, Table, interval_text
 from nuclex.evaluation.svg import drawable
 from nuclex.evaluation.tables import perplexity_table
 from nuclex.metrics.calibration import Reliability
@@ -122,11 +122,15 @@ def score_curves(series: Mapping[tuple[str, str], ArrayLike], metric: str, title
     )
 
 
-def reliability_curves(series: Mapping[str, Reliability], what: str, title: str) -> Figure:
+def reliability_curves(
+    series: Mapping[str, Reliability], what: str, title: str, errors: Mapping[str, Interval] | None = None
+) -> Figure:
     """Are probabilities true? Of answers with a probability near x, the share that is right; true ones lie on the line.
 
     ``what`` says whose probability it is; a mark's size grows with the number of answers (on a scale of logarithms).
+    ``errors`` are the expected calibration errors with intervals, where there are some.
     """
+    error = {name: interval_text(errors[name]) if errors else f"{found.error:.3f}" for name, found in series.items()}
 
     def paint(drawing: Any) -> None:
         axes = drawing.add_subplot()
@@ -135,7 +139,7 @@ def reliability_curves(series: Mapping[str, Reliability], what: str, title: str)
         for number, (name, found) in enumerate(series.items()):
             x_B, y_B, n_B = np.array(found.points() or [(np.nan, np.nan, 1)]).T
             look = {"color": COLOURS[number % 7], "marker": MARKERS[number % 8]}
-            axes.plot(x_B, y_B, linewidth=1.1, label=f"{named(name)}: ECE {found.error:.3f}", markersize=4, **look)
+            axes.plot(x_B, y_B, linewidth=1.1, label=f"{named(name)}: ECE {error[name]}", markersize=4, **look)
             axes.scatter(x_B, y_B, s=12 + 14 * np.log10(n_B), linewidths=0, alpha=0.5, **look)
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(-0.02, 1.02)
@@ -145,15 +149,18 @@ def reliability_curves(series: Mapping[str, Reliability], what: str, title: str)
         drawing.legend(loc="outside lower left")
 
     rows = [(name, *point) for name, found in series.items() for point in found.points()]
-    errors = "; ".join(f"{name}: {found.error:.3f}" for name, found in series.items())
+    said = "; ".join(f"{name}: {text}" for name, text in error.items())
+    level = next(
+        (f" In brackets the {100 * one.level:g} % interval over units." for one in (errors or {}).values()), ""
+    )
     return Figure(
         name="reliability",
         title=title,
         svg=drawn(paint, WIDTH, 4.0 + 0.18 * len(series)),
         data=Table(("model", "mean probability", "share right", "answers"), tuple(rows)),
         caption="ECE: expected calibration error, the mean gap between probability and share over all answers, in ten "
-        "bins; it is above 0 by chance alone where answers are few.",
-        alt=f"Reliability diagram. Expected calibration error: {errors}.",
+        f"bins; it is above 0 by chance alone where answers are few.{level}",
+        alt=f"Reliability diagram. Expected calibration error: {said}.",
     )
 
 

@@ -4,46 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from statistics import median
-from typing import Any
-
-import numpy as np
 
 from nuclex.core.provenance import provenance
-from nuclex.evaluation.arcs import arc_diagram
 from nuclex.evaluation.benchmark import ARMS, ENERGY, ENOUGH_SEEDS, WORDS, Benchmark, Line, Question
-from nuclex.evaluation.benchmark_plots import (
-    perplexity_points,
-    reliability_curves,
-    score_curves,
-    spread_out,
-    system_bars,
-)
-from nuclex.evaluation.plots import embedding_map
-from nuclex.evaluation.report import Figure, Headline, Report, Section, Table, Verdict
+from nuclex.evaluation.benchmark_plots import perplexity_points, system_bars
+from nuclex.evaluation.benchmark_question import map_figure, question_section, spoken
+from nuclex.evaluation.report import Headline, Report, Section, Table, Verdict
 from nuclex.evaluation.tables import (
     comparisons_table,
     leaks_table,
-    metrics_table,
     numbers_table,
     perplexity_table,
     without_leaks_table,
 )
-from nuclex.metrics.calibration import reliability
 from nuclex.metrics.correction import enough_swaps
-from nuclex.metrics.statistics import EXACT_UNITS, Interval, bootstrap
+from nuclex.metrics.statistics import EXACT_UNITS, Interval
 
-MOST_GROUPS = 40
-CURVES = ("pretrained", "scratch", "one-hot", "mfe")
-"""Whose scores are drawn as curves; more of them cannot be told apart."""
-SPOKEN = {
-    "strict_f1": "F1 (exact pairs)",
-    "relaxed_f1": "F1 (±1)",
-    "auroc": "AUROC",
-    "spearman_of_sizes": "rank correlation of sizes",
-    "negative_squared_error": "squared error, with a minus",
-    "r_squared": "R²",
-}
 SIMULATED = (
     "Simulated data: some questions were made up by nuclex. Their numbers show that the chain works; they say nothing "
     "about real RNA."
@@ -53,14 +29,19 @@ HOW = (
     "the same network from random weights, the head alone on one-hot letters and, where the answer is a class or a "
     "number, a CNN from random weights (all trained as long on the same batches) and a linear model of the shares of "
     "k-mers. Weights and thresholds were chosen "
-    "on validation; the test split was looked at once, for the numbers here. Zero-shot numbers are of the model as it "
-    "is, by likelihood, with nothing learned.\n\n"
+    "on validation; the test split was looked at once, for the numbers here.\n\n"
+    "Zero-shot numbers of variants are of the model as it is, by likelihood, with nothing learned and nothing chosen; "
+    "where no entry of the suite learns from the same task, they are of the examples of all its splits. Zero-shot "
+    "structures are of a model that was trained on none, but what they need (the threshold; of attention, layer and "
+    "head) was chosen on some labelled validation structures, as a table of the question says.\n\n"
     "Intervals are bootstrap intervals over the independent units of the test split, after the scores of each test "
     "sequence were averaged over training seeds; the spread between seeds (standard deviation) stands beside them and "
     "is not in them. Systems are compared on the same test sequences by swapping their scores at random within each "
     "unit, so often that a p far below the level can be seen however many comparisons there are; p is corrected by "
-    "Holm's method over all comparisons of the table. The effect size is the mean difference "
-    "in standard deviations of the differences; 'detectable' is the smallest true difference that the comparison "
+    "Holm's method over all comparisons of the table. Of a correlation or an area under a curve, which no sequence has "
+    "by itself, the ranks that the two models gave are swapped. The effect size is the mean difference "
+    "in standard deviations of the differences (of a correlation or area: of its resamples, times the root of the "
+    "units); 'detectable' is the smallest true difference that the comparison "
     "would find in 80 % of the cases, if it were the only one.\n\n"
     "Quoted numbers are those of the literature, measured by others, mostly on other splits or with other rules: they "
     "are no part of any test."
@@ -72,8 +53,8 @@ def tell(found: Benchmark) -> Report:
     simulated = any(question.task["notes"].get("simulated") for question in found.questions)
     asked = [question for question in found.questions if question.systems]
     sections = [_overview(found, asked)] if asked else []
-    sections += [_question(found, question) for question in asked]
-    sections += [*_perplexity(found), *_leaks(found), *_not_run(found)]
+    sections += [question_section(found, question) for question in asked]
+    sections += [*_families(found), *_perplexity(found), *_leaks(found), *_not_run(found)]
     if asked:
         sections.append(Section("How it was measured", HOW))
     numbered = [replace(section, title=f"{n}. {section.title}") for n, section in enumerate(sections, start=1)]
@@ -127,98 +108,31 @@ def _overview(found: Benchmark, asked: Sequence[Question]) -> Section:
                 row = [_interval(found.lines, question.name, (model, arm), metric) for question in questions]
                 if any(row):
                     series[(model, word)] = row
-        names, spoken = [question.name for question in questions], _spoken(metric)
-        title = f"{spoken[0].upper()}{spoken[1:]} of every system"
-        figures.append(replace(system_bars(names, series, spoken, title), name=f"overview-{metric}"))
-    table = numbers_table(asked, found.lines, headline_only=True)
+        names, told = [question.name for question in questions], spoken(metric)
+        title = f"{told[0].upper()}{told[1:]} of every system"
+        figures.append(replace(system_bars(names, series, told, title), name=f"overview-{metric}"))
+    table = numbers_table(asked, found.lines, headline_only=True, unasked=found.unasked)
     comparing = comparisons_table(found.comparisons, found.level, brief=True)
     tables = (
-        replace(table, caption="The metric to quote of every question"),
+        replace(table, caption="The metric to quote of every question, and what the literature quotes"),
         replace(comparing, caption="Comparisons on the same test sequences", notes=(_level(found),)),
     )
     return Section("Overview", "", tuple(figures), tables)
 
 
-def _question(found: Benchmark, question: Question) -> Section:
-    counts, units = question.task["counts"], len(np.unique(question.units_N))
+def _families(found: Benchmark) -> list[Section]:
+    """Where the models put the families that were held out one by one, all of them on one map."""
+    title = "{}: where {} puts the families held out, before fine-tuning"
+    figures = [map_figure(one, title.format(one.question, one.model)) for one in found.family_maps]
+    if not figures:
+        return []
     text = (
-        f"{question.task['name']}: {counts['train']:,} sequences to train on, {counts['validation']:,} to choose on, "
-        f"{counts['test']:,} to test, of {units:,} independent units. {_note(question)}"
+        "Each of these families is the whole test of one question. Here they lie together, as each model saw them "
+        "before it was fine-tuned: marks of one family beside each other say that the model tells it from the others "
+        "unasked. Distances between far groups mean little on such a map."
     )
-    figures: list[Figure] = []
-    chief = [one for one in question.systems if one.has(question.chief) and spread_out(one.rows[0], question.chief)]
-    if chief:
-        curves = {(s.model, WORDS[s.arm]): s.scores_SN(question.chief).mean(axis=0) for s in chief if s.arm in CURVES}
-        title = f"{question.name}: how the scores are spread"
-        figures.append(score_curves(curves, _spoken(question.chief), title))
-    figures += _reliability(found, question)
-    for one in found.maps:
-        if one.question == question.name:
-            title = f"{question.name}: where {one.model} puts test sequences before fine-tuning"
-            figures.append(embedding_map(one.points_N2, one.labels, title, ("t-SNE 1", "t-SNE 2")))
-    figures += _examples(question)
-    named = [replace(figure, name=f"{question.name}-{figure.name}-{n}") for n, figure in enumerate(figures, start=1)]
-    note = f"Intervals: over {units:,} units, seeds averaged. Every other metric is in tables/numbers.csv."
-    table = replace(metrics_table(question, found.lines), caption=f"{question.name}: every system", notes=(note,))
-    title = f"{question.chapter}: {question.name}" if question.chapter else question.name
-    return Section(title, text, tuple(named), (table, *_by_group(question, found.level)))
-
-
-def _by_group(question: Question, level: float) -> Iterator[Table]:
-    """The chief metric of the fine-tuned models by class or family, where there are several and not too many."""
-    systems = [system for system in question.systems if system.arm == "pretrained"]
-    if not systems:
-        return
-    names = [_kind(row) for row in systems[0].rows[0]]
-    if None in names or not 1 < len(set(names)) <= MOST_GROUPS:
-        return
-    name_N = np.array(names, dtype=str)
-    means = [system.scores_SN(question.chief).mean(axis=0) for system in systems]
-    body = []
-    for name in np.unique(name_N).tolist():
-        which_N = name_N == name
-        each = [bootstrap(mean_N[which_N], clusters=question.units_N[which_N], level=level) for mean_N in means]
-        body.append((name, int(which_N.sum()), *each))
-    columns = ("class or family", "test sequences", *(system.model for system in systems))
-    caption = f"{question.name}: {_spoken(question.chief)} of the fine-tuned models by class or family"
-    yield Table(columns, tuple(body), caption=caption, name=f"groups-{question.name}")
-
-
-def _kind(row: dict[str, Any]) -> str | None:
-    """The class or family of a test sequence, if it has one."""
-    return row.get("group") or (row["truth"] if isinstance(row["truth"], str) else None)
-
-
-def _reliability(found: Benchmark, question: Question) -> Iterator[Figure]:
-    """Curves of the fine-tuned models, where answers came with a probability, and of base pairs."""
-    series = {
-        system.model: reliability(
-            [row["probability"] for rows in system.rows for row in rows],
-            [row["truth"] == row["predicted"] for rows in system.rows for row in rows],
-        )
-        for system in question.systems
-        if system.arm == "pretrained" and "probability" in system.rows[0][0]
-    }
-    title = f"{question.name}: what probabilities are worth"
-    if series:
-        yield reliability_curves(series, "the predicted class", title)
-    pairs = {one.model: one.found for one in found.calibrations if one.question == question.name}
-    if pairs:
-        yield reliability_curves(pairs, "a base pair", title)
-
-
-def _examples(question: Question) -> Iterator[Figure]:
-    """A structure of middling score as each fine-tuned model drew it: the same molecule for all of them."""
-    systems = [system for system in question.systems if system.arm == "pretrained"]
-    if not systems or question.task["shape"] != "pair map":
-        return
-    score_N = np.mean([system.scores_SN(question.chief)[0] for system in systems], axis=0)  # as those drawn
-    place = min(range(len(score_N)), key=lambda n: (abs(score_N[n] - median(score_N.tolist())), n))
-    for system in systems:
-        row: dict[str, Any] = system.rows[0][place]
-        score = row["scores"][question.chief]
-        title = f"{row['id']} by {system.model}: a molecule of middling score ({_spoken(question.chief)} {score:.2f})"
-        yield arc_diagram(row["sequence"], row["truth"], row["predicted"], title)
+    named = (replace(figure, name=f"families-{number}") for number, figure in enumerate(figures, start=1))
+    return [Section("Families on a map", text, tuple(named))]
 
 
 def _perplexity(found: Benchmark) -> list[Section]:
@@ -271,11 +185,6 @@ def _not_run(found: Benchmark) -> list[Section]:
     return [Section("Not run", "", tables=(Table(("question", "model", "reason"), rows, caption="Not run, and why"),))]
 
 
-def _note(question: Question) -> str:
-    notes = question.task["notes"]
-    return f"The test split is {notes['test']}." if "test" in notes else ""
-
-
 def _level(found: Benchmark) -> str:
     fewest = min((one.seeds for one in found.comparisons), default=ENOUGH_SEEDS)
     few = "" if fewest >= ENOUGH_SEEDS else f" With fewer than {ENOUGH_SEEDS} seeds, luck in training is not ruled out."
@@ -290,7 +199,3 @@ def _interval(lines: Sequence[Line], question: str, system: tuple[str, str], met
         if (line.question, line.model, line.arm, line.metric) == (question, *system, metric):
             return line.interval
     return None
-
-
-def _spoken(metric: str) -> str:
-    return SPOKEN.get(metric, metric.replace("_", " "))

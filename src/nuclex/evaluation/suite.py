@@ -5,6 +5,7 @@ An entry knows a task by the name of a fine-tuning recipe alone, so a new task j
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -16,12 +17,14 @@ from nuclex.core.artifact import scratch_folder
 from nuclex.core.config import Config, load_config
 from nuclex.core.errors import InputError
 from nuclex.data.homology import ClusterConfig, cluster, joined
-from nuclex.tasks import Shape, Task
+from nuclex.tasks import SPLITS, Shape, Task
 from nuclex.training.controls import controls_of
 from nuclex.training.finetune import FinetuneConfig
 
 Folding = Literal["energy", "jacobian", "attention"]
 Units = Literal["sequence", "group", "mmseqs"]
+ASKED = "asked"
+"""The note of a task that says which of its examples a model is asked for, where they are not the test split."""
 _OWN = {"bundle", "controls"}
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
@@ -46,6 +49,11 @@ class EntryConfig(Config):
     zero_shot: bool = Field(
         default=False, description="variants: ask the model alone, by likelihood; nothing is learned"
     )
+    all_splits: bool | None = Field(
+        default=None,
+        description="zero_shot: ask for all examples, as none was learned from, or for those of the test split alone; "
+        "None: all, unless a fine-tuned entry of the suite has the same task, to be compared with",
+    )
     folded_by: tuple[Folding, ...] = Field(
         default=(), description="structures: what folds beside the trained models without having learned from labels"
     )
@@ -63,6 +71,8 @@ class EntryConfig(Config):
             raise ValueError(f"{self.name}: set: {taken[0]!r} is decided by the suite; leave it out")
         if self.zero_shot and self.folded_by:
             raise ValueError(f"{self.name}: zero_shot is for variants and folded_by for structures; give one of them")
+        if self.all_splits is not None and not self.zero_shot:
+            raise ValueError(f"{self.name}: all_splits is for zero_shot; what learns is asked for the test split")
         if (self.recipe is None) == (self.waits_for is None):
             raise ValueError(f"{self.name}: give recipe, or say in waits_for why there is none")
         return self
@@ -102,6 +112,14 @@ class SuiteConfig(Config):
     level: float = Field(default=0.95, gt=0, lt=1, description="of intervals, and of what is called significant")
     entries: tuple[EntryConfig, ...] = Field(min_length=1)
 
+    def asks_all(self, entry: EntryConfig) -> bool:
+        """Whether an entry is of the examples of all splits: nothing is learned, and no twin of it is fine-tuned."""
+        if not entry.zero_shot or entry.all_splits is not None:
+            return bool(entry.all_splits)
+        learning = [other for other in self.entries if other.recipe is not None and not other.zero_shot]
+        task = entry.finetuning(Path("-"), 0).task
+        return all(other.finetuning(Path("-"), 0).task != task for other in learning)
+
     @field_validator("entries")
     @classmethod
     def _once(cls, entries: tuple[EntryConfig, ...]) -> tuple[EntryConfig, ...]:
@@ -118,6 +136,16 @@ def load_suite(suite: str | Path, overrides: dict[str, Any] | None = None) -> Su
     name = f"benchmark/{suite}"
     found: SuiteConfig = load_config(SuiteConfig, name if name in shipped_recipes() else suite, overrides)
     return found
+
+
+def as_one_test(task: Task) -> Task:
+    """The task with the examples of all its splits to test, in the order of the splits; ``notes`` say so.
+
+    For a model that learns from none of them.
+    """
+    examples = tuple(example for split in SPLITS for example in task.examples(split))
+    notes = {**task.notes, ASKED: "all splits"}
+    return replace(task, splits={**task.splits, "test": examples}, notes=notes)
 
 
 def units_of(task: Task, entry: EntryConfig, place: Path) -> NDArray[np.int64]:

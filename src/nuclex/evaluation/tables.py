@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
@@ -11,13 +11,17 @@ from typing import Any
 
 from nuclex.core.artifact import atomic_folder
 from nuclex.core.plain import plain
-from nuclex.evaluation.benchmark import POOLED, WORDS, Comparison, Line, Question
+from nuclex.evaluation.benchmark import WORDS, Comparison, Line, Question
+from nuclex.evaluation.benchmark_lines import TOGETHER
 from nuclex.evaluation.held_out import HeldOut, comparable
 from nuclex.evaluation.leaks import SUBSETS
 from nuclex.evaluation.report import Table, cell_text
+from nuclex.evaluation.suite import QuotedConfig
 from nuclex.metrics.statistics import Interval
 
-QUOTED, DIFFERENCE = "quoted", "difference"
+QUOTED, NOT_RUN, DIFFERENCE = "quoted", "not run", "difference"
+ABREAST = 5
+"""Metrics beside each other in a table of a report."""
 _LATEX = {
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
@@ -25,49 +29,64 @@ _LATEX = {
 }
 
 
-def numbers_table(questions: Sequence[Question], lines: Sequence[Line], *, headline_only: bool = False) -> Table:
-    """One row a system and metric; numbers of the literature follow those of their question, marked as quoted."""
+def numbers_table(
+    questions: Sequence[Question],
+    lines: Sequence[Line],
+    *,
+    headline_only: bool = False,
+    unasked: Mapping[str, Sequence[QuotedConfig]] | None = None,
+) -> Table:
+    """One row a system and metric; numbers of the literature follow those of their question, marked as quoted.
+
+    ``headline_only`` keeps the metric to quote and every metric that the literature quotes, measured beside quoted.
+    ``unasked``: quoted numbers of questions that were not run, each metric under a row that says so.
+    """
     columns = ("question", "system", "start", "metric", "value", "units", "seeds", "seed SD", "source")
     rows: list[tuple[Any, ...]] = []
     for question in questions:
-        for line in (line for line in lines if line.question == question.name):
-            if headline_only and line.metric != question.headline:
-                continue
-            spread = line.seed_spread if isfinite(line.seed_spread) else None
-            start = WORDS[line.arm]
-            rows.append(
-                (
-                    question.name,
-                    line.model,
-                    start,
-                    line.metric,
-                    line.interval,
-                    line.units,
-                    line.seeds,
-                    spread,
-                    "measured",
-                )
+        shown = {question.headline, *(quoted.metric for quoted in question.quoted)}
+        mine = [line for line in lines if line.question == question.name]
+        if headline_only:
+            mine = sorted(
+                (line for line in mine if line.metric in shown), key=lambda line: line.metric != question.headline
             )
-        for quoted in question.quoted:
-            if headline_only and quoted.metric != question.headline:
-                continue
-            source = f"{QUOTED}: {quoted.source}" + (f" ({quoted.note})" if quoted.note else "")
-            rows.append((question.name, quoted.model, QUOTED, quoted.metric, quoted.value, None, None, None, source))
+        rows += [_measured(line) for line in mine]
+        rows += [_quoted(question.name, quoted) for quoted in question.quoted]
+    for name, quotes in (unasked or {}).items():
+        for metric in dict.fromkeys(quoted.metric for quoted in quotes):
+            rows.append((name, "all", NOT_RUN, metric, None, None, None, None, NOT_RUN))
+            rows += [_quoted(name, quoted) for quoted in quotes if quoted.metric == metric]
     return Table(columns, tuple(rows), name="numbers", formats={"value": ".3f", "seed SD": ".3f"})
 
 
-def metrics_table(question: Question, lines: Sequence[Line]) -> Table:
-    """One row a system, one column a metric: those that are compared, and those of all test sequences together."""
+def _measured(line: Line) -> tuple[Any, ...]:
+    spread = line.seed_spread if isfinite(line.seed_spread) else None
+    start = WORDS[line.arm]
+    return (line.question, line.model, start, line.metric, line.interval, line.units, line.seeds, spread, "measured")
+
+
+def _quoted(name: str, quoted: QuotedConfig) -> tuple[Any, ...]:
+    source = f"{QUOTED}: {quoted.source}" + (f" ({quoted.note})" if quoted.note else "")
+    return (name, quoted.model, QUOTED, quoted.metric, quoted.value, None, None, None, source)
+
+
+def metrics_tables(question: Question, lines: Sequence[Line]) -> Iterator[Table]:
+    """One row a system, one column a metric: those that are compared, and those of all test sequences together.
+
+    A few columns at a time, so that a page holds them.
+    """
     mine = [line for line in lines if line.question == question.name]
-    metrics = list(dict.fromkeys(line.metric for line in mine if line.metric in {*question.compared, *POOLED}))
+    metrics = list(dict.fromkeys(line.metric for line in mine if line.metric in {*question.compared, *TOGETHER}))
     found = {(line.model, line.arm, line.metric): line for line in mine}
-    rows = []
-    for system in question.systems:
-        row = [found.get((system.model, system.arm, metric)) for metric in metrics]
-        seeds = next(line.seeds for line in row if line is not None)
-        intervals = [None if line is None else line.interval for line in row]
-        rows.append((system.model, WORDS[system.arm], len(question.units_N), seeds, *intervals))
-    return Table(("system", "start", "n", "seeds", *metrics), tuple(rows), name=f"metrics-{question.name}")
+    for first in range(0, max(len(metrics), 1), ABREAST):
+        some, rows = metrics[first : first + ABREAST], []
+        for system in question.systems:
+            row = [found.get((system.model, system.arm, metric)) for metric in some]
+            seeds = next((line.seeds for line in row if line is not None), None)
+            intervals = [None if line is None else line.interval for line in row]
+            rows.append((system.model, WORDS[system.arm], len(question.units_N), seeds, *intervals))
+        name = f"metrics-{question.name}" + (f"-{first // ABREAST + 1}" if first else "")
+        yield Table(("system", "start", "n", "seeds", *some), tuple(rows), name=name)
 
 
 def comparisons_table(found: Sequence[Comparison], level: float = 0.95, *, brief: bool = False) -> Table:

@@ -20,7 +20,9 @@ from nuclex.metrics.statistics import (
     Ratio,
     bootstrap,
     bootstrap_statistic,
+    bootstrap_sums,
     paired_difference,
+    paired_statistic,
 )
 from nuclex.metrics.structure import PairMatch, PairScore, mean_score, score_pairs, score_pseudoknots
 
@@ -38,6 +40,7 @@ __all__ = [
     "balanced_accuracy",
     "bootstrap",
     "bootstrap_statistic",
+    "bootstrap_sums",
     "confusion_matrix",
     "enough_swaps",
     "holm",
@@ -45,6 +48,7 @@ __all__ = [
     "matthews",
     "mean_score",
     "paired_difference",
+    "paired_statistic",
     "pearson",
     "per_class",
     "precision_recall_f1",

@@ -109,9 +109,11 @@ def auroc(truth_N: ArrayLike, score_N: ArrayLike) -> float:
 
     ``truth_N`` holds 0 and 1 (or booleans), both present; ``score_N`` is higher for what looks positive.
     """
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(*_binary(truth_N, score_N)))
+    true_M, passed_M = _at_thresholds(*_binary(truth_N, score_N))
+    false_M = passed_M - true_M
+    before_M = np.concatenate([[0], true_M[:-1]])
+    area = (np.diff(false_M, prepend=0) * (true_M + before_M)).sum() / 2
+    return float(area / (true_M[-1] * false_M[-1]))
 
 
 def auprc(truth_N: ArrayLike, score_N: ArrayLike) -> float:
@@ -119,9 +121,8 @@ def auprc(truth_N: ArrayLike, score_N: ArrayLike) -> float:
 
     Arguments as for ``auroc``. Chance level is the share of positives, not 0.5.
     """
-    from sklearn.metrics import average_precision_score
-
-    return float(average_precision_score(*_binary(truth_N, score_N)))
+    true_M, passed_M = _at_thresholds(*_binary(truth_N, score_N))
+    return float((np.diff(true_M, prepend=0) * true_M / passed_M).sum() / true_M[-1])
 
 
 def _binary(truth_N: ArrayLike, score_N: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -132,6 +133,13 @@ def _binary(truth_N: ArrayLike, score_N: ArrayLike) -> tuple[NDArray[np.int64], 
     if not np.isfinite(score_N).all():
         raise InputError("score: found values that are not finite; every row needs a number")
     return truth_N.astype(np.int64), score_N.astype(np.float64)
+
+
+def _at_thresholds(truth_N: NDArray[np.int64], score_N: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """At each distinct score, from the highest on: how many positives, and how many rows, have at least that."""
+    order_N = np.argsort(-score_N, kind="stable")
+    last_M = np.append(np.flatnonzero(np.diff(score_N[order_N])), len(score_N) - 1)
+    return np.cumsum(truth_N[order_N])[last_M].astype(np.float64), last_M + 1.0
 
 
 def _seen(truth_N: ArrayLike, guess_N: ArrayLike) -> NDArray[np.int64]:

@@ -7,50 +7,44 @@ Everything is a pure function of its arguments and ``seed``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import floor, isfinite, log10
-from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nuclex.core.errors import InputError
+from nuclex.metrics.resampling import (
+    DRAWS_AT_ONCE,
+    NORMAL,
+    Floats,
+    Interval,
+    Plan,
+    interval_of_draws,
+    resampled_rows,
+    resampled_sums,
+    sums_by_unit,
+    unit_numbers,
+)
+
+__all__ = [
+    "EXACT_UNITS",
+    "Interval",
+    "PairedDifference",
+    "Ratio",
+    "bootstrap",
+    "bootstrap_statistic",
+    "bootstrap_sums",
+    "paired_difference",
+    "paired_statistic",
+]
 
 Method = Literal["bca", "percentile"]
-Floats = NDArray[np.float64]
-DRAWS_AT_ONCE = 1 << 22
 EXACT_UNITS = 12
 CLEARLY_CHANCE = 0.01
 """A p from which on more swaps would change nothing that anybody does."""
 POWER = 0.8
-NORMAL = NormalDist()
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A measured value with the range in which the true one plausibly lies; ``n`` is the number of rows.
-
-    ``low`` and ``high`` are nan where no interval can be made (a single independent unit).
-
-    >>> print(Interval(0.713, 0.69, 0.735, n=812, level=0.95, method="BCa bootstrap, 2000 resamples of 812 rows"))
-    0.713 [0.690, 0.735], n = 812
-    """
-
-    value: float
-    low: float
-    high: float
-    n: int
-    level: float
-    method: str
-
-    def __str__(self) -> str:
-        width = self.high - self.low
-        if not isfinite(width):
-            return f"{self.value:.3f} [no interval], n = {self.n}"
-        digits = min(max(1 - floor(log10(width)), 3), 9) if width > 0 else 3
-        return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}], n = {self.n}"
 
 
 @dataclass(frozen=True)
@@ -60,7 +54,8 @@ class PairedDifference:
     ``p_value`` is two-sided, from swapping a and b at random within each unit. ``effect_size`` is the difference in
     standard deviations of the per-unit differences (Cohen's d_z); ``units`` is the number of independent units.
     ``detectable`` is the smallest true difference that such a test would find in 80 % of the cases, by the normal
-    approximation; None for a single unit, and where all units differ by the same.
+    approximation; None for a single unit, and where all units differ by the same. Of a statistic that no unit has by
+    itself, such as a correlation, the deviation is that of its resamples times the root of the units.
     """
 
     difference: Interval
@@ -93,16 +88,16 @@ def bootstrap(
     the interval for bias and skew (Efron 1987, doi:10.1080/01621459.1987.10478410). Rows that are all equal give an
     interval of no width: no bootstrap can see what was never drawn.
     """
-    plan = _Plan(replicates, level, seed)
+    plan = Plan(replicates, level, seed)
     part_N, whole_N = _parts(values)
-    unit_N, units = _units(clusters, len(part_N))
-    sums_U2 = _pooled(np.stack([part_N, whole_N], axis=1), unit_N, units)
+    unit_N, units = unit_numbers(clusters, len(part_N))
+    sums_U2 = sums_by_unit(np.stack([part_N, whole_N], axis=1), unit_N, units)
     value = _quotient(sums_U2.sum(axis=0))
     if method not in ("bca", "percentile"):
         raise InputError(f"method: found {method!r}; allowed: 'bca', 'percentile'")
-    draws_R = _quotient(_resampled_sums(sums_U2, plan)) if units > 1 else np.full(1, np.nan)
+    draws_R = _quotient(resampled_sums(sums_U2, plan)) if units > 1 else np.full(1, np.nan)
     left_out_U = _quotient(sums_U2.sum(axis=0) - sums_U2) if method == "bca" and units > 1 else None
-    return _interval(float(value), draws_R, left_out_U, plan, (len(part_N), units, clusters is not None))
+    return interval_of_draws(float(value), draws_R, left_out_U, plan, (len(part_N), units, clusters is not None))
 
 
 def bootstrap_statistic(
@@ -119,21 +114,57 @@ def bootstrap_statistic(
     ``statistic`` takes the columns in order and gives a number; it is called once a resample. A difference of two
     models is a statistic of three columns. InputError where a resample leaves it undefined: too few rows for it.
     """
-    plan = _Plan(replicates, level, seed)
+    plan = Plan(replicates, level, seed)
     arrays = [np.asarray(column) for column in columns]
     rows = len(arrays[0]) if arrays and arrays[0].ndim else 0
     if rows == 0 or any(array.ndim == 0 or len(array) != rows for array in arrays):
         raise InputError(f"columns: equal lengths above 0 are needed, found shapes {[array.shape for array in arrays]}")
-    unit_N, units = _units(clusters, rows)
+    unit_N, units = unit_numbers(clusters, rows)
     value = float(statistic(*arrays))
     draws_R = np.full(1, np.nan)
     if units > 1:
-        draws = (statistic(*(array[index] for array in arrays)) for index in _resampled_rows(unit_N, units, plan))
+        draws = (statistic(*(array[index] for array in arrays)) for index in resampled_rows(unit_N, units, plan))
         draws_R = np.fromiter(draws, dtype=np.float64, count=replicates)
         if not np.isfinite(draws_R).all():
             bad = int((~np.isfinite(draws_R)).sum())
             raise InputError(f"statistic: undefined in {bad} of {replicates} resamples; {units} units are too few")
-    return _interval(value, draws_R, None, plan, (rows, units, clusters is not None))
+    return interval_of_draws(value, draws_R, None, plan, (rows, units, clusters is not None))
+
+
+def bootstrap_sums(
+    statistics: Mapping[str, Callable[[Floats], Floats]],
+    columns_NX: ArrayLike,
+    *,
+    clusters: ArrayLike | None = None,
+    replicates: int = 2000,
+    level: float = 0.95,
+) -> dict[str, Interval]:
+    """Statistics that need no more than sums over rows, such as an F1 of counts, with intervals (BCa).
+
+    ``columns_NX`` are N rows of any shape X; a statistic takes sums (..., *X) and gives (...). All are of the same
+    draws. One that is not a number in a resample gets no interval: ``low`` and ``high`` are nan, ``method`` says why.
+    """
+    plan, columns = Plan(replicates, level), np.asarray(columns_NX, dtype=np.float64)
+    rows, inner = len(columns), columns.shape[1:]
+    unit_N, units = unit_numbers(clusters, rows)
+    sums_UK = sums_by_unit(columns.reshape(rows, -1), unit_N, units)
+    total_K = sums_UK.sum(axis=0)
+    drawn_RK = resampled_sums(sums_UK, plan) if units > 1 else total_K[None]
+    found = {}
+    for name, statistic in statistics.items():
+
+        def of(sums: Floats, statistic: Callable[[Floats], Floats] = statistic) -> Floats:
+            return statistic(sums.reshape(*sums.shape[:-1], *inner))
+
+        value, draws_R = float(of(total_K)), of(drawn_RK)
+        if bad := int((~np.isfinite(draws_R)).sum()):
+            why = f"none: {name} is not defined in {bad} of {len(draws_R)} resamples"
+            found[name] = Interval(value, float("nan"), float("nan"), rows, level, why)
+        else:
+            counts = (rows, units, clusters is not None)
+            left_out_U = of(total_K - sums_UK) if units > 1 else None
+            found[name] = interval_of_draws(value, draws_R, left_out_U, plan, counts)
+    return found
 
 
 def paired_difference(
@@ -153,43 +184,71 @@ def paired_difference(
     below 1 / (swaps + 1): where many are to be corrected together, see ``correction.enough_swaps``. One unit gives
     p = 1 and no interval.
     """
-    plan = _Plan(replicates, level)
+    plan = Plan(replicates, level)
     columns = [*_parts(a), *_parts(b)]
     rows = len(columns[0])
     if len(columns[2]) != rows:
         raise InputError(f"paired: a has {rows} rows and b has {len(columns[2])}; the same rows are needed")
-    unit_N, units = _units(clusters, rows)
-    sums_U4 = _pooled(np.stack(columns, axis=1), unit_N, units)
+    unit_N, units = unit_numbers(clusters, rows)
+    sums_U4 = sums_by_unit(np.stack(columns, axis=1), unit_N, units)
     total_4 = sums_U4.sum(axis=0)
     value = float(_quotient_difference(total_4))
-    draws_R = _quotient_difference(_resampled_sums(sums_U4, plan)) if units > 1 else np.full(1, np.nan)
+    draws_R = _quotient_difference(resampled_sums(sums_U4, plan)) if units > 1 else np.full(1, np.nan)
     left_out_U = _quotient_difference(total_4 - sums_U4) if units > 1 else None
-    interval = _interval(value, draws_R, left_out_U, plan, (rows, units, clusters is not None))
+    interval = interval_of_draws(value, draws_R, left_out_U, plan, (rows, units, clusters is not None))
     spread = _spread(sums_U4)
     spread = 0.0 if spread <= 1e-12 * abs(value) else spread  # not a number for one unit
-    noticed = (NORMAL.inv_cdf((1 + level) / 2) + NORMAL.inv_cdf(POWER)) * spread / float(np.sqrt(units))
-    detectable = noticed if noticed > 0 else None
-    return PairedDifference(
-        interval,
-        _swap_p_value(sums_U4, value, plan, max(swaps or 0, replicates)),
-        _effect_size(value, spread),
-        units,
-        detectable,
+    size_4 = np.abs(sums_U4).sum(axis=0)
+    bar = abs(value) - 1e-12 * float(size_4[0] / size_4[1] + size_4[2] / size_4[3])  # equal up to rounding is equal
+    p_value = _swap_p_value(
+        lambda mask_rU: _as_extreme(sums_U4, mask_rU, bar), units, plan, max(swaps or 0, replicates)
     )
+    return PairedDifference(interval, p_value, _effect_size(value, spread), units, _detectable(spread, units, level))
 
 
-@dataclass(frozen=True)
-class _Plan:
-    replicates: int
-    level: float
-    seed: int = 0
+def paired_statistic(
+    statistic: Callable[..., float],
+    columns: tuple[ArrayLike, ArrayLike, ArrayLike],
+    *,
+    clusters: ArrayLike | None = None,
+    replicates: int = 2000,
+    swaps: int | None = None,
+    level: float = 0.95,
+) -> PairedDifference:
+    """Compare a statistic of (truth_N, a_N), such as ``spearman`` or ``auroc``, with that of (truth_N, b_N).
 
-    def __post_init__(self) -> None:
-        if self.replicates < 1 or not 0 < self.level < 1:
-            raise InputError(
-                f"bootstrap: found {self.replicates} replicates at level {self.level}; "
-                "allowed: at least 1 replicate, a level between 0 and 1"
-            )
+    ``columns`` are truth, a and b of the same rows; a and b are swapped, so they are to be on one scale (ranks of each,
+    where scales differ and the statistic asks for the order alone). Interval (percentile) and test as in
+    ``paired_difference``: whole units are drawn, and swapped. Where the statistic is not defined in a resample, there
+    is no interval, and ``method`` says so; a swap in which it is not counts as extreme, against us. InputError where
+    it is not defined for the rows themselves.
+    """
+    plan = Plan(replicates, level)
+    truth_N, a_N, b_N = (np.asarray(column) for column in columns)
+    unit_N, units = unit_numbers(clusters, len(truth_N))
+
+    def gain(index_N: NDArray[np.int64] | slice, a_N: NDArray[np.generic], b_N: NDArray[np.generic]) -> float:
+        try:
+            return statistic(truth_N[index_N], a_N[index_N]) - statistic(truth_N[index_N], b_N[index_N])
+        except InputError:  # a draw without a single positive
+            return float("nan")
+
+    value = gain(slice(None), a_N, b_N)
+    if not np.isfinite(value):
+        raise InputError("statistic: is not defined for the rows given; a and b cannot be compared by it")
+    draws = (
+        [gain(index_N, a_N, b_N) for index_N in resampled_rows(unit_N, units, plan)] if units > 1 else [float("nan")]
+    )
+    interval, spread = _interval_and_spread(value, np.array(draws), plan, (len(truth_N), units, clusters is not None))
+    bar = abs(value) - 1e-12
+
+    def extreme(mask_rU: NDArray[np.integer]) -> int:
+        swapped = (mask_U[unit_N].astype(bool) for mask_U in mask_rU)
+        gains = (gain(slice(None), np.where(there, b_N, a_N), np.where(there, a_N, b_N)) for there in swapped)
+        return sum(not abs(one) < bar for one in gains)
+
+    p_value = _swap_p_value(extreme, units, plan, max(swaps or 0, replicates))
+    return PairedDifference(interval, p_value, _effect_size(value, spread), units, _detectable(spread, units, level))
 
 
 def _parts(values: ArrayLike | Ratio) -> tuple[Floats, Floats]:
@@ -205,44 +264,6 @@ def _parts(values: ArrayLike | Ratio) -> tuple[Floats, Floats]:
     return part_N, whole_N
 
 
-def _units(clusters: ArrayLike | None, rows: int) -> tuple[NDArray[np.int64], int]:
-    """The number of the unit that each row belongs to, and how many units there are."""
-    if clusters is None:
-        return np.arange(rows), rows
-    labels_N = np.asarray(clusters)
-    if labels_N.shape != (rows,):
-        raise InputError(f"clusters: one label a row is needed, found shape {labels_N.shape} for {rows} rows")
-    names, unit_N = np.unique(labels_N, return_inverse=True)
-    return unit_N.astype(np.int64), len(names)
-
-
-def _pooled(columns_NK: Floats, unit_N: NDArray[np.int64], units: int) -> Floats:
-    if units == len(unit_N):
-        return columns_NK
-    return np.stack([np.bincount(unit_N, weights=column_N, minlength=units) for column_N in columns_NK.T], axis=1)
-
-
-def _resampled_sums(sums_UK: Floats, plan: _Plan) -> Floats:
-    """Column sums of ``replicates`` draws of U units with replacement, (R, K)."""
-    rng = np.random.default_rng(plan.seed)
-    units = len(sums_UK)
-    at_once = max(1, DRAWS_AT_ONCE // units)
-    totals = []
-    for start in range(0, plan.replicates, at_once):
-        drawn_rU = rng.integers(0, units, size=(min(at_once, plan.replicates - start), units))
-        totals.append(np.stack([column_U[drawn_rU].sum(axis=1) for column_U in sums_UK.T], axis=1))
-    return np.concatenate(totals)
-
-
-def _resampled_rows(unit_N: NDArray[np.int64], units: int, plan: _Plan) -> Iterator[NDArray[np.int64]]:
-    """Row indices of each draw: all rows of every unit drawn."""
-    rng = np.random.default_rng(plan.seed)
-    members = np.split(np.argsort(unit_N, kind="stable"), np.cumsum(np.bincount(unit_N))[:-1])
-    for _ in range(plan.replicates):
-        drawn_U = rng.integers(0, units, size=units)
-        yield drawn_U if units == len(unit_N) else np.concatenate([members[unit] for unit in drawn_U])
-
-
 def _quotient(sums_X2: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):  # a draw without any positions is caught as nan
         return sums_X2[..., 0] / sums_X2[..., 1]
@@ -252,47 +273,28 @@ def _quotient_difference(sums_X4: Floats) -> Floats:
     return _quotient(sums_X4[..., :2]) - _quotient(sums_X4[..., 2:])
 
 
-def _interval(
-    value: float, draws_R: Floats, left_out_U: Floats | None, plan: _Plan, counts: tuple[int, int, bool]
-) -> Interval:
-    rows, units, clustered = counts
-    drawn = f"{plan.replicates} resamples of {units} {'clusters' if clustered else 'rows'}"
-    if units == 1:
-        return Interval(value, float("nan"), float("nan"), rows, plan.level, "none: one independent unit")
-    if not np.isfinite(draws_R).all():
-        raise InputError(f"ratio: some of {drawn} hold no positions at all; more rows are needed for an interval")
-    tails = ((1 - plan.level) / 2, (1 + plan.level) / 2)
-    if left_out_U is not None:
-        tails = _corrected_tails(value, draws_R, left_out_U, tails)
-    low, high = np.quantile(draws_R, tails)
-    name = "percentile" if left_out_U is None else "BCa"
-    return Interval(value, float(low), float(high), rows, plan.level, f"{name} bootstrap, {drawn}")
+def _interval_and_spread(
+    value: float, draws_R: Floats, plan: Plan, counts: tuple[int, int, bool]
+) -> tuple[Interval, float]:
+    """The interval of a difference of statistics, and the standard deviation that a single unit would give."""
+    rows, units, _ = counts
+    if units > 1 and (bad := int((~np.isfinite(draws_R)).sum())):
+        why = f"none: not defined in {bad} of {len(draws_R)} resamples"
+        return Interval(value, float("nan"), float("nan"), rows, plan.level, why), float("nan")
+    spread = float(np.std(draws_R, ddof=1) * np.sqrt(units)) if len(draws_R) > 1 else float("nan")
+    return interval_of_draws(value, draws_R, None, plan, counts), spread
 
 
-def _corrected_tails(
-    value: float, draws_R: Floats, left_out_U: Floats, tails: tuple[float, float]
-) -> tuple[float, float]:
-    """Efron's bias (z0) and acceleration (from leaving one unit out), turned into two quantiles to read off."""
-    below = float(((draws_R < value).mean() + (draws_R <= value).mean()) / 2)
-    if not 0 < below < 1 or not np.isfinite(left_out_U).all():
-        return tails  # all draws on one side, as when all rows are equal: there is no bias to estimate
-    shift_U = left_out_U.mean() - left_out_U
-    spread = float((shift_U**2).sum())
-    acceleration = float((shift_U**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
-    bias = NORMAL.inv_cdf(below)
-
-    def corrected(tail: float) -> float:
-        point = bias + NORMAL.inv_cdf(tail)
-        return NORMAL.cdf(bias + point / (1 - acceleration * point))
-
-    return corrected(tails[0]), corrected(tails[1])
+def _detectable(spread: float, units: int, level: float) -> float | None:
+    noticed = (NORMAL.inv_cdf((1 + level) / 2) + NORMAL.inv_cdf(POWER)) * spread / float(np.sqrt(units))
+    return noticed if noticed > 0 else None
 
 
-def _swap_p_value(sums_U4: Floats, value: float, plan: _Plan, swaps: int) -> float:
-    """The share of swaps of a and b whose difference is at least as large as the one observed."""
-    units = len(sums_U4)
-    size_4 = np.abs(sums_U4).sum(axis=0)
-    bar = abs(value) - 1e-12 * float(size_4[0] / size_4[1] + size_4[2] / size_4[3])  # equal up to rounding is equal
+def _swap_p_value(extremes: Callable[[NDArray[np.integer]], int], units: int, plan: Plan, swaps: int) -> float:
+    """The share of swaps of a and b whose difference is at least as large as the one observed.
+
+    ``extremes`` takes masks (r, U) that say which units are swapped, and counts those as large.
+    """
     exact = units <= EXACT_UNITS
     rng = np.random.default_rng([plan.seed, 1])  # not the stream of the interval
     at_once, tries, extreme = max(1, DRAWS_AT_ONCE // units), 0, 0
@@ -300,7 +302,7 @@ def _swap_p_value(sums_U4: Floats, value: float, plan: _Plan, swaps: int) -> flo
         while tries < wanted:
             now = min(at_once, wanted - tries)
             mask_rU = _ways(tries, now, units) if exact else rng.integers(0, 2, size=(now, units), dtype=np.int8)
-            extreme += _as_extreme(sums_U4, mask_rU, bar)
+            extreme += extremes(mask_rU)
             tries += now
         if extreme + 1 >= CLEARLY_CHANCE * (tries + 1):
             break

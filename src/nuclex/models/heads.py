@@ -26,6 +26,9 @@ from nuclex.models.motifs import ConvolutionHead, KmerHead
 RECOMPUTED_FROM = 1 << 25
 """Numbers in a map of pairs (channels × L × L, 724 nt with 64 channels) from which learning does not keep them all."""
 
+STRIPS_FROM = 1 << 31
+"""Bytes of a map from which a convolution on a CPU takes it in strips."""
+
 
 class HeadConfig(Config, ABC):
     """A way to answer one shape of question; ``kind`` names it."""
@@ -271,12 +274,34 @@ class PairHead(nn.Module):
         map_1CLL = (left_LC.T[:, :, None] + right_LC.T[:, None, :])[None]
         for block in self.blocks:
             map_1CLL = _frugally(block, map_1CLL)
-        upper_LL = self.decoder(map_1CLL)[0, 0].triu(1)
+        upper_LL = _convolved(self.decoder, map_1CLL)[0, 0].triu(1)
         return upper_LL + upper_LL.T
 
 
 def _mixed(convolution: nn.Module, map_1CLL: Tensor) -> Tensor:
-    return F.relu_(_instance_norm(convolution(map_1CLL)))
+    assert isinstance(convolution, nn.Conv2d)
+    return F.relu_(_instance_norm(_convolved(convolution, map_1CLL)))
+
+
+def _convolved(convolution: nn.Conv2d, map_1CLL: Tensor) -> Tensor:
+    """The convolution; of a map of 2 GiB and more in strips of rows, each with the rows beside it that it looks at.
+
+    oneDNN learns from larger ones with its reference kernel, which took more than ten times as long at 3 000 nt.
+    """
+    size = map_1CLL.nbytes
+    if map_1CLL.device.type != "cpu" or size < STRIPS_FROM:
+        found: Tensor = convolution(map_1CLL)
+        return found
+    length, reach = map_1CLL.shape[2], convolution.kernel_size[0] // 2
+    rows = max(length // (size // STRIPS_FROM * 2 + 2), 1)
+    strips = []
+    for first in range(0, length, rows):
+        last = min(first + rows, length)
+        above, below = max(first - reach, 0), min(last + reach, length)
+        outside = (0, 0, reach - (first - above), reach - (below - last))
+        strip_1CRL = F.pad(map_1CLL[:, :, above:below], outside)
+        strips.append(F.conv2d(strip_1CRL, convolution.weight, convolution.bias, padding=(0, reach)))
+    return torch.cat(strips, 2)
 
 
 def _frugally(function: Callable[[Tensor], Tensor], map_1CLL: Tensor) -> Tensor:

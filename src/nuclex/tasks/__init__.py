@@ -14,6 +14,7 @@ from nuclex.tasks.base import (
     TaskConfig,
     Track,
 )
+from nuclex.tasks.changes import TableVariantConfig
 from nuclex.tasks.classification import FastaClassConfig, NcrnaClassConfig
 from nuclex.tasks.families import SimulatedFamilyConfig
 from nuclex.tasks.mutagenesis import SortSeqConfig, SortSeqVariantsConfig, SpliceMpsaConfig
@@ -24,6 +25,7 @@ from nuclex.tasks.splice_archive import SpliceGs1Config
 from nuclex.tasks.splicing import SpliceHumanConfig, SpliceRowsConfig
 from nuclex.tasks.structure import DotBracketConfig, SimulatedStructureConfig, read_vienna
 from nuclex.tasks.structure_sets import ArchiveiiConfig, BprnaConfig, PdbRnaConfig
+from nuclex.tasks.structure_tables import TablePairsConfig
 from nuclex.tasks.translation import RibosomeLoadConfig, TranslationConfig, VaryingLengthConfig
 from nuclex.tasks.variants import SatmutConfig, UtrVariantsConfig
 
@@ -55,8 +57,10 @@ __all__ = [
     "SpliceRowsConfig",
     "Split",
     "TableClassConfig",
+    "TablePairsConfig",
     "TablePositionsConfig",
     "TableScalarConfig",
+    "TableVariantConfig",
     "Task",
     "TaskConfig",
     "Track",

@@ -20,7 +20,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny
 from nuclex.bio.alphabet import to_rna
 from nuclex.bio.base_pairs import Pairs
 from nuclex.core.config import Config
-from nuclex.core.errors import InputError
+from nuclex.core.errors import InputError, shown
 from nuclex.core.randomness import key
 from nuclex.core.registry import Registry
 
@@ -264,8 +264,8 @@ def _refuse_torn(splits: Mapping[Split, Sequence[Example]]) -> None:
         for example in splits[split]:
             if (first := home.setdefault(_group(example), split)) != split:
                 raise InputError(
-                    f"{example.id!r} of the {split} split is of the group {example.group!r}, which the {first} split "
-                    "has, too; a group lies in one split, or give no groups"
+                    f"{example.id!r} of the {split} split is of the group {shown(_group(example))}, which the {first} "
+                    "split has, too; a group lies in one split, or give no groups"
                 )
 
 

@@ -10,12 +10,14 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from nuclex.bio.alphabet import RNA_IUPAC, to_rna
+from nuclex.bio.base_pairs import Pairs
 from nuclex.bio.secondary_structure import parse_dot_bracket
 from nuclex.core.errors import InputError, at, shown
 from nuclex.core.randomness import key
 from nuclex.data.compression import lines, opened, pieces
 from nuclex.data.record import LONGEST_HEADER
 from nuclex.data.simulate import SimulationConfig, simulate
+from nuclex.data.structures import holds_structures, holds_tables, read_tables
 from nuclex.tasks.base import (
     TASKS,
     Example,
@@ -34,10 +36,11 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 @TASKS.register
 class DotBracketConfig(TaskConfig):
-    """Structures of one's own in Vienna format: header, sequence and dot-bracket, three lines a molecule.
+    """Structures of one's own: Vienna files (header, sequence, dot-bracket), .ct, .bpseq, .st, or a folder of them.
 
     Validation and test are files of their own, or are carved from train: the families named here (``family=NAME`` in
-    the header), else a share of all families, or with ``by = "sequence"`` of the distinct sequences.
+    the header), else a share of all families, or with ``by = "sequence"`` of the distinct sequences, which is also what
+    is done where no header names a family.
     """
 
     kind: Literal["dot-bracket"] = "dot-bracket"
@@ -45,7 +48,9 @@ class DotBracketConfig(TaskConfig):
     train: Path
     validation: Path | None = None
     test: Path | None = None
-    by: Literal["family", "sequence"] = "family"
+    by: Literal["family", "sequence"] | None = Field(
+        default=None, description="what is carved off whole; by default families, where headers name them"
+    )
     validation_families: tuple[str, ...] = ()
     test_families: tuple[str, ...] = ()
     validation_share: float = Field(default=0.1, gt=0, lt=1)
@@ -64,7 +69,8 @@ class DotBracketConfig(TaskConfig):
 
     def read(self) -> Task:
         """Read the files and carve off what has no file."""
-        splits: dict[Split, list[Example]] = {"train": list(read_vienna(self.train))}
+        splits: dict[Split, list[Example]] = {"train": list(read_structures(self.train))}
+        by = self.by or ("family" if any(item.group is not None for item in splits["train"]) else "sequence")
         notes: dict[str, Any] = {"files": [str(self.train)]}
         for split, path, families, share in (
             ("test", self.test, self.test_families, self.test_share),
@@ -72,11 +78,11 @@ class DotBracketConfig(TaskConfig):
         ):
             name: Split = "test" if split == "test" else "validation"
             if path is not None:
-                splits[name] = list(read_vienna(path))
+                splits[name] = list(read_structures(path))
                 continue
-            stream, by = key(self.seed, split), self.by
+            stream, how = key(self.seed, split), "family" if families else by
             splits["train"], splits[name] = hold_out(splits["train"], families, share, stream, by)
-            notes[split] = f"carved from train by {by}" + (f": {', '.join(families)}" if families else "")
+            notes[split] = f"carved from train by {how}" + (f": {', '.join(families)}" if families else "")
         return assemble(self, splits, notes)
 
 
@@ -110,6 +116,26 @@ class SimulatedStructureConfig(TaskConfig):
         return assemble(self, splits, {"simulated": True})
 
 
+def read_structures(path: Path) -> Iterator[Example]:
+    """The molecules of a .ct, .bpseq, .st or Vienna file (plain or packed), or of all such files in a folder, by name.
+
+    InputError with the file, and the line where there is one, for anything else and for a folder without any.
+    """
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.is_file() and holds_structures(file))
+        if not files:
+            raise InputError(f"{path}: holds no file of structures; .dbn, .vienna, .ct, .bpseq or .st is needed")
+        for file in files:
+            yield from read_structures(file)
+    elif not holds_tables(path):
+        yield from read_vienna(path)
+    else:
+        for structure in read_tables(path):
+            header = structure.name if structure.name.split() else path.name.partition(".")[0]
+            _refuse_strange(str(path), header.split()[0], structure.sequence)
+            yield _example(header, structure.sequence, structure.pairs)
+
+
 def read_vienna(path: Path) -> Iterator[Example]:
     """The molecules of a Vienna file (plain or packed): ``>id …``, sequence, dot-bracket; an energy may follow.
 
@@ -139,10 +165,7 @@ def molecule(where: str, header: str, sequence: str, structure: str, family: str
         raise InputError(
             f"{where}: {shown(name)} needs a sequence of letters in its second line, found {shown(sequence)}"
         )
-    strange = RNA_IUPAC.first_invalid(to_rna(sequence), ignore_case=True)
-    if strange is not None:
-        allowed = f"allowed: T, {', '.join(letter for letter in RNA_IUPAC.symbols if letter != '-')}"
-        raise InputError(f"{where}: {shown(name)} has {sequence[strange]!r} at position {strange}; {allowed}")
+    _refuse_strange(where, name, sequence)
     if len(structure) != len(sequence):
         raise InputError(
             f"{where}: {shown(name)} has {len(sequence)} nucleotides but {len(structure)} marks of structure"
@@ -151,7 +174,18 @@ def molecule(where: str, header: str, sequence: str, structure: str, family: str
         pairs = parse_dot_bracket(structure)
     except InputError as error:
         raise InputError(f"{where}: {shown(name)}: {error}") from None
-    return Example(sequence, pairs, name, family or header_field(header, "family"))
+    return _example(header, sequence, pairs, family)
+
+
+def _example(header: str, sequence: str, pairs: Pairs, family: str | None = None) -> Example:
+    return Example(sequence, pairs, header.split()[0], family or header_field(header, "family"))
+
+
+def _refuse_strange(where: str, name: str, sequence: str) -> None:
+    strange = RNA_IUPAC.first_invalid(to_rna(sequence), ignore_case=True)
+    if strange is not None:
+        allowed = f"allowed: T, {', '.join(letter for letter in RNA_IUPAC.symbols if letter != '-')}"
+        raise InputError(f"{where}: {shown(name)} has {sequence[strange]!r} at position {strange}; {allowed}")
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

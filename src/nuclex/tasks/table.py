@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from nuclex.bio.base_pairs import Pairs
 from nuclex.core.errors import InputError, at, shown
 from nuclex.data.columns import ID_NAMES, SAMPLE_ROWS, Columns, ReadConfig, choose_columns
 from nuclex.data.compression import opened
@@ -19,7 +20,16 @@ from nuclex.data.read import Record, read_sequences
 from nuclex.data.table import Row, delimiter_of, rows
 from nuclex.tasks.base import Example, Split, Task, TaskConfig, Track, assemble, carve_missing
 
-Answer = str | float | Track
+
+@dataclass(frozen=True, eq=False)
+class Marks:
+    """Base pairs (P, 2), and for how many nucleotides the text that gave them has marks."""
+
+    pairs: Pairs
+    length: int
+
+
+Answer = str | float | Track | Marks
 Read = Callable[[str, str], Answer]
 """What an answer is, from its text and the ``file:line`` that a refusal names."""
 
@@ -115,11 +125,11 @@ def read_examples(path: Path, naming: Naming, read: Read) -> Iterator[Found]:
     InputError with file and line: a column is missing, a sequence or an answer is, or is not what it should be.
     """
     table = Table.of(path)
-    columns, places = table.sequences(naming), _places(table, naming)
+    columns, places = table.sequences(naming), Places.of(table, naming)
     for number, (line, fields) in enumerate(table.kept(naming), start=1):
         where = at(path, line)
         record = columns.record(fields, "", line, number, where)
-        split, label, group = _answer(fields, places, read, where)
+        split, label, group = places.answer(fields, read, where)
         yield split, _example(record, label, group, where)
 
 
@@ -130,15 +140,15 @@ def read_labelled(sequences: Path, labels: Path, naming: Naming, read: Read) -> 
     the sequences. Answers for other sequences are left out.
     """
     table = Table.of(labels)
-    places, id_place = _places(table, naming), table.place_of_id(naming.id)
-    answers: dict[str, tuple[Split | None, Answer, str | None]] = {}
+    places, id_place = Places.of(table, naming), table.place_of_id(naming.id)
+    answers: dict[str, Answered] = {}
     kept = table.kept(naming)
     passed_over = {fields[id_place].strip() for _, fields in table.rows} if len(kept) < len(table.rows) else set()
     for line, fields in kept:
         name, where = fields[id_place].strip(), at(labels, line)
         if name in answers:
             raise InputError(f"{where}: the id {shown(name)} stands twice; one answer a sequence is needed")
-        answers[name] = _answer(fields, places, read, where)
+        answers[name] = places.answer(fields, read, where)
     met = set[str]()
     for record in read_sequences(sequences):
         where = at(sequences, record.line)
@@ -171,31 +181,46 @@ def class_name(text: str, where: str) -> str:
 
 
 def _example(record: Record, label: Answer, group: str | None, where: str) -> Example:
-    if isinstance(label, np.ndarray) and len(label) != len(record.sequence):
+    size = len(record.sequence)
+    if isinstance(label, np.ndarray) and len(label) != size:
         raise InputError(
-            f"{where}: {shown(record.id)} has {len(record.sequence)} nucleotides but {len(label)} labels; one a "
+            f"{where}: {shown(record.id)} has {size} nucleotides but {len(label)} labels; one a nucleotide is needed"
+        )
+    if isinstance(label, Marks) and label.length != size:
+        raise InputError(
+            f"{where}: {shown(record.id)} has {size} nucleotides but {label.length} marks of structure; one a "
             "nucleotide is needed"
         )
-    return Example(record.sequence.decode("ascii"), label, record.id, group)
+    answer = label.pairs if isinstance(label, Marks) else label
+    return Example(record.sequence.decode("ascii"), answer, record.id, group)
 
 
-Places = tuple[int, int | None, int | None]
-"""Where the answer, the relatives and the split are."""
+Answered = tuple[Split | None, Answer, str | None]
+"""The split that a row names, its answer, and its relatives."""
 
 
-def _places(table: Table, naming: Naming) -> Places:
-    group = None if naming.group is None else table.place(naming.group, "group_column")
-    split = None if naming.split is None else table.place(naming.split, "split_column")
-    return table.place(naming.label, "label_column"), group, split
+@dataclass(frozen=True)
+class Places:
+    """Where in a row the answer, the relatives and the split are; None where none are asked for."""
 
+    label: int
+    group: int | None
+    split: int | None
 
-def _answer(fields: list[str], places: Places, read: Read, where: str) -> tuple[Split | None, Answer, str | None]:
-    label, group, split = places
-    return (
-        None if split is None else split_name(fields[split], where),
-        read(fields[label], where),
-        None if group is None else _relatives(fields[group], where),
-    )
+    @classmethod
+    def of(cls, table: Table, naming: Naming) -> Places:
+        """Find them by name; InputError where a column is missing."""
+        group = None if naming.group is None else table.place(naming.group, "group_column")
+        split = None if naming.split is None else table.place(naming.split, "split_column")
+        return cls(table.place(naming.label, "label_column"), group, split)
+
+    def answer(self, fields: list[str], read: Read, where: str) -> Answered:
+        """What a row says; InputError, which begins with ``where``, for what it should not."""
+        return (
+            None if self.split is None else split_name(fields[self.split], where),
+            read(fields[self.label], where),
+            None if self.group is None else _relatives(fields[self.group], where),
+        )
 
 
 def split_name(text: str, where: str) -> Split:
@@ -260,17 +285,24 @@ class TableConfig(TaskConfig, ABC):
             if path is not None:
                 splits[split] = [example for _, example in self._found(path, None)]
         shares: dict[Split, float] = {"validation": self.validation_share, "test": self.test_share}
-        whole, carved = carve_missing(splits, shares, self.seed, by_group=self.group_column is not None)
+        whole, carved = carve_missing(splits, shares, self.seed, by_group=self._keeps_groups(splits))
         named_files = [str(path) for path in (self.train, self.validation, self.test, self.labels) if path is not None]
         return assemble(self, whole, {"files": named_files, **carved})
+
+    def _keeps_groups(self, splits: Mapping[Split, list[Example]]) -> bool:
+        """Whether relatives have to stay together; ``splits`` are those that are given."""
+        return self.group_column is not None
 
     def _split_column(self) -> str | None:
         if self.split_column is not None:
             return self.split_column
         return "split" if "split" in Table.of(self.labels or self.train).names else None
 
+    def _naming(self, split: str | None) -> Naming:
+        return Naming(self.label_column, self.sequence_column, self.id_column, self.group_column, split)
+
     def _found(self, path: Path, split: str | None) -> Iterator[Found]:
-        naming = Naming(self.label_column, self.sequence_column, self.id_column, self.group_column, split)
+        """The examples of a file, and the splits in the column of that name."""
         if self.labels is not None:
-            return read_labelled(path, self.labels, naming, self.reading)
-        return read_examples(path, naming, self.reading)
+            return read_labelled(path, self.labels, self._naming(split), self.reading)
+        return read_examples(path, self._naming(split), self.reading)

@@ -1,8 +1,8 @@
-"""Learning classes: cross entropy, macro F1 on validation, and for the test every class's precision and recall."""
+"""Learning classes: cross entropy, macro F1 on validation, and for the test how often which class is called rightly."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
 
@@ -12,18 +12,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from nuclex.metrics import (
-    balanced_accuracy,
-    bootstrap_statistic,
-    confusion_matrix,
-    matthews,
-    per_class,
-    precision_recall_f1,
-)
+from nuclex.metrics import bootstrap_sums, precision_recall_f1, sums
+from nuclex.metrics.resampling import Floats
 from nuclex.models import Layout
 from nuclex.models.answering import AnsweringModel
 from nuclex.tasks import Example, Task
 from nuclex.training.supervised import TIE, Answers, Measured, Reading
+
+TOGETHER: Mapping[str, Callable[[Floats], Floats]] = {
+    "macro_f1": sums.macro_f1,
+    "weighted_f1": sums.weighted_f1,
+    "matthews": sums.matthews,
+    "balanced_accuracy": sums.balanced_accuracy,
+}
+"""What is said of all classes together; weighted F1 is what RiNALMo's code reports for ncRNA families."""
+OF_TWO: Mapping[str, Callable[[Floats], Floats]] = {
+    "precision": lambda counts: sums.precision(counts)[..., 1],
+    "recall": lambda counts: sums.recall(counts)[..., 1],
+    "specificity": lambda counts: sums.recall(counts)[..., 0],
+    "f1": lambda counts: sums.f1(counts)[..., 1],
+}
+"""What is said of the positive one of two classes: with accuracy, RiNALMo's table of splice sites."""
 
 
 class ClassAnswers(Answers):
@@ -69,22 +78,24 @@ class ClassAnswers(Answers):
         return Measured(rows, {"accuracy": (guess_N == truth_N).astype(np.float64)}, {})
 
     def pooled(self, measured: Measured, which_N: NDArray[np.int64], clusters_N: NDArray[np.int64]) -> dict[str, Any]:
-        """Macro F1 with its interval, Matthews correlation, balanced accuracy, and numbers for every class."""
-        number = {name: place for place, name in enumerate(self.task.classes)}
-        truth_N = self.labels["test"][which_N]
+        """Macro and weighted F1, Matthews correlation, balanced accuracy with intervals, and numbers for every class.
+
+        Of two classes the second, such as "1" behind "0", is the ``positive`` one, and its precision, recall and F1
+        and the specificity, the recall of the other, have intervals, too.
+        """
+        names, two = self.task.classes, len(self.task.classes) == 2
+        number = {name: place for place, name in enumerate(names)}
         guess_N = np.array([number[measured.rows[row]["predicted"]] for row in which_N.tolist()])
-        macro = bootstrap_statistic(
-            lambda truth, guess: precision_recall_f1(truth, guess, "macro").f1, [truth_N, guess_N], clusters=clusters_N
-        )
-        each = per_class(confusion_matrix(truth_N, guess_N, len(self.task.classes)))
-        columns = zip(each.precision, each.recall, each.f1, each.support, strict=True)
+        counts_N3C = sums.class_counts(self.labels["test"][which_N], guess_N, len(names))
+        found = bootstrap_sums({**TOGETHER, **(OF_TWO if two else {})}, counts_N3C, clusters=clusters_N)
+        total_3C = counts_N3C.sum(0)
+        columns = zip(sums.precision(total_3C), sums.recall(total_3C), sums.f1(total_3C), total_3C[2], strict=True)
         return {
-            "macro_f1": asdict(macro),
-            "matthews": matthews(truth_N, guess_N),
-            "balanced_accuracy": balanced_accuracy(truth_N, guess_N),
+            **{name: asdict(interval) for name, interval in found.items()},
+            **({"positive": names[1]} if two else {}),
             "classes": {
                 name: {"precision": float(p), "recall": float(r), "f1": float(f), "n": int(n)}
-                for name, (p, r, f, n) in zip(self.task.classes, columns, strict=True)
+                for name, (p, r, f, n) in zip(names, columns, strict=True)
             },
         }
 

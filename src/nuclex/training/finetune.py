@@ -1,7 +1,8 @@
 """Fine-tuning: a pre-trained model and a question become a run folder, measured once on the test split, with controls.
 
-The usual control is the same network with random weights, trained on the same batches for as long; without it nobody
-knows what pre-training gave. Whatever is chosen (weights, threshold, penalty) is chosen on validation.
+The usual controls are the same network with random weights, trained on the same batches for as long, and the head alone
+on the pre-trained model; without them nobody knows what pre-training gave, and what fine-tuning. Whatever is chosen
+(weights, threshold, penalty) is chosen on validation.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from pydantic import Field, model_validator
 
-from nuclex.bundle import Bundle, Record, TaskPart, load, write_bundle
+from nuclex.bundle import Record, TaskPart, write_bundle
 from nuclex.bundle.fingerprint import parameter_hash
 from nuclex.bundle.weights import unshared
 from nuclex.core.artifact import atomic_file, write_json
@@ -25,7 +26,7 @@ from nuclex.core.errors import InputError
 from nuclex.core.progress import say
 from nuclex.core.provenance import provenance
 from nuclex.core.randomness import key
-from nuclex.models import AnyModelConfig, BackboneConfig, LanguageModel
+from nuclex.models import AnyModelConfig, LanguageModel
 from nuclex.models.answering import AnsweringModel
 from nuclex.models.heads import AnyHeadConfig, ClassHeadConfig, Head, HeadConfig, ScalarHeadConfig, build_head
 from nuclex.models.one_hot import OneHot
@@ -36,20 +37,26 @@ from nuclex.training.classes import ClassAnswers
 from nuclex.training.controls import (
     CONTROLS,
     LETTERS,
+    Arm,
     Control,
+    ControlRates,
     letter_model,
-    letter_training,
     reads_letters,
     refused_control,
+    thaw_of,
+    training_of,
+    usual_controls,
 )
+from nuclex.training.duration import TrainingConfig
 from nuclex.training.linear import fit
-from nuclex.training.loop import Outcome, TrainingConfig, train
+from nuclex.training.loop import Outcome, train
 from nuclex.training.pairs import DecodingConfig
 from nuclex.training.pretrain import AnyTokenizerConfig
 from nuclex.training.results import compare, headline, read_arm, write_arm
 from nuclex.training.run import load_best, opened_run, run_digest, write_facts
 from nuclex.training.scalars import RegressionConfig, ScalarAnswers
 from nuclex.training.shapes import TABLES, WAYS, Asked
+from nuclex.training.start import Start
 from nuclex.training.supervised import (
     Answers,
     BatchingConfig,
@@ -57,11 +64,9 @@ from nuclex.training.supervised import (
     Reading,
     SupervisedWork,
     Thaw,
-    cut_batches,
+    epoch_batches,
     outputs_of,
 )
-
-Arm = Literal["pretrained"] | Control
 
 
 class FinetuneConfig(Config):
@@ -79,7 +84,8 @@ class FinetuneConfig(Config):
     thaw: tuple[Thaw, ...] = Field(default=(), description="when blocks begin to learn; empty = all from the start")
     batching: BatchingConfig = BatchingConfig()
     training: TrainingConfig = TrainingConfig()
-    controls: tuple[Control, ...] = Field(default=("scratch",), description="what is trained beside it; [] = nothing")
+    controls: tuple[Control, ...] = Field(default_factory=usual_controls, description="trained beside it; [] = nothing")
+    control_rates: ControlRates = ControlRates()
     seed: int = 0
 
     @model_validator(mode="after")
@@ -103,31 +109,6 @@ class FinetuneConfig(Config):
         return self.head or WAYS[self.task.shape].heads[0]
 
 
-@dataclass(frozen=True, eq=False)
-class _Start:
-    """What a run begins from: the network and tokenizer, and the bundle they come from, if any."""
-
-    network: BackboneConfig
-    tokenizer: Tokenizer
-    bundle: Bundle | None
-
-    def model(self, arm: Arm, seed: int) -> LanguageModel | OneHot:
-        """The pre-trained model itself, a new one with the random weights of ``seed``, or no model at all."""
-        if arm == "one-hot":
-            return OneHot.of_tokens(len(self.tokenizer))
-        if arm != "scratch":
-            assert self.bundle is not None
-            return self.bundle.model.requires_grad_(True)  # the frozen control left it as it learned
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(key(seed, "initialisation"))
-            return LanguageModel(
-                self.network,
-                vocabulary_size=len(self.tokenizer),
-                pad_id=self.tokenizer.pad_id,
-                mask_id=self.tokenizer.mask_id,
-            )
-
-
 def finetune(
     config: FinetuneConfig, out: str | Path, *, resume: bool = False, device: str = "cpu", kin: Sequence[Path] = ()
 ) -> dict[str, Any]:
@@ -142,34 +123,63 @@ def finetune(
     _refuse_blind(config, start)
     task = config.task.read()
     answers, readings = _answers(config, task, start.tokenizer, start.network.longest)
-    arms = _arms(config, run)
+    arms, an_epoch = _arms(config, run), _an_epoch(config, readings["train"])
+    training = config.training.counted(lambda _: an_epoch)
+    hows = {arm: _training(config, training, arm) for arm in arms}
     with opened_run(run, config, resume=resume):
         facts = {"seed": config.seed, "threads": torch.get_num_threads(), "device": device}
         write_facts(run, plan=_plan(config, task, start, readings), provenance=provenance(**facts))
         done = {}
         lettered = _answers(config, task, LETTERS, None) if any(map(reads_letters, arms)) else (answers, readings)
         for arm, folder in arms.items():
-            say(f"fine-tuning: {arm}" + ("" if arm == "k-mers" else f", {config.training.steps} steps"))
+            how = hows[arm]
+            say(f"fine-tuning: {arm}" + ("" if how is None else f", {how.steps} steps, rate {how.schedule.rate:g}"))
             asked = lettered if reads_letters(arm) else (answers, readings)
-            done[arm] = _Run(config, task, start, *asked).go(arm, folder, device, kin)
+            done[arm] = _Run(config, task, start, *asked, how).go(arm, folder, device, kin)
         results = compare(task, answers, {arm: measured for arm, (_, measured) in done.items()})
         runs = {
-            arm: {"validation": numbers, "settings": measured.settings} for arm, (numbers, measured) in done.items()
+            arm: {"validation": numbers, "settings": measured.settings, "training": _told(hows[arm])}
+            for arm, (numbers, measured) in done.items()
         }
         described = {"name": task.name, "shape": str(task.shape), "digest": task.digest, "counts": task.counts()}
         whole = {"task": {**described, "notes": dict(task.notes)}, "runs": runs, **results}
         with atomic_file(run / "results.json") as temporary:
             write_json(temporary, whole)
     metrics = headline(results, answers)
-    return {"run": str(run), "bundle": str(run / "bundle"), "steps": config.training.steps, "metrics": metrics}
+    return {"run": str(run), "bundle": str(run / "bundle"), "steps": training.steps, "metrics": metrics}
 
 
 def _arms(config: FinetuneConfig, run: Path) -> dict[Arm, Path]:
     """What is trained, in order, and where; the frozen control is the first, while the weights are as they came."""
-    itself: Arm = "scratch" if config.bundle is None else "pretrained"
+    itself = _itself(config)
     asked = {control for control in config.controls if control != itself}
     order: tuple[Arm, ...] = ("frozen", itself, *CONTROLS[1:])
     return {arm: run if arm == itself else run / arm for arm in order if arm == itself or arm in asked}
+
+
+def _itself(config: FinetuneConfig) -> Arm:
+    """The arm that is the run itself."""
+    return "scratch" if config.bundle is None else "pretrained"
+
+
+def _an_epoch(config: FinetuneConfig, train_set: Reading) -> int:
+    """Optimizer updates of the first epoch."""
+    return len(epoch_batches(train_set.tokens_N, config.batching, config.seed, 0))
+
+
+def _training(config: FinetuneConfig, training: TrainingConfig, arm: Arm) -> TrainingConfig | None:
+    """How an arm is trained, the run itself always as its recipe says; None for what is fitted."""
+    if arm == "k-mers":
+        return None
+    return training if arm == _itself(config) else training_of(arm, training, config.control_rates)
+
+
+def _told(training: TrainingConfig | None) -> dict[str, Any] | None:
+    """How an arm was trained, for who compares it with another."""
+    if training is None:
+        return None
+    schedule = training.schedule
+    return {"steps": training.steps, "rate": schedule.rate, "warmup": schedule.warmup, "clip": training.optimizer.clip}
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,9 +188,10 @@ class _Run:
 
     config: FinetuneConfig
     task: Task
-    start: _Start
+    start: Start
     answers: Answers
     readings: dict[str, Reading]
+    training: TrainingConfig | None
 
     def go(self, arm: Arm, folder: Path, device: str, kin: Sequence[Path]) -> tuple[dict[str, Any], Measured]:
         """The numbers on validation, and what was measured on the test split."""
@@ -217,18 +228,14 @@ class _Run:
     def _learned(self, arm: Arm, model: AnsweringModel, folder: Path, identity: dict[str, Any]) -> Outcome:
         """Train or fit, with the weights that are best on validation kept in ``folder``."""
         config, train_set = self.config, self.readings["train"]
-        if arm == "k-mers":
+        if self.training is None:
             assert isinstance(self.answers, ClassAnswers | ScalarAnswers)
             began, tokens = time.perf_counter(), int(train_set.tokens_N.sum())
             last = fit(model, self.answers, folder)
             return Outcome(Place(seconds=time.perf_counter() - began, tokens=tokens), last)
-        # Random weights learn nothing while frozen: the control is not held back by a schedule made for the other arm.
-        alone = (Thaw(step=0, blocks=0),)
-        thaw = {"pretrained": config.thaw, "frozen": alone, "one-hot": alone}.get(arm, ())
-        names = [example.id for example in train_set.examples]
+        names, thaw = [example.id for example in train_set.examples], thaw_of(arm, config.thaw)
         work = SupervisedWork(self.answers, train_set.tokens_N, config.batching, thaw, config.seed, names)
-        training = letter_training(config.training) if arm == "cnn" else config.training
-        return train(model, work, training, folder, identity)
+        return train(model, work, self.training, folder, identity)
 
     def _identity(self, arm: Arm, model: AnsweringModel) -> dict[str, Any]:
         return {
@@ -270,18 +277,11 @@ class _Run:
         write_bundle(folder, model.cpu(), self.start.tokenizer, record, task=part, replace=True)
 
 
-def _start(config: FinetuneConfig) -> _Start:
-    if config.bundle is not None:
-        bundle = load(config.bundle)
-        if bundle.task is not None:
-            say(f"{config.bundle}: its head for {bundle.task.config.get('name')} is left out; a new one is trained")
-        return _Start(bundle.model.config, bundle.tokenizer, bundle)
-    assert config.model is not None
-    assert config.tokenizer is not None
-    return _Start(config.model.backbone(), config.tokenizer.build(), None)
+def _start(config: FinetuneConfig) -> Start:
+    return Start.of(config.bundle, config.model, config.tokenizer)
 
 
-def _refuse_blind(config: FinetuneConfig, start: _Start) -> None:
+def _refuse_blind(config: FinetuneConfig, start: Start) -> None:
     """InputError where the head reads a token that has seen nothing of its sequence."""
     head = config.answering_head
     if start.network.causal and isinstance(head, ClassHeadConfig | ScalarHeadConfig) and head.pooling == "cls":
@@ -312,19 +312,20 @@ def _answers(
     return WAYS[task.shape].answers(task, readings, asked), readings
 
 
-def _plan(config: FinetuneConfig, task: Task, start: _Start, readings: dict[str, Reading]) -> dict[str, Any]:
+def _plan(config: FinetuneConfig, task: Task, start: Start, readings: dict[str, Reading]) -> dict[str, Any]:
     """What follows from the recipe and its data, as plain data."""
     with torch.device("meta"):
         model = LanguageModel(start.network, vocabulary_size=len(start.tokenizer), pad_id=0, mask_id=0)
         head = _fitting(lambda: config.answering_head.build(start.network.width, outputs_of(task.classes)))
-    tokens_N = readings["train"].tokens_N
-    an_epoch = len(cut_batches(np.arange(len(tokens_N)), tokens_N, config.batching))
+    tokens_N, an_epoch = readings["train"].tokens_N, _an_epoch(config, readings["train"])
+    steps = config.training.counted(lambda _: an_epoch).steps
     return {
         "parameters": sum(value.numel() for value in model.parameters()),
         "head_parameters": sum(value.numel() for value in head.parameters()),
         "examples": task.counts(),
         "train_tokens": int(tokens_N.sum()),
         "longest_tokens": max(int(reading.tokens_N.max()) for reading in readings.values()),
-        "steps": config.training.steps,
-        "epochs": round(config.training.steps / an_epoch, 2),
+        "steps": steps,
+        "epochs": round(steps / an_epoch, 2),
+        "thaw": [item.begins(an_epoch) for item in config.thaw],
     }

@@ -19,15 +19,13 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from nuclex.core.artifact import atomic_folder, clear_leftovers, verify_folder, write_json
-from nuclex.core.config import Config
 from nuclex.core.errors import CorruptError, NonFiniteError, StoppedError
 from nuclex.core.progress import bar, say
 from nuclex.core.randomness import key
-from nuclex.training.anomalies import Anomaly, AnomalyConfig, History
+from nuclex.training.anomalies import Anomaly, History
 from nuclex.training.checkpoint import (
     Place,
     checkpoint_name,
@@ -37,30 +35,15 @@ from nuclex.training.checkpoint import (
     save_checkpoint,
     unshared,
 )
-from nuclex.training.optimizer import OptimizerConfig, build_optimizer, set_rate
-from nuclex.training.precision import Computing, Precision
-from nuclex.training.schedule import ScheduleConfig, learning_rate
+from nuclex.training.duration import TrainingConfig
+from nuclex.training.optimizer import build_optimizer, set_rate
+from nuclex.training.precision import Computing
+from nuclex.training.schedule import learning_rate
 from nuclex.training.stopping import Cut, Stopping
-from nuclex.training.tracking import TrackerName, Trackers, open_trackers
+from nuclex.training.tracking import Trackers, open_trackers
 
 Micro = TypeVar("Micro")
 BEST_WEIGHTS, BEST_NUMBERS = "model.safetensors", "numbers.json"
-
-
-class TrainingConfig(Config):
-    """How long, how precisely, and how often to look and to save."""
-
-    steps: int = Field(default=1000, ge=1, description="optimizer updates")
-    optimizer: OptimizerConfig = OptimizerConfig()
-    schedule: ScheduleConfig = ScheduleConfig()
-    precision: Precision = "fp32"
-    """``bf16``: matrix products in half precision; ``bf16-weights``: everything but the weights that are kept."""
-    evaluate_every: int = Field(default=250, ge=1, description="updates between two looks at the validation set")
-    checkpoint_every: int = Field(default=500, ge=1)
-    keep_checkpoints: int = Field(default=2, ge=1)
-    log_every: int = Field(default=10, ge=1)
-    anomaly: AnomalyConfig = AnomalyConfig()
-    track: tuple[TrackerName, ...] = ()
 
 
 class Work(ABC, Generic[Micro]):
@@ -111,11 +94,12 @@ class Outcome:
 
 
 def train(model: nn.Module, work: Work[Any], config: TrainingConfig, run: Path, identity: dict[str, Any]) -> Outcome:
-    """Train ``model`` in place until ``config.steps``; the newest sound checkpoint in ``run`` is taken up first.
+    """Train ``model`` in place to the end of ``config``; the newest sound checkpoint in ``run`` is taken up first.
 
     Raises StoppedError after SIGINT or SIGTERM and NonFiniteError where a batch ends the run; both leave a checkpoint
     of the last finished step. CorruptError where there are checkpoints and none of them is whole.
     """
+    config = config.counted(work.batches)
     optimizer = build_optimizer(model.named_parameters(), config.optimizer, work.rates(model))
     clear_leftovers(run)
     clear_leftovers(run / "checkpoints")

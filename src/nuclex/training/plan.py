@@ -33,6 +33,8 @@ class Plan(Config):
     tokens_compute_optimal: int
     length: float
     steps: int | None = None
+    epochs: float | None = None
+    """The length that the recipe gives, where it gives it in epochs: ``steps`` are counted on the corpus then."""
     tokens: int | None = None
     """Tokens the recipe's steps will read."""
     hours: dict[str, float]

@@ -36,7 +36,8 @@ from nuclex.tokenizers import (
     tokenizer_hash,
 )
 from nuclex.training.checkpoint import Place
-from nuclex.training.loop import TrainingConfig, Work, train
+from nuclex.training.duration import TrainingConfig
+from nuclex.training.loop import Work, train
 from nuclex.training.plan import make_plan
 from nuclex.training.run import finish_bundles, opened_run, run_digest, write_facts
 from nuclex.training.validation import score
@@ -151,15 +152,16 @@ def pretrain(config: PretrainConfig, out: str | Path, *, resume: bool = False, d
         work = build_work(config, corpus, tokenizer)
         model = build_model(config, tokenizer).to(device)
         facts = {"seed": config.seed, "threads": torch.get_num_threads(), "device": device}
-        lengths = work.table.lengths_N
+        lengths, training = work.table.lengths_N, config.training.counted(work.batches)
         plan = make_plan(
             config.model,
             len(tokenizer),
             sampling=config.sampling,
-            steps=config.training.steps,
+            steps=training.steps,
             length=float(lengths.mean()) + 2,
             head_share=config.objective.expected_share(),
         )
+        plan = plan.model_copy(update={"epochs": config.training.epochs or None})
         write_facts(run, plan=plan.to_data(), provenance=provenance(**facts))
         identity = {
             "config": run_digest(config),
@@ -185,10 +187,11 @@ def check_lengths(config: PretrainConfig) -> None:
 def plan(config: PretrainConfig) -> dict[str, Any]:
     """What follows from a recipe, as plain data; nothing is read or trained. InputError where it cannot be trained."""
     check_lengths(config)
-    sampling, steps = config.sampling, config.training.steps
+    sampling, steps = config.sampling, config.training.steps or None  # epochs are counted on the corpus
     share = config.objective.expected_share()
     size = vocabulary_size(config)
-    return make_plan(config.model, size, sampling=sampling, steps=steps, head_share=share).to_data()
+    found = make_plan(config.model, size, sampling=sampling, steps=steps, head_share=share)
+    return found.model_copy(update={"epochs": config.training.epochs or None}).to_data()
 
 
 def vocabulary_size(config: PretrainConfig) -> int:

@@ -1,13 +1,14 @@
 """What fine-tuning found: test scores with intervals, with and without what was seen before, beside the control.
 
-The unit of every interval and test is a distinct sequence: equal test sequences under several names are one unit.
-Relatives are not independent of each other either; ``groups`` says from how many families the sequences are.
+The unit of every interval and test is a group of relatives where the task names one for every test sequence and there
+are enough of them, else a distinct sequence: equal ones under several names are always one unit. ``unit`` says which;
+where families are too few to be drawn, ``groups`` says from which ones the sequences are.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,15 @@ from numpy.typing import NDArray
 from nuclex.core.artifact import atomic_file, write_json
 from nuclex.core.errors import CorruptError
 from nuclex.core.plain import from_json, plain
+from nuclex.data.homology import joined
 from nuclex.metrics import bootstrap, paired_difference
-from nuclex.tasks import Task
+from nuclex.tasks import Example, Task
 from nuclex.training.supervised import Answers, Measured
 
-UNIT = "95 % bootstrap over distinct test sequences; one training seed, so the spread between seeds is not in it"
+UNIT = "95 % bootstrap over {}; one training seed, so the spread between seeds is not in it"
+SEQUENCES, GROUPS = "distinct test sequences", "groups of relatives among the test sequences, as the task names them"
+FEWEST_GROUPS = 10
+"""Of fewer units a bootstrap knows too little; sequences are drawn then, and the interval is within these groups."""
 
 DIFFERENCES = {
     "scratch": "difference",
@@ -39,18 +44,19 @@ def compare(task: Task, answers: Answers, arms: dict[str, Measured]) -> dict[str
     """Scores of every arm on all test sequences and on those not seen in training, and their paired differences.
 
     ``arms`` are the pre-trained run and its controls, or the one there is. Plain data: subset → arm → metric, and
-    beside the arms the ``DIFFERENCES``.
+    beside the arms the ``DIFFERENCES``. ``units`` of each subset is how many there are to be drawn.
     """
+    examples = task.examples("test")
     subsets = {"all": np.arange(len(task.seen))}
     if task.seen.any() and not task.seen.all():
         subsets["unseen"] = np.flatnonzero(~task.seen)
-    _, cluster_N = np.unique([example.letters for example in task.examples("test")], return_inverse=True)
-    group_N = np.array([example.group or "" for example in task.examples("test")])
     test: dict[str, Any] = {}
     for subset, which_N in subsets.items():
-        clusters_N = cluster_N[which_N]
-        found: dict[str, Any] = {"n": len(which_N), "distinct": len(np.unique(clusters_N))}
-        found["groups"] = sorted({str(name) for name in group_N[which_N] if name})
+        chosen = [examples[place] for place in which_N.tolist()]
+        clusters_N, drawn = units_of(chosen)
+        found: dict[str, Any] = {"n": len(chosen), "distinct": len({example.letters for example in chosen})}
+        found["groups"] = sorted({example.group for example in chosen if example.group})
+        found |= {"unit": drawn, "units": len(np.unique(clusters_N))}
         for arm, measured in arms.items():
             found[arm] = _summary(answers, measured, which_N, clusters_N)
         for control, name in DIFFERENCES.items():
@@ -58,7 +64,16 @@ def compare(task: Task, answers: Answers, arms: dict[str, Measured]) -> dict[str
                 pair = [arms["pretrained"], arms[control]]
                 found[name] = _difference(answers, pair, which_N, clusters_N)
         test[subset] = found
-    return plain({"unit": UNIT, "compared": list(answers.compared), "test": test})
+    return plain({"unit": UNIT.format(test["all"]["unit"]), "compared": list(answers.compared), "test": test})
+
+
+def units_of(examples: Sequence[Example]) -> tuple[NDArray[np.int64], str]:
+    """The independent unit (N,) of each test sequence, and what these units are, in words."""
+    distinct_N = np.unique([example.letters for example in examples], return_inverse=True)[1]
+    names = [example.group for example in examples if example.group]
+    if len(names) < len(examples) or len(set(names)) < FEWEST_GROUPS:
+        return distinct_N, SEQUENCES
+    return joined(distinct_N, np.unique(names, return_inverse=True)[1]), GROUPS
 
 
 def scored(measured: Measured) -> list[dict[str, Any]]:

@@ -31,6 +31,7 @@ from nuclex.models.backbone import LanguageModel
 from nuclex.models.heads import HEADS, build_head
 from nuclex.tasks import Example, Shape, Task
 from nuclex.tokenizers import Tokenizer
+from nuclex.training.duration import updates
 from nuclex.training.loop import Work
 
 TIE = 1e-6
@@ -48,10 +49,12 @@ class BatchingConfig(Config):
 class Thaw(Config):
     """From update ``step`` (0-based) on, the ``blocks`` topmost blocks of the network and its last norm learn.
 
-    What begins to learn here does so at ``rate`` times the schedule's learning rate, to the end.
+    ``epoch`` says it in epochs done before, 3 or 0.5, where it stands instead of ``step``. What begins to learn here
+    does so at ``rate`` times the schedule's learning rate, to the end.
     """
 
-    step: int = Field(ge=0)
+    step: int | None = Field(default=None, ge=0)
+    epoch: float | None = Field(default=None, ge=0, description="given instead of step: epochs done before")
     blocks: int | Literal["every", "all"] = Field(
         description='blocks from the top; "every" = all of them; "all" = embedding too; 0 = the head alone'
     )
@@ -61,7 +64,17 @@ class Thaw(Config):
     def _positive(self) -> Self:
         if isinstance(self.blocks, int) and self.blocks < 0:
             raise ValueError(f"blocks is {self.blocks}; 0 or more, 'every' or 'all' is needed")
+        if (self.step is None) == (self.epoch is None):
+            raise ValueError("give step or epoch, one of them: when these blocks begin to learn")
         return self
+
+    def begins(self, an_epoch: int) -> int:
+        """The update (0-based) from which on it holds, where an epoch has so many."""
+        return updates(self.epoch, an_epoch) if self.epoch is not None else self.step or 0
+
+    def counted(self, an_epoch: int) -> Self:
+        """The same by ``step``."""
+        return self.model_copy(update={"step": self.begins(an_epoch), "epoch": None})
 
 
 @dataclass(frozen=True)
@@ -162,12 +175,11 @@ class SupervisedWork(Work[NDArray[np.int64]]):
     ) -> None:
         self.answers, self.tokens_N, self.batching, self.seed = answers, tokens_N, batching, seed
         self.names = names
-        self.thaw = sorted(thaw, key=lambda item: item.step)
         self._epoch = lru_cache(maxsize=2)(self._plan)
+        self.thaw = sorted((item.counted(self.batches(0)) for item in thaw), key=lambda item: item.step or 0)
 
     def _plan(self, epoch: int) -> list[NDArray[np.int64]]:
-        order_N = permutation(key(self.seed, epoch, "order"), len(self.tokens_N))
-        return cut_batches(order_N, self.tokens_N[order_N], self.batching)
+        return epoch_batches(self.tokens_N, self.batching, self.seed, epoch)
 
     def batches(self, epoch: int) -> int:
         """Optimizer updates in this epoch."""
@@ -216,9 +228,17 @@ class SupervisedWork(Work[NDArray[np.int64]]):
         assert isinstance(model, AnsweringModel)
         found = {id(parameter): 1.0 for parameter in model.head.parameters()}
         for item in self.thaw:
-            for parameter in learning_parameters(model, (item,), item.step):
+            for parameter in learning_parameters(model, (item,), item.step or 0):
                 found.setdefault(id(parameter), item.rate)
         return {name: found[id(value)] for name, value in model.named_parameters() if found.get(id(value), 1.0) != 1}
+
+
+def epoch_batches(
+    tokens_N: NDArray[np.int64], batching: BatchingConfig, seed: int, epoch: int
+) -> list[NDArray[np.int64]]:
+    """All examples, by their tokens, in the order of an epoch, cut into batches."""
+    order_N = permutation(key(seed, epoch, "order"), len(tokens_N))
+    return cut_batches(order_N, tokens_N[order_N], batching)
 
 
 def cut_batches(
@@ -238,10 +258,13 @@ def cut_batches(
 
 
 def learning_parameters(model: AnsweringModel, thaw: Sequence[Thaw], step: int) -> list[nn.Parameter]:
-    """The parameters that learn in update ``step``: all where nothing is said about thawing, and always the head's."""
+    """The parameters that learn in update ``step``: all where nothing is said about thawing, and always the head's.
+
+    ``thaw`` is by steps, in their order.
+    """
     blocks: int | Literal["every", "all"] = 0 if thaw else "all"
     for item in thaw:
-        if item.step <= step:
+        if item.step is not None and item.step <= step:
             blocks = item.blocks
     if blocks == "all":
         return list(model.parameters())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +20,14 @@ from nuclex.evaluation.benchmark import (
     NotRun,
     Question,
     System,
-    pooled,
     read_compared,
     read_system,
     refuse_unequal,
 )
+from nuclex.evaluation.benchmark_lines import TOGETHER, together
 from nuclex.evaluation.leaks import Leaks
 from nuclex.evaluation.leaks import leaks as find_leaks
-from nuclex.evaluation.suite import EntryConfig, SuiteConfig, units_of
+from nuclex.evaluation.suite import EntryConfig, SuiteConfig, as_one_test, units_of
 from nuclex.metrics.statistics import Interval
 from nuclex.tasks import Task
 from nuclex.training.finetune import FinetuneConfig, finetune
@@ -76,13 +77,15 @@ class Entry:
         if not systems and leaks is None:
             return
         told = {"name": task.name, "counts": task.counts(), "notes": dict(task.notes), "shape": str(task.shape)}
+        told["classes"] = task.classes
         question = Question(entry.name, entry.chapter, told, compared, units_N, tuple(systems), entry.quoted)
         refuse_unequal(question)
         yield question if leaks is None else _with_leaks(question, leaks, self.config.level)
 
     def task(self) -> Task:
-        """The task, read anew."""
-        return self.entry.finetuning(Path("-"), 0).task.read()
+        """The task as it is asked, read anew."""
+        task = self.entry.finetuning(Path("-"), 0).task.read()
+        return as_one_test(task) if self.config.asks_all(self.entry) else task
 
     def _leaks(self, corpus: Corpus | None, task: Task) -> Leaks | None:
         if corpus is None:
@@ -151,12 +154,22 @@ def _refuse_other(run: Path, config: FinetuneConfig) -> None:
     if not (run / CONFIG).is_file():
         return
     try:
-        begun = lasting(from_json((run / CONFIG).read_bytes()))
+        begun = from_json((run / CONFIG).read_bytes())
     except (ValueError, TypeError):
         raise CorruptError(f"{run / CONFIG}: is not readable JSON; it was edited or damaged") from None
-    given = lasting(config.to_data())
+    if (run / RESULTS).is_file():  # nothing of it is computed again, so that only what was meant has to be the same
+        begun = _as_meant_now(begun)
+    begun, given = lasting(begun), lasting(config.to_data())
     if begun != given:
         raise InputError(f"{run}: was begun with another recipe ({difference(begun, given)}); give another --out")
+
+
+def _as_meant_now(begun: Any) -> Any:
+    """The recipe of an older run with the defaults of keys that it does not know; as it is where it no longer fits."""
+    try:
+        return FinetuneConfig.from_data(begun).to_data()
+    except (ValueError, TypeError, InputError):
+        return begun
 
 
 def _refuse_other_data(run: Path, task: Task) -> None:
@@ -173,7 +186,7 @@ def _with_leaks(question: Question, leaks: Leaks, level: float) -> Question:
     for system in question.systems:
         each = {name: system.scores_SN(name).mean(axis=0) for name in question.compared if system.has(name)}
         numbers[system.label] = leaks.with_and_without(each, question.units_N, level)
-        if question.headline not in each and not isinstance(system.rows[0][0]["truth"], list):
+        if question.headline not in each and question.headline in TOGETHER:
             for subset, which_N in leaks.subsets():
                 found = _together(system, question, which_N, level)
                 numbers[system.label][subset][question.headline] = plain(asdict(found))
@@ -183,8 +196,9 @@ def _with_leaks(question: Question, leaks: Leaks, level: float) -> Question:
 def _together(system: System, question: Question, which_N: NDArray[np.bool_], level: float) -> Interval:
     """A metric of some of the test sequences together; not a number where they are too few or too alike for it."""
     rows = tuple([row for row, there in zip(rows, which_N, strict=True) if there] for rows in system.rows)
+    part = replace(question, units_N=question.units_N[which_N])
     try:
-        return pooled(replace(system, rows=rows), question.headline, question.units_N[which_N], level)[0]
+        return together(part, replace(system, rows=rows), level, (question.headline,))[question.headline].interval
     except InputError as error:
         nothing = float("nan")
         return Interval(nothing, nothing, nothing, int(which_N.sum()), level, f"none: {error}")

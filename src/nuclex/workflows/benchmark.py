@@ -15,11 +15,12 @@ from nuclex.core.lock import owned
 from nuclex.core.plain import plain
 from nuclex.core.progress import say
 from nuclex.data.store import Corpus
-from nuclex.evaluation.benchmark import Benchmark, Map, NotRun, PairCalibration, Question, comparisons, lines
+from nuclex.evaluation.benchmark import Benchmark, Map, NotRun, PairCalibration, Question
+from nuclex.evaluation.benchmark_comparisons import comparisons
+from nuclex.evaluation.benchmark_lines import lines
 from nuclex.evaluation.benchmark_report import tell
-from nuclex.evaluation.held_out import HeldOut
 from nuclex.evaluation.report import write_report
-from nuclex.evaluation.suite import SuiteConfig
+from nuclex.evaluation.suite import QuotedConfig, SuiteConfig
 from nuclex.evaluation.tables import (
     comparisons_table,
     leaks_table,
@@ -28,9 +29,10 @@ from nuclex.evaluation.tables import (
     without_leaks_table,
     write_tables,
 )
+from nuclex.tasks import Shape, Task
 from nuclex.workflows.asking import Entry
 from nuclex.workflows.folder import opened
-from nuclex.workflows.portraits import held_out_of, map_of, pair_calibration
+from nuclex.workflows.portraits import family_map, family_of, held_out_of, map_of, pair_calibration
 from nuclex.workflows.zero_shot import Asked
 
 _NO_NAMES = {"bundle", "best"}
@@ -99,37 +101,49 @@ def _gathered(
     config: SuiteConfig, entries: Sequence[Entry], questions: list[Question], not_run: tuple[NotRun, ...]
 ) -> Benchmark:
     """Numbers, comparisons and portraits of everything that was run."""
+    models, out = entries[0].models, entries[0].out
     maps: list[Map] = []
     calibrations: list[PairCalibration] = []
-    read: dict[str, HeldOut | None] = {}
+    held_out_families: dict[str, list[Task]] = {}
     by_name = {entry.entry.name: entry for entry in entries}
     for question in questions:
+        ran = [models[name] for name in _once(system.model for system in question.systems) if name in models]
+        if not ran:
+            continue
         entry = by_name[question.name]
-        ran = [
-            entry.models[name] for name in _once(system.model for system in question.systems) if name in entry.models
-        ]
-        asked = (question.name, entry.task()) if ran else None
+        asked = (question.name, entry.task())
+        if asked[1].shape is Shape.PAIR_MAP and family_of(asked[1]):
+            held_out_families.setdefault(asked[1].name, []).append(asked[1])
         for model in ran:
-            assert asked is not None
-            if model.name not in read:
-                read[model.name] = held_out_of(model, entry.out)
-            if drawn := map_of(asked, model, entry.out):
+            if drawn := map_of(asked, model, out):
                 maps.append(drawn)
-            if found := pair_calibration(asked, model, entry.folder / model.name / "seed-0", entry.out):
+            if found := pair_calibration(asked, model, entry.folder / model.name / "seed-0", out):
                 calibrations.append(found)
+    kinds = [(kind, tasks, model) for kind, tasks in held_out_families.items() for model in models.values()]
+    families = [drawn for kind, tasks, model in kinds if (drawn := family_map(kind, tasks, model, out))]
+    asked_models = {system.model for question in questions for system in question.systems}
+    known = [held_out_of(model, out) for model in models.values() if model.name in asked_models]
     return Benchmark(
         config.title,
         config.about,
         config.level,
-        {name: str(model.path) for name, model in entries[0].models.items()},
+        {name: str(model.path) for name, model in models.items()},
         tuple(questions),
         tuple(line for question in questions for line in lines(question, config.level)),
         tuple(comparisons(questions, config.level)),
         not_run,
         tuple(maps),
         tuple(calibrations),
-        tuple(one for name in entries[0].models if (one := read.get(name)) is not None),
+        tuple(one for one in known if one is not None),
+        tuple(families),
+        _unasked(config, questions) if models else {},
     )
+
+
+def _unasked(config: SuiteConfig, questions: Sequence[Question]) -> dict[str, tuple[QuotedConfig, ...]]:
+    """The quoted numbers of the entries of which nothing was run."""
+    asked = {question.name for question in questions if question.systems}
+    return {entry.name: entry.quoted for entry in config.entries if entry.quoted and entry.name not in asked}
 
 
 def _once(names: Iterable[str]) -> list[str]:
@@ -139,8 +153,9 @@ def _once(names: Iterable[str]) -> list[str]:
 
 def _written(found: Benchmark, out: Path) -> dict[str, Any]:
     """Tables, report and ``summary.json``; returns the summary."""
+    asked = [question for question in found.questions if question.systems]
     tables = {
-        "numbers": numbers_table(found.questions, found.lines),
+        "numbers": numbers_table(asked, found.lines, unasked=found.unasked),
         "comparisons": comparisons_table(found.comparisons, found.level),
         "leaks": leaks_table(found.questions),
         "without-leaks": without_leaks_table(found.questions),

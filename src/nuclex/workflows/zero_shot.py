@@ -41,7 +41,7 @@ class Asked:
 
 
 def zero_shot(task: Task, model: Asked, folder: Path) -> System:
-    """Score the test variants of ``task``, or read what was scored before; rows are kept in ``folder``.
+    """Score the test variants of ``task`` in their order, or read what was scored before, which ``folder`` keeps.
 
     InputError where the model cannot be asked, or cannot be asked about one of the variants.
     """
@@ -50,9 +50,7 @@ def zero_shot(task: Task, model: Asked, folder: Path) -> System:
         found = variant_benchmark(model.bundle, task, splits=("test",))
         if found.skipped:
             raise InputError(f"{task.name}: not every variant can be scored: {json.dumps(found.skipped)}")
-        by_id = {row["id"]: row for row in found.rows}
-        rows = [_row(by_id[example.id]) for example in task.examples("test")]
-        return {"rows": rows, "metrics": found.metrics["all"]}
+        return {"rows": [_row(row) for row in found.rows], "metrics": found.metrics["all"]}
 
     about = {"task": task.digest, "model": model.digest}
     found = kept(folder / "zero-shot.json", about, scored_variants)
@@ -88,7 +86,8 @@ def by_contacts(task: Task, way: Contacts, model: Asked, folder: Path, rules: De
         return {"rows": scored(found), "metrics": found.settings}
 
     about = {"task": task.digest, "model": model.digest, "rules": None if rules is None else rules.to_data()}
-    return System(model.name, way, (kept(folder / f"{way}.json", about, folded)["rows"],), ({},))
+    found = kept(folder / f"{way}.json", about, folded)
+    return System(model.name, way, (found["rows"],), ({},), found["metrics"])
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
