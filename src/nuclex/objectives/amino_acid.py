@@ -9,10 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from nuclex.objectives.hierarchical import HierarchicalLoss
 from nuclex.objectives.hierarchy import Hierarchy
-
-LOWEST = -1e30
-"""Stands for ln 0 where a token is left out of a sum: its gradient is 0, and never not a number."""
 
 
 def meanings(hierarchy: Hierarchy) -> Tensor:
@@ -24,15 +22,8 @@ def meanings(hierarchy: Hierarchy) -> Tensor:
 
 def amino_acid_cross_entropy(logits_NV: Tensor, target_N: Tensor, hierarchy: Hierarchy) -> Tensor:
     """- ln p(what the true token means) of each of N predictions: (N,), in nats, in log space."""
-    return meaning_cross_entropy(logits_NV, target_N, meanings(hierarchy.widened(logits_NV.shape[1])))
-
-
-def meaning_cross_entropy(logits_NV: Tensor, target_N: Tensor, meaning_V: Tensor) -> Tensor:
-    """The same for a table of meanings (V,), which has a number for every column of ``logits_NV``."""
-    log_NV = F.log_softmax(logits_NV if logits_NV.dtype is torch.float64 else logits_NV.float(), dim=-1)
-    meaning_V = meaning_V.to(logits_NV.device)
-    other_NV = meaning_V[None] != meaning_V[target_N][:, None]
-    return -log_NV.masked_fill(other_NV, LOWEST).logsumexp(1)
+    tree = hierarchy.widened(logits_NV.shape[1])
+    return HierarchicalLoss.of_last_nodes(tree, 0.0, logits_NV.device)(logits_NV, target_N)
 
 
 def released_cross_entropy(logits_NV: Tensor, target_N: Tensor, meaning_V: Tensor) -> Tensor:

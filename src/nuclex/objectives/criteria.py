@@ -19,7 +19,7 @@ from nuclex.bio import GeneticCode
 from nuclex.core.config import Config
 from nuclex.core.registry import Registry
 from nuclex.data.pack import PackedBatch
-from nuclex.objectives.amino_acid import meaning_cross_entropy, meanings, released_cross_entropy
+from nuclex.objectives.amino_acid import meanings, released_cross_entropy
 from nuclex.objectives.codons import CodonView
 from nuclex.objectives.hierarchical import HierarchicalLoss
 from nuclex.objectives.hierarchy import Hierarchy
@@ -156,14 +156,15 @@ class AminoAcidConfig(CodonCriterionConfig):
 
     def losses(self, hierarchy: Hierarchy, columns: int, device: torch.device) -> Losses:
         """Over the sums of what means the same."""
-        count = released_cross_entropy if self.compatibility == "helm-released" else meaning_cross_entropy
+        if self.compatibility == "none":
+            return HierarchicalLoss.of_last_nodes(hierarchy.widened(columns), float(self.add), device)
         meaning_V = meanings(hierarchy.widened(columns)).to(device)
 
-        def both(logits_NV: Tensor, target_N: Tensor) -> Tensor:
+        def released(logits_NV: Tensor, target_N: Tensor) -> Tensor:
             own_N = F.cross_entropy(logits_NV, target_N, reduction="none") if self.add else 0.0
-            return count(logits_NV, target_N, meaning_V) + own_N
+            return released_cross_entropy(logits_NV, target_N, meaning_V) + own_N
 
-        return both
+        return released
 
 
 @lru_cache(maxsize=8)

@@ -59,7 +59,7 @@ class HierarchicalLoss:
     node_VD: Tensor
     factor_VD: Tensor
     leaf_V: Tensor
-    """The weight of the last edge to each token."""
+    """What multiplies - ln p of each token: the weight of its last edge."""
 
     @classmethod
     def of(
@@ -69,16 +69,27 @@ class HierarchicalLoss:
         normalisation: Normalisation = "path",
         device: torch.device | str = "cpu",
     ) -> Self:
-        """The tables, on a device."""
+        """The weights of the module's formula."""
         weights = np.array(edge_weights(hierarchy, alpha, normalisation))
+        inner_VD = hierarchy.ancestors_VH[:, 1:] >= 0
+        return cls._of(hierarchy, np.where(inner_VD, np.diff(weights), 0.0), weights[hierarchy.edges_V - 1], device)
+
+    @classmethod
+    def of_last_nodes(cls, hierarchy: Hierarchy, leaf: float, device: torch.device | str = "cpu") -> Self:
+        """- ln p of the last node above the true token, plus ``leaf`` times the cross entropy of the token."""
+        inner_VD = hierarchy.ancestors_VH[:, 1:] >= 0
+        last_VD = inner_VD & (inner_VD.cumsum(1) == inner_VD.sum(1, keepdims=True))
+        return cls._of(hierarchy, np.where(last_VD, -1.0, 0.0), np.full(len(hierarchy), leaf), device)
+
+    @classmethod
+    def _of(cls, hierarchy: Hierarchy, factor_VD: np.ndarray, leaf_V: np.ndarray, device: torch.device | str) -> Self:
         node_VD = hierarchy.ancestors_VH[:, 1:] - 1  # without the root
-        factor_VD = np.where(node_VD >= 0, np.diff(weights), 0.0)
         below_VK = (node_VD[:, :, None] == np.arange(len(hierarchy.nodes) - 1)).any(1)
         return cls(
             torch.tensor(below_VK, dtype=torch.float32, device=device),
             torch.tensor(node_VD.clip(min=0), device=device),
             torch.tensor(factor_VD, dtype=torch.float64, device=device).float(),
-            torch.tensor(weights[hierarchy.edges_V - 1], dtype=torch.float32, device=device),
+            torch.tensor(leaf_V, dtype=torch.float32, device=device),
         )
 
     def __call__(self, logits_NV: Tensor, target_N: Tensor) -> Tensor:
