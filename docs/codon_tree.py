@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 from nuclex.bio import GeneticCode
@@ -26,7 +27,7 @@ def children(tree: Hierarchy) -> dict[str, list[str]]:
     for token in order:
         path = tree.paths[token]
         way = (ROOT, *path) if len(path) == 1 else (ROOT, *path, tree.tokens[token])
-        for above, below in zip(way, way[1:], strict=False):
+        for above, below in pairwise(way):
             if below not in found.setdefault(above, []):
                 found[above].append(below)
     return found
