@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import nuclex
 from nuclex.bundle import load
 from nuclex.cli.main import app, run
 from nuclex.core.config import Config
+from nuclex.core.recipe import shipped_recipes
 from nuclex.data.corpus import CorpusConfig
 from nuclex.evaluation.suite import SuiteConfig
 from nuclex.training.finetune import FinetuneConfig
@@ -300,3 +302,12 @@ def test_every_mistake_gets_one_sentence_and_its_code(workplace: Path, capsys: p
             wrong.append(f"{arguments}: left {set(after) ^ set(before)}")
             before = after
     assert not wrong, "\n".join(wrong)
+
+
+def test_help_names_every_suite_that_comes_with_nuclex(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["benchmark", "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    suites = [name.removeprefix("benchmark/") for name in shipped_recipes() if name.startswith("benchmark/")]
+    listed = re.search(r"A suite: ([a-z, -]+), or a TOML file", said)
+    assert listed is not None
+    assert sorted(listed[1].split(", ")) == sorted(suites)

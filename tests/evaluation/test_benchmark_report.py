@@ -203,9 +203,10 @@ def test_notes_say_which_class_is_meant_and_how_many_structures_have_a_pseudokno
         row["truth"] = truth
     folded = replace(folded, task={**TASK, "shape": "pair map"})
     told = report(folded, {("a", "pretrained"): 1}, lines=tuple(lines(folded)))
-    (note,) = [note for note in told.sections[1].tables[0].notes if "Pseudoknots" in note]
-    assert "mean of the 1 structures that have some" in note
-    assert "share of the other 2 in which one was predicted" in note
+    assert told.sections[1].tables[0].notes[1:] == (
+        "Pseudoknot F1: of pairs that cross another, mean of the 1 structures with some.",
+        "Pseudoknot false alarms: share of the 2 structures without one in which one was predicted.",
+    )
 
 
 def test_quotes_of_what_was_not_run_are_in_the_overview() -> None:
