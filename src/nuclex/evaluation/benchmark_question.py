@@ -44,6 +44,7 @@ def spoken(metric: str) -> str:
 
 
 def question_section(found: Benchmark, question: Question) -> Section:
+    """What was asked and answered: pictures of scores, probabilities and sequences, then every system's metrics."""
     units = len(np.unique(question.units_N))
     text = f"{question.task['name']}: {_asked(question)}, of {units:,} independent units. {_note(question)}"
     figures: list[Figure] = []
