@@ -11,7 +11,7 @@ import numpy as np
 
 from nuclex.evaluation.arcs import arc_diagram
 from nuclex.evaluation.benchmark import WORDS, Benchmark, Line, Map, Question
-from nuclex.evaluation.benchmark_lines import FALSE_ALARMS, KNOTS
+from nuclex.evaluation.benchmark_lines import FALSE_ALARMS, KNOTS, WEIGHTED
 from nuclex.evaluation.benchmark_plots import reliability_curves, score_curves, spread_out
 from nuclex.evaluation.plots import embedding_map
 from nuclex.evaluation.report import Figure, Section, Table
@@ -75,10 +75,12 @@ def _metrics(question: Question, lines: Sequence[Line]) -> Iterator[Table]:
     notes = [f"Intervals: over {units:,} units, seeds averaged. Every other metric is in tables/numbers.csv."]
     if len(question.classes) == 2:
         notes.append(f"Precision, recall, specificity and F1 are of the class {question.classes[1]!r}.")
+    if any(line.metric in WEIGHTED for line in mine):
+        notes.append("Weighted: each structure weighs as much as it has nucleotides.")
     notes += _of_pseudoknots({line.metric: line.interval.n for line in mine})
     for number, table in enumerate(metrics_tables(question, mine)):
         more = ", more metrics" if number else ""
-        columns = tuple(name.replace("_", " ") for name in table.columns)  # a heading breaks at spaces alone
+        columns = tuple(name.removeprefix("length_").replace("_", " ") for name in table.columns)  # as narrow as can be
         caption = f"{question.name}: every system{more}"
         yield replace(table, columns=columns, caption=caption, notes=() if number else tuple(notes))
 
