@@ -230,7 +230,7 @@ WRONG = [
     ("embed bundle a.fa --out v.csv", 2, "v.csv: the ending says how to write; allowed: .parquet, .npz, .safete"),
     ("embed bundle a.fa --out v.npz --nonsense 3", 2, "nonsense: unknown key; allowed: layer, pool, precision, window"),
     ("embed bundle a.fa --out full", 2, "full: the ending says how to write"),
-    ("predict bundle a.fa --out p.csv --nonsense 3", 2, "command line: Unknown option: --nonsense."),
+    ("predict bundle a.fa --out p.csv --nonsense 3", 2, "nonsense: unknown key; allowed: alt_column, alternative_c"),
     ("embed bundle a.fa --out a.fa/v.npz", 5, "a.fa/v.npz: cannot be written: Not a directory"),
     ("embed bundle odd.fa --out v.npz", 2, "odd.fa:3: b: 'X' at position 4"),
     ("predict bundle a.fa --out p.csv", 2, "bundle: was not fine-tuned"),
