@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import Any, Literal
@@ -61,19 +62,21 @@ class ChangeColumns(Config):
 
 
 def changes_in(inputs: str | Path, columns: ChangeColumns, recipe: Mapping[str, Any]) -> Iterator[Example]:
-    """The changes of a table one by one, each an example whose label is the change in words (``in_words``).
+    """The changes of a table one by one, each an example whose label is the change in words.
 
-    CSV and TSV say changes in any way that fine-tuning reads; other formats have the whole changed sequence, of at
-    most ``LONGEST_VALUE`` letters, in a column ``alternative``. InputError with file and line (Parquet, Arrow: row),
-    in the words of fine-tuning, for a change that is none or does not fit its sequence.
+    The words are the table's own where it has such, else those of ``in_words``. CSV and TSV say changes in any way
+    that fine-tuning reads; other formats have the whole changed sequence, of at most ``LONGEST_VALUE`` letters, in a
+    column ``alternative``. InputError with file and line (Parquet, Arrow: row), in fine-tuning's sentences, for a
+    change that is none or does not fit its sequence.
     """
     found = _text_rows if str(inputs) == STDIN or _is_text_table(inputs) else _records
     for example, first, where in found(inputs, columns, recipe):
         alternative = example.alternative or ""
-        if not alternative or not (words := in_words(example.sequence, alternative, first)):
+        words = in_words(example.sequence, alternative, first) if alternative else ""
+        if not words:
             what = "is what it was" if alternative else "is nothing"
             raise InputError(f"{where}: {shown(example.id)} {what} after the change; give it another or leave it out")
-        yield Example(example.sequence, words, example.id, alternative=alternative)
+        yield replace(example, label=example.label or words)
 
 
 def in_words(sequence: str, alternative: str, first: int = 1) -> str:
@@ -103,7 +106,7 @@ def _shared(one: str, other: str) -> int:
 
 
 _Found = tuple[Example, int, str]
-"""A sequence with its alternative, the number of its first nucleotide, and the place that a refusal names."""
+"""A sequence with its alternative and the words, if any; its first nucleotide's number; the place for a refusal."""
 
 
 def _is_text_table(inputs: str | Path) -> bool:
@@ -123,13 +126,22 @@ def _text_rows(inputs: str | Path, columns: ChangeColumns, recipe: Mapping[str, 
             raise InputError(f"{label}: is empty; a line with the columns' names and at least one row are needed")
         task = columns.over(recipe, names, label)
         alter = task._altering(Table(Path(label), names, sample))
+        words = _words_place(task, names)
         read = ReadConfig(sequence_column=task.sequence_column, id_column=task.id_column)
         places = choose_columns(names, [fields for _, fields in sample], read, label)
         for number, (line, fields) in enumerate(chain(sample, found), start=1):
             where = at(label, line)
             record = places.record(fields, "", line, number, where)
             sequence = record.sequence.decode("ascii")
-            yield Example(sequence, "", record.id, alternative=alter(fields, sequence, where)), task.first, where
+            alternative, said = alter(fields, sequence, where), "" if words is None else fields[words].strip()
+            yield Example(sequence, said, record.id, alternative=alternative), task.first, where
+
+
+def _words_place(task: TableVariantConfig, names: tuple[str, ...]) -> int | None:
+    """Where the words of changes stand in a row, None where changes are told in another way."""
+    other = task.alternative_column or task.position_column
+    name = None if other else task.change_column or "change"
+    return names.index(name) if name in names else None
 
 
 def _records(inputs: str | Path, columns: ChangeColumns, recipe: Mapping[str, Any]) -> Iterator[_Found]:

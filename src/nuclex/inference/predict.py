@@ -44,8 +44,9 @@ def predict(
     too (id, value in the units of the data), labels of positions with a row a nucleotide (id, position counted from 0,
     nucleotide, and value or class), structures to .dbn (header, sequence, dot-bracket). The file is whole or not there.
     Variants are asked about in a table that has, beside sequence, the column alternative or change, or position, ref
-    and alt, all read as by the task ``table-variant``; a row each is the answer: id, change (as ``in_words`` of
-    ``inference.changes`` writes it), value. ``settings`` are the keys of ``ChangeColumns``: how that table is read.
+    and alt, all read as by the task ``table-variant``; a row each is the answer: id, change (the table's
+    words, else those of ``inference.changes.in_words``), value. ``settings`` are the keys of ``ChangeColumns``: how
+    that table is read.
     InputError for another ending, a bundle without a head, settings for a bundle that answers something else, or a
     sequence or a change that cannot be read.
     """
