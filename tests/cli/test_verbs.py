@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import nuclex
 from nuclex.bundle import load
 from nuclex.cli.main import app, run
 from nuclex.core.config import Config
+from nuclex.core.recipe import shipped_recipes
 from nuclex.data.corpus import CorpusConfig
 from nuclex.evaluation.suite import SuiteConfig
 from nuclex.training.finetune import FinetuneConfig
@@ -228,7 +230,7 @@ WRONG = [
     ("embed bundle a.fa --out v.csv", 2, "v.csv: the ending says how to write; allowed: .parquet, .npz, .safete"),
     ("embed bundle a.fa --out v.npz --nonsense 3", 2, "nonsense: unknown key; allowed: layer, pool, precision, window"),
     ("embed bundle a.fa --out full", 2, "full: the ending says how to write"),
-    ("predict bundle a.fa --out p.csv --nonsense 3", 2, "command line: Unknown option: --nonsense."),
+    ("predict bundle a.fa --out p.csv --nonsense 3", 2, "nonsense: unknown key; allowed: alt_column, alternative_c"),
     ("embed bundle a.fa --out a.fa/v.npz", 5, "a.fa/v.npz: cannot be written: Not a directory"),
     ("embed bundle odd.fa --out v.npz", 2, "odd.fa:3: b: 'X' at position 4"),
     ("predict bundle a.fa --out p.csv", 2, "bundle: was not fine-tuned"),
@@ -300,3 +302,12 @@ def test_every_mistake_gets_one_sentence_and_its_code(workplace: Path, capsys: p
             wrong.append(f"{arguments}: left {set(after) ^ set(before)}")
             before = after
     assert not wrong, "\n".join(wrong)
+
+
+def test_help_names_every_suite_that_comes_with_nuclex(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["benchmark", "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    suites = [name.removeprefix("benchmark/") for name in shipped_recipes() if name.startswith("benchmark/")]
+    listed = re.search(r"A suite: ([a-z, -]+), or a TOML file", said)
+    assert listed is not None
+    assert sorted(listed[1].split(", ")) == sorted(suites)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -153,6 +154,15 @@ def test_learned_numbers_are_higher_for_harm_and_likelihoods_lower() -> None:
         assert {*reported} <= found.keys()
     other = [{**row, "truth": row["truth"] + 1} for row in effects(0)]
     assert "auroc" not in by_metric(question(other, reported=("spearman",))), "labels of 1 and 2 are numbers"
+
+
+def test_of_harm_the_area_is_quoted_learned_or_not() -> None:
+    reported = ("r_squared", "pearson", "spearman")
+    learned = replace(question(effects(0), reported=reported), compared=("negative_squared_error",))
+    assert learned.headline == "auroc"
+    numbers = [{**row, "truth": 2 * row["truth"]} for row in effects(0)]
+    learned = replace(question(numbers, reported=reported), compared=("negative_squared_error",))
+    assert learned.headline == "r_squared"
 
 
 def test_every_name_is_known_to_the_tables() -> None:

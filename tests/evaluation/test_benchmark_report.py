@@ -203,9 +203,20 @@ def test_notes_say_which_class_is_meant_and_how_many_structures_have_a_pseudokno
         row["truth"] = truth
     folded = replace(folded, task={**TASK, "shape": "pair map"})
     told = report(folded, {("a", "pretrained"): 1}, lines=tuple(lines(folded)))
-    (note,) = [note for note in told.sections[1].tables[0].notes if "Pseudoknots" in note]
-    assert "mean of the 1 structures that have some" in note
-    assert "share of the other 2 in which one was predicted" in note
+    row = {"strict_f1": 0.5, "m": 1.0}
+    weighed = replace(
+        folded,
+        systems=tuple(
+            replace(one, rows=([{**each, "scores": row} for each in one.rows[0]],)) for one in folded.systems
+        ),
+    )
+    (table, *_) = report(weighed, {("a", "pretrained"): 1}, lines=tuple(lines(weighed))).sections[1].tables
+    assert table.columns[4:] == ("m", "weighted strict f1", "pseudoknot f1", "pseudoknot false alarms")
+    assert "Weighted: each structure weighs as much as it has nucleotides." in table.notes
+    assert told.sections[1].tables[0].notes[1:] == (
+        "Pseudoknot F1: of pairs that cross another, mean of the 1 structures with some.",
+        "Pseudoknot false alarms: share of the 2 structures without one in which one was predicted.",
+    )
 
 
 def test_quotes_of_what_was_not_run_are_in_the_overview() -> None:

@@ -10,7 +10,7 @@ import mmap
 import os
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -130,10 +130,10 @@ def watch(board: Board) -> None:
     vectors.WRITERS.update({name: board.during("joining", write) for name, write in vectors.WRITERS.items()})
     go = finetune._Run.go
 
-    def arm_shown(self: Any, arm: str, folder: Path, device: str) -> Any:
+    def arm_shown(self: Any, arm: str, folder: Path, device: str, kin: Sequence[Path]) -> Any:
         board.control = arm == "scratch" and self.start.bundle is not None
         board.step = 0  # of this arm
-        return go(self, arm, folder, device)
+        return go(self, arm, folder, device, kin)
 
     finetune._Run.go = arm_shown  # type: ignore[method-assign]
 

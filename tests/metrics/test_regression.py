@@ -66,3 +66,10 @@ def test_refused_with_a_sentence(truth, guess, message: str) -> None:
     for metric in (ours.pearson, ours.spearman, ours.r_squared, ours.rmse, ours.mae):
         with pytest.raises(InputError, match=message):
             metric(truth, guess)
+
+
+@pytest.mark.parametrize("distinct", [1, 4, 10_000])
+@pytest.mark.parametrize("rows", [1, 2, 50])
+def test_ranks_equal_those_of_scipy(rows: int, distinct: int) -> None:
+    values_N = np.random.default_rng(rows).integers(-distinct, distinct, rows) / 7
+    assert ours.ranks(values_N).tolist() == stats.rankdata(values_N).tolist()

@@ -53,8 +53,45 @@ def test_the_cnn_is_the_published_network(length: int | None) -> None:
     torch.testing.assert_close(head(letters_T4.double(), layout)[0], wanted, atol=1e-12, rtol=1e-10)
 
 
-def test_a_batch_of_unequal_lengths_is_as_one_by_one() -> None:
-    head = ConvolutionHead(3).double().eval()
+def test_shorter_sequences_end_where_the_longest_do() -> None:
+    """Optimus 5-prime's way with 25 to 100 nt: zeros before the letters, which the convolutions read like letters."""
+    head = ConvolutionHead(2, 12).double().eval()
+    sequence = "ACGUUGC"
+    letters_T4, layout = read(sequence)
+    values_NCL = torch.zeros(1, 4, 12, dtype=torch.float64)
+    for place, letter in enumerate(sequence, start=5):
+        values_NCL[0, "ACGU".index(letter), place] = 1
+    for convolution in head.convolutions:
+        values_NCL = F.relu(convolution(F.pad(values_NCL, (3, 4))))
+    wanted_N2 = head.decoder(F.relu(head.dense(values_NCL.flatten(1))))
+    torch.testing.assert_close(head(letters_T4.double(), layout), wanted_N2, atol=1e-12, rtol=1e-10)
+    assert values_NCL[0, :, 0].max() > 0, "the biases are seen before the sequence begins, as in theirs"
+    with pytest.raises(ValueError, match="a sequence of 13 nucleotides, where 12 have weights"):
+        head(*read("ACGU", "A" * 13))
+
+
+def test_laid_out_it_knows_how_far_from_the_end_a_letter_is() -> None:
+    """Without convolutions in the way: a dense layer that reads one letter of one column."""
+    head = ConvolutionHead(1, 10).double().eval()
+    letters_T4, layout = read("GACC", "CCCCGACC", "GACCC", "CCCCCCCCCC")
+    with torch.no_grad():
+        for convolution in head.convolutions:
+            assert isinstance(convolution, nn.Conv1d)
+            convolution.weight.zero_()
+            assert convolution.bias is not None
+            convolution.bias.zero_()
+            convolution.weight[:4, :4, 3] = torch.eye(4)  # each letter as it is
+        head.dense.weight.zero_()
+        head.dense.bias.zero_()
+        head.dense.weight[:, 2 * 10 + 6] = 1  # G, four from the end
+        head.decoder.weight.fill_(1 / 40)
+        head.decoder.bias.zero_()
+    torch.testing.assert_close(head(letters_T4.double(), layout)[:, 0], torch.tensor([1.0, 1, 0, 0]).double())
+
+
+@pytest.mark.parametrize("length", [None, 36, 50])
+def test_a_batch_of_unequal_lengths_is_as_one_by_one(length: int | None) -> None:
+    head = ConvolutionHead(3, length).double().eval()
     sequences = ["A", "ACGUACGUAACCGGUUACGU", "GGGN", "UUUUUUUUUUUUUUUUUUUUUUUUUUUUUUUUUUUU"]
 
     def of(*part: str) -> Tensor:

@@ -12,10 +12,12 @@ import pytest
 from learners import write_tiny_bundle
 from nuclex.core.config import load_config
 from nuclex.core.errors import InputError
-from nuclex.tasks import Shape
-from nuclex.training.controls import Arm, ControlRates, controls_of, from_random, training_of
+from nuclex.models.motifs import ConvolutionHead
+from nuclex.tasks import Example, Shape
+from nuclex.training.controls import LETTERS, Arm, ControlRates, controls_of, from_random, letter_model, training_of
 from nuclex.training.duration import TrainingConfig
 from nuclex.training.finetune import FinetuneConfig, finetune
+from nuclex.training.supervised import Reading
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,19 @@ def test_nothing_is_frozen_without_a_bundle() -> None:
     with pytest.raises(InputError, match="controls: 'frozen' needs a pre-trained bundle"):
         load_config(FinetuneConfig, None, {**keys, "controls": ["frozen"]})
     assert load_config(FinetuneConfig, None, keys).controls == ("scratch",), "it is the run itself"
+
+
+@pytest.mark.parametrize(
+    ("lengths", "wanted"), [((50, 50), 50), ((25, 100), 100), ((30, 1000), 1000), ((30, 1001), None)]
+)
+def test_the_cnn_lays_out_as_many_positions_as_the_longest_has(lengths: tuple[int, int], wanted: int | None) -> None:
+    readings = {
+        split: Reading.of([Example("A" * length, 0.0, "x")], LETTERS, None)
+        for split, length in zip(("train", "test"), lengths, strict=True)
+    }
+    head = letter_model("cnn", readings, 1, 0).head
+    assert isinstance(head, ConvolutionHead)
+    assert head.length == wanted
 
 
 def test_without_a_word_the_frozen_and_the_random_model_stand_beside() -> None:

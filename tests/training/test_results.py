@@ -165,6 +165,13 @@ def test_equal_sequences_are_one_unit() -> None:
     assert quoted["unseen_n"] == 9
 
 
+def test_the_frozen_model_is_quoted_beside_the_others() -> None:
+    task, answers = toy()
+    arms = {"frozen": measured("x" * 10), "pretrained": measured(TRUTH), "scratch": measured("y" * 10)}
+    quoted = headline(compare(task, answers, arms), answers)
+    assert [quoted[f"{arm}_accuracy"] for arm in arms] == [0.5, 1.0, 0.5]
+
+
 def test_one_arm_has_no_difference() -> None:
     task, answers = toy()
     quoted = headline(compare(task, answers, {"scratch": measured(TRUTH)}), answers)

@@ -231,7 +231,7 @@ def test_variants_are_learned_as_a_difference(tmp_path: Path, monkeypatch: pytes
         for row in csv.DictReader(handle):
             assert float(row["value"]) == pytest.approx(-given[row["id"]], rel=1e-4, abs=1e-4)
     (tmp_path / "bare.csv").write_text("id,sequence\na,ACGT\n")
-    with pytest.raises(InputError, match=r"bare\.csv:2: 'a' says no alternative; this bundle answers for variants"):
+    with pytest.raises(InputError, match=r"bare\.csv:1: no columns say what changes; found 'id', 'sequence'"):
         predict(done["bundle"], tmp_path / "bare.csv", tmp_path / "x.csv")
     (tmp_path / "odd.csv").write_text("id,sequence,alternative\na,ACGT,ACGA\nb,ACGT,AEEE\n")
     with pytest.raises(InputError, match=r"odd\.csv: 'b': 'E' at position 1 .* is unknown"):

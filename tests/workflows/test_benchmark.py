@@ -327,3 +327,26 @@ def test_folding_that_cannot_be_done_is_not_run(
     assert [(row["model"], row["reason"]) for row in done["not_run"]] == [
         ("ViennaRNA, energy", "folding by energy needs the package 'ViennaRNA'")
     ]
+
+
+@pytest.mark.slow
+def test_families_held_out_one_by_one_share_a_map_and_structures_have_every_metric(
+    models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlearned(monkeypatch)
+    entries = [
+        {**STRUCTURE, "name": f"held-{family}", "folded_by": ["energy"], "units": "sequence"}
+        | {"set": {**STRUCTURE["set"], "task.test_families": [family]}}
+        for family in ("sim02", "sim03")
+    ]
+    out = tmp_path / "out"
+    benchmark(suite(*entries, seeds=1), models[:1], out)
+    drawn = json.loads((out / "family-maps" / "simulated-structure" / "one.json").read_text())
+    assert (drawn["labels"], drawn["pool"]) == (["sim02"] * 12 + ["sim03"] * 12, "cls")
+    assert not (out / "maps").exists(), "one family is no map of its own"
+    assert "Families on a map" in (out / "report.html").read_text()
+    numbers = json.loads((out / "tables" / "numbers.json").read_text())
+    for system in ("one", "ViennaRNA"):
+        metrics = {row["metric"] for row in numbers if (row["question"], row["system"]) == ("held-sim02", system)}
+        assert {"mcc", *(f"length_weighted_{score}" for score in ("strict_f1", "relaxed_f1", "mcc"))} <= metrics
+        assert metrics & {"pseudoknot_f1", "pseudoknot_false_alarms"}

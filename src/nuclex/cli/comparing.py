@@ -24,7 +24,7 @@ def benchmark(
     Parameters
     ----------
     recipe:
-        A suite: smoke, rinalmo, nucleotide-transformer, gue, helm, variants, or a TOML file.
+        A suite: smoke, laptop, rinalmo, nucleotide-transformer, gue, helm, variants, or a TOML file.
     bundles:
         Models made by nuclex.
     out:

@@ -44,8 +44,13 @@ def evaluate(
     return found.to_data()
 
 
-def predict(bundle: Path, inputs: Path, *, out: Path, device: Device = "auto") -> dict[str, Any]:
-    """Answer a fine-tuned model's question for every sequence of a file.
+def predict(bundle: Path, inputs: Path, *, out: Path, device: Device = "auto", set: Settings = ()) -> dict[str, Any]:
+    """Answer a fine-tuned model's question for every sequence of a file, or for every change of a table.
+
+    Changes stand in CSV or TSV beside their sequence: the whole changed one (alternative), words such as A12G or
+    12del (change), or position, ref, alt. Settings for columns of other names: --sequence-column, --id-column,
+    --alternative-column, --change-column, --position-column, --ref-column, --alt-column; --first 0, where positions
+    are counted from 0. By default all as the bundle was fine-tuned.
 
     Parameters
     ----------
@@ -54,12 +59,15 @@ def predict(bundle: Path, inputs: Path, *, out: Path, device: Device = "auto") -
     inputs:
         FASTA, FASTQ, GenBank, EMBL, CSV, TSV, AIRR, Parquet or Arrow; - is standard input.
     out:
-        The ending says how to write: .csv .tsv .parquet for classes, .dbn for structures.
+        The ending says how to write: .csv .tsv .parquet for classes and numbers, .dbn for structures.
     """
     import nuclex
+    from nuclex.core.config import load_config, parse_settings
+    from nuclex.inference.changes import ChangeColumns
     from nuclex.training.device import choose_device
 
-    return nuclex.predict(bundle, inputs, out, device=choose_device(device))
+    settings = load_config(ChangeColumns, None, parse_settings(set)).to_data()
+    return nuclex.predict(bundle, inputs, out, device=choose_device(device), **settings)
 
 
 def embed(

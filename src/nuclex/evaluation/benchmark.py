@@ -60,6 +60,12 @@ class System:
         """How a table names it."""
         return f"{self.model}, {WORDS[self.arm]}"
 
+    @property
+    def binary(self) -> bool:
+        """Whether the labels are the numbers 0 and 1, and nothing else."""
+        truths = [row["truth"] for row in self.rows[0]]
+        return not any(isinstance(truth, str | list) for truth in truths) and set(truths) == {0, 1}
+
     def has(self, metric: str) -> bool:
         """Whether each test sequence has this score by itself."""
         return metric in self.rows[0][0]["scores"]
@@ -94,9 +100,14 @@ class Question:
 
     @property
     def headline(self) -> str:
-        """The metric to quote: the chief one, or of numbers R², which has no value for each sequence by itself."""
+        """The metric to quote: the chief one, or of numbers R², which has no value for each sequence by itself.
+
+        Of the labels 0 and 1 it is AUROC, learned or not.
+        """
         told = any("r_squared" in reported for system in self.systems for reported in system.reported)
-        return "r_squared" if told and self.chief == "negative_squared_error" else self.chief
+        if not told or self.chief != "negative_squared_error":
+            return self.chief
+        return "auroc" if self.systems[0].binary else "r_squared"
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 
-from scipy.stats import rankdata
-
 from nuclex.core.errors import InputError
 from nuclex.evaluation.benchmark import ENERGY, WORDS, ZERO_SHOT, Comparison, Question, System
 from nuclex.evaluation.benchmark_lines import NUMBERS, sided
 from nuclex.metrics.correction import enough_swaps, holm
+from nuclex.metrics.regression import ranks
 from nuclex.metrics.statistics import PairedDifference, paired_difference, paired_statistic
 
 
@@ -58,7 +57,7 @@ def _difference(
         return paired_difference(*means, clusters=units_N, swaps=swaps, level=level)
     (truth_N, a_N), (_, b_N) = (sided(system, chief) for system in systems)
     try:
-        ranks = (truth_N, rankdata(a_N), rankdata(b_N))
-        return paired_statistic(NUMBERS[chief], ranks, clusters=units_N, swaps=swaps, level=level)
+        columns = (truth_N, ranks(a_N), ranks(b_N))
+        return paired_statistic(NUMBERS[chief], columns, clusters=units_N, swaps=swaps, level=level)
     except InputError:
         return None

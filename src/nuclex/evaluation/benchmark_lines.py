@@ -17,6 +17,8 @@ from nuclex.core.errors import InputError
 from nuclex.evaluation.benchmark import ZERO_SHOT, Line, Question, System
 from nuclex.metrics import auprc, auroc, pearson, r_squared, score_pseudoknots, spearman, sums
 from nuclex.metrics.statistics import Interval, Ratio, bootstrap, bootstrap_statistic, bootstrap_sums
+from nuclex.training.classes import OF_TWO
+from nuclex.training.classes import TOGETHER as CLASSES
 
 Floats = NDArray[np.float64]
 NUMBERS: dict[str, Callable[..., float]] = {
@@ -29,25 +31,12 @@ NUMBERS: dict[str, Callable[..., float]] = {
 }
 """Of truth and prediction of all sequences, a number each; ``sided`` says which way they are held."""
 AREAS = ("auroc", "auprc")
-CLASSES: Mapping[str, Callable[[Floats], Floats]] = {
-    "macro_f1": sums.macro_f1,
-    "weighted_f1": sums.weighted_f1,
-    "matthews": sums.matthews,
-    "balanced_accuracy": sums.balanced_accuracy,
-}
-POSITIVE: Mapping[str, Callable[[Floats], Floats]] = {
-    "precision": lambda counts: sums.precision(counts)[..., 1],
-    "recall": lambda counts: sums.recall(counts)[..., 1],
-    "specificity": lambda counts: sums.recall(counts)[..., 0],
-    "f1": lambda counts: sums.f1(counts)[..., 1],
-}
-"""Of two classes, of the second one: of its calls the right ones, of it the called, of the other the not called."""
 MOMENTS: Mapping[str, Callable[[Floats], Floats]] = {"pearson": sums.correlated, "rmse": sums.root_mean_square}
 WEIGHTED = {f"length_weighted_{score}": score for score in ("strict_f1", "relaxed_f1", "mcc")}
 """Means in which each structure weighs as much as it has nucleotides."""
 KNOTS, FALSE_ALARMS = "pseudoknot_f1", "pseudoknot_false_alarms"
 """F1 of pseudoknotted pairs, of the structures that have some; the share of the others in which one was predicted."""
-TOGETHER = frozenset([*NUMBERS, *CLASSES, *POSITIVE, *MOMENTS, *WEIGHTED, KNOTS, FALSE_ALARMS])
+TOGETHER = frozenset([*NUMBERS, *CLASSES, *OF_TWO, *MOMENTS, *WEIGHTED, KNOTS, FALSE_ALARMS])
 """Metrics that are no plain mean over all test sequences."""
 
 
@@ -120,8 +109,8 @@ def sided(system: System, metric: str) -> list[Floats]:
 
 def _numbers(system: System) -> list[str]:
     """The metrics that the runs reported; areas where there are but two labels, 0 and 1."""
-    labels = {row["truth"] for row in system.rows[0]}
-    return [name for name in NUMBERS if name in system.reported[0] or (name in AREAS and labels == {0, 1})]
+    binary = system.binary
+    return [name for name in NUMBERS if name in system.reported[0] or (name in AREAS and binary)]
 
 
 def _of_numbers(metric: str, question: Question, system: System, level: float) -> Together:
@@ -149,7 +138,7 @@ def _called(question: Question, system: System) -> list[Floats]:
 
 
 def _of_classes(counts: list[Floats], question: Question, level: float) -> dict[str, Together]:
-    return _of_sums({**CLASSES, **(POSITIVE if counts[0].shape[-1] == 2 else {})}, counts, question, level)
+    return _of_sums({**CLASSES, **(OF_TWO if counts[0].shape[-1] == 2 else {})}, counts, question, level)
 
 
 def _of_sums(

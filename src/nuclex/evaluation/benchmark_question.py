@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from nuclex.evaluation.arcs import arc_diagram
 from nuclex.evaluation.benchmark import WORDS, Benchmark, Line, Map, Question
-from nuclex.evaluation.benchmark_lines import FALSE_ALARMS, KNOTS
+from nuclex.evaluation.benchmark_lines import FALSE_ALARMS, KNOTS, WEIGHTED
 from nuclex.evaluation.benchmark_plots import reliability_curves, score_curves, spread_out
 from nuclex.evaluation.plots import embedding_map
 from nuclex.evaluation.report import Figure, Section, Table
@@ -44,6 +44,7 @@ def spoken(metric: str) -> str:
 
 
 def question_section(found: Benchmark, question: Question) -> Section:
+    """What was asked and answered: pictures of scores, probabilities and sequences, then every system's metrics."""
     units = len(np.unique(question.units_N))
     text = f"{question.task['name']}: {_asked(question)}, of {units:,} independent units. {_note(question)}"
     figures: list[Figure] = []
@@ -74,15 +75,27 @@ def _metrics(question: Question, lines: Sequence[Line]) -> Iterator[Table]:
     notes = [f"Intervals: over {units:,} units, seeds averaged. Every other metric is in tables/numbers.csv."]
     if len(question.classes) == 2:
         notes.append(f"Precision, recall, specificity and F1 are of the class {question.classes[1]!r}.")
-    knots = {line.metric: line.interval.n for line in mine if line.metric in (KNOTS, FALSE_ALARMS)}
-    if knots:
-        notes.append(
-            f"Pseudoknots: F1 of the pairs that cross another, mean of the {knots.get(KNOTS, 0):,} structures that "
-            f"have some; false alarms: share of the other {knots.get(FALSE_ALARMS, 0):,} in which one was predicted."
-        )
+    if any(line.metric in WEIGHTED for line in mine):
+        notes.append("Weighted: each structure weighs as much as it has nucleotides.")
+    notes += _of_pseudoknots({line.metric: line.interval.n for line in mine})
     for number, table in enumerate(metrics_tables(question, mine)):
         more = ", more metrics" if number else ""
-        yield replace(table, caption=f"{question.name}: every system{more}", notes=() if number else tuple(notes))
+        columns = tuple(name.removeprefix("length_").replace("_", " ") for name in table.columns)  # as narrow as can be
+        caption = f"{question.name}: every system{more}"
+        yield replace(table, columns=columns, caption=caption, notes=() if number else tuple(notes))
+
+
+def _of_pseudoknots(counts: Mapping[str, int]) -> list[str]:
+    """How many structures the two metrics of pseudoknots are of."""
+    said = []
+    if KNOTS in counts:
+        said.append(f"Pseudoknot F1: of pairs that cross another, mean of the {counts[KNOTS]:,} structures with some.")
+    if FALSE_ALARMS in counts:
+        count = counts[FALSE_ALARMS]
+        said.append(
+            f"Pseudoknot false alarms: share of the {count:,} structures without one in which one was predicted."
+        )
+    return said
 
 
 def _chosen(question: Question) -> Iterator[Table]:

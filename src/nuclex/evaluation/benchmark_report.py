@@ -114,10 +114,17 @@ def _overview(found: Benchmark, asked: Sequence[Question]) -> Section:
     table = numbers_table(asked, found.lines, headline_only=True, unasked=found.unasked)
     comparing = comparisons_table(found.comparisons, found.level, brief=True)
     tables = (
-        replace(table, caption="The metric to quote of every question, and what the literature quotes"),
-        replace(comparing, caption="Comparisons on the same test sequences", notes=(_level(found),)),
+        replace(_worded(table), caption="The metric to quote of every question, and what the literature quotes"),
+        replace(_worded(comparing), caption="Comparisons on the same test sequences", notes=(_level(found),)),
     )
     return Section("Overview", "", tuple(figures), tables)
+
+
+def _worded(table: Table) -> Table:
+    """The table with metrics in words, which a line can break between."""
+    place = table.columns.index("metric")
+    rows = ((*row[:place], str(row[place]).replace("_", " "), *row[place + 1 :]) for row in table.rows)
+    return replace(table, rows=tuple(rows))
 
 
 def _families(found: Benchmark) -> list[Section]:

@@ -20,7 +20,7 @@ from nuclex.evaluation.suite import QuotedConfig
 from nuclex.metrics.statistics import Interval
 
 QUOTED, NOT_RUN, DIFFERENCE = "quoted", "not run", "difference"
-ABREAST = 5
+ABREAST = 4
 """Metrics beside each other in a table of a report."""
 _LATEX = {
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},

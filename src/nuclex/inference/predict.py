@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from nuclex.bundle import Bundle, load
 from nuclex.core.artifact import atomic_file
-from nuclex.core.errors import CorruptError, InputError, at
+from nuclex.core.config import load_config
+from nuclex.core.errors import CorruptError, InputError
 from nuclex.core.progress import say
-from nuclex.data.columns import LONGEST_VALUE, ReadConfig
-from nuclex.data.read import Record, read_sequences
+from nuclex.data.read import read_sequences
+from nuclex.inference.changes import ChangeColumns, changes_in
 from nuclex.inference.fold import Folded
 from nuclex.inference.tables import TABLES, check_table, write_rows
 from nuclex.models.answering import AnsweringModel
 from nuclex.tasks import Example, Shape
-from nuclex.tasks.base import header_field
 from nuclex.training.classes import class_probabilities
 from nuclex.training.device import within_memory
 from nuclex.training.pairs import check_one_token_a_nucleotide, pair_probabilities, stored_decoding
@@ -35,47 +35,43 @@ MICRO_TOKENS = 16_384
 Write = Callable[[Path, AnsweringModel, Iterator[Reading], Bundle], int]
 
 
-def predict(bundle: Bundle | str | Path, inputs: str | Path, out: str | Path, *, device: str = "cpu") -> dict[str, Any]:
+def predict(
+    bundle: Bundle | str | Path, inputs: str | Path, out: str | Path, *, device: str = "cpu", **settings: Any
+) -> dict[str, Any]:
     """Answer a fine-tuned model's question for every sequence of a file (any format that is read), in its order.
 
     Classes go to .tsv, .csv or .parquet (id, class, and the probability of each class in a column of its own), numbers
     too (id, value in the units of the data), labels of positions with a row a nucleotide (id, position counted from 0,
     nucleotide, and value or class), structures to .dbn (header, sequence, dot-bracket). The file is whole or not there.
-    Variants are asked about in a table with the columns sequence and alternative, and answered as numbers.
-    InputError for another ending, a bundle without a head, or a sequence the model cannot read.
+    Variants are asked about in a table that has, beside sequence, the column alternative or change, or position, ref
+    and alt, all read as by the task ``table-variant``; a row each is the answer: id, change (the table's
+    words, else those of ``inference.changes.in_words``), value. ``settings`` are the keys of ``ChangeColumns``: how
+    that table is read.
+    InputError for another ending, a bundle without a head, settings for a bundle that answers something else, or a
+    sequence or a change that cannot be read.
     """
+    columns: ChangeColumns = load_config(ChangeColumns, None, settings)
     opened = bundle if isinstance(bundle, Bundle) else load(bundle, device=device)
     model, target = answering_model(opened), Path(out)
     assert opened.task is not None
     shape = Shape(opened.task.config["shape"])
     endings, write = WRITERS[shape]
     check_table(target, endings, f"a {shape}")
-    readings = _readings(opened, inputs)
+    if columns.given and shape is not Shape.VARIANT:
+        raise InputError(f"{', '.join(columns.given)}: for changes of sequences; {opened.path} answers a {shape}")
+    readings = _readings(opened, inputs, columns)
     with atomic_file(target) as temporary, within_memory():
         count = write(temporary, model, readings, opened)
     say(f"{target}: {count} sequences")
     return {"out": str(target), "sequences": count, "shape": str(shape)}
 
 
-def _unanswered(record: Record, inputs: str | Path, *, variants: bool) -> Example:
-    """A sequence of the file, with what it is changed to where variants are asked about."""
-    alternative = header_field(record.description, "alternative") if variants else None
-    if variants and alternative is None:
-        raise InputError(
-            f"{at(inputs, record.line)}: {record.id!r} says no alternative; this bundle answers for variants: "
-            f"a table with the columns sequence and alternative (at most {LONGEST_VALUE} letters) is needed"
-        )
-    return Example(record.sequence.decode("ascii"), "", record.id, alternative=alternative)
-
-
-def _readings(bundle: Bundle, inputs: str | Path) -> Iterator[Reading]:
-    """The sequences of a file, a bounded number at a time."""
+def _readings(bundle: Bundle, inputs: str | Path, columns: ChangeColumns) -> Iterator[Reading]:
+    """The sequences of a file, a bounded number at a time, each with its change where variants are asked about."""
     assert bundle.task is not None
     variants = Shape(bundle.task.config["shape"]) is Shape.VARIANT
-    config = ReadConfig(sequence_column="sequence") if variants else None  # the other column holds sequences, too
-    records = read_sequences(inputs, config=config)
-    while chunk := list(islice(records, AT_ONCE)):
-        examples = [_unanswered(record, inputs, variants=variants) for record in chunk]
+    asked = changes_in(inputs, columns, bundle.record.recipe) if variants else _unanswered(inputs)
+    while examples := list(islice(asked, AT_ONCE)):
         try:
             reading = Reading.of(examples, bundle.tokenizer, bundle.model.config.longest)
             if variants:
@@ -83,6 +79,11 @@ def _readings(bundle: Bundle, inputs: str | Path) -> Iterator[Reading]:
         except InputError as error:
             raise InputError(f"{inputs}: {error}") from None
         yield reading
+
+
+def _unanswered(inputs: str | Path) -> Iterator[Example]:
+    for record in read_sequences(inputs):
+        yield Example(record.sequence.decode("ascii"), "", record.id)
 
 
 def _write_classes(path: Path, model: AnsweringModel, readings: Iterator[Reading], bundle: Bundle) -> int:
@@ -100,17 +101,26 @@ def _class_rows(model: AnsweringModel, readings: Iterator[Reading], classes: Seq
 
 
 def _write_scalars(path: Path, model: AnsweringModel, readings: Iterator[Reading], bundle: Bundle) -> int:
-    return write_rows(path, {"id": str, "value": float}, _scalar_rows(model, readings, bundle))
+    rows = ([one.id, value] for one, value in _values(model, readings, bundle))
+    return write_rows(path, {"id": str, "value": float}, rows)
 
 
-def _scalar_rows(model: AnsweringModel, readings: Iterator[Reading], bundle: Bundle) -> Iterator[list[Any]]:
-    assert bundle.task is not None
-    scale, variants = _scale(bundle), Shape(bundle.task.config["shape"]) is Shape.VARIANT
+def _write_changes(path: Path, model: AnsweringModel, readings: Iterator[Reading], bundle: Bundle) -> int:
+    rows = ([one.id, one.label, value] for one, value in _values(model, readings, bundle, of=changed_sequences))
+    return write_rows(path, {"id": str, "change": str, "value": float}, rows)
+
+
+def _values(
+    model: AnsweringModel,
+    readings: Iterator[Reading],
+    bundle: Bundle,
+    of: Callable[[Reading], Reading | None] = lambda reading: None,
+) -> Iterator[tuple[Example, float]]:
+    """What each sequence gets, or how much more what it is changed to (``of``), in units of the data."""
+    scale = _scale(bundle)
     for reading in readings:
-        changed = changed_sequences(reading) if variants else None
-        value_N = scale.undone(all_scalars(model, reading, MICRO_TOKENS, changed))
-        for example, value in zip(reading.examples, value_N.tolist(), strict=True):
-            yield [example.id, value]
+        value_N = scale.undone(all_scalars(model, reading, MICRO_TOKENS, of(reading)))
+        yield from zip(reading.examples, value_N.tolist(), strict=True)
 
 
 def _write_positions(path: Path, model: AnsweringModel, readings: Iterator[Reading], bundle: Bundle) -> int:
@@ -166,7 +176,7 @@ def _write_structures(path: Path, model: AnsweringModel, readings: Iterator[Read
 WRITERS: dict[Shape, tuple[tuple[str, ...], Write]] = {
     Shape.CLASS: (TABLES, _write_classes),
     Shape.SCALAR: (TABLES, _write_scalars),
-    Shape.VARIANT: (TABLES, _write_scalars),
+    Shape.VARIANT: (TABLES, _write_changes),
     Shape.PER_POSITION: (TABLES, _write_positions),
     Shape.PAIR_MAP: ((".dbn",), _write_structures),
 }

@@ -20,10 +20,23 @@ def pearson(truth_N: ArrayLike, guess_N: ArrayLike) -> float:
 
 def spearman(truth_N: ArrayLike, guess_N: ArrayLike) -> float:
     """How well the prediction puts the rows in order, from -1 to 1 (ties share their mean rank); nan if constant."""
-    from scipy.stats import rankdata
-
     truth_N, guess_N = _aligned(truth_N, guess_N)
-    return _correlation(rankdata(truth_N), rankdata(guess_N))
+    return _correlation(ranks(truth_N), ranks(guess_N))
+
+
+def ranks(values_N: ArrayLike) -> NDArray[np.float64]:
+    """The place of each value in ascending order, from 1; equal values share the mean of their places.
+
+    >>> ranks([0.5, 2.0, 0.5, -1.0]).tolist()
+    [2.5, 4.0, 2.5, 1.0]
+    """
+    values_N = np.asarray(values_N, dtype=np.float64)
+    order_N = np.argsort(values_N)
+    sorted_N = values_N[order_N]
+    edges_M = np.concatenate([[0], np.flatnonzero(sorted_N[1:] != sorted_N[:-1]) + 1, [len(values_N)]])
+    found_N = np.empty(len(values_N))
+    found_N[order_N] = np.repeat((edges_M[:-1] + edges_M[1:] + 1) / 2, np.diff(edges_M))
+    return found_N
 
 
 def r_squared(truth_N: ArrayLike, guess_N: ArrayLike) -> float:

@@ -19,9 +19,10 @@ K_MERS = (1, 2, 3, 4)
 class ConvolutionHead(nn.Module):
     """Three convolutions with ReLU, then a dense layer, after Optimus 5-prime (doi:10.1038/s41587-019-0164-5).
 
-    Like theirs it lays all positions side by side before the dense layer where every sequence has ``length``
-    nucleotides, so that it may learn where a motif counts. With ``length`` None sequences differ in length, and the
-    dense layer reads the greatest and the mean value of each filter over a sequence's own nucleotides.
+    Like theirs it lays ``length`` positions side by side before the dense layer, so that it may learn where a motif
+    counts. Shorter sequences end where the longest do, with zeros before them: what is counted is the way to the end,
+    in a 5' UTR that to the start codon. With ``length`` None the dense layer reads the greatest and the mean value of
+    each filter over a sequence's own nucleotides, wherever they are.
     """
 
     def __init__(self, outputs: int, length: int | None = None) -> None:
@@ -35,12 +36,17 @@ class ConvolutionHead(nn.Module):
         self.decoder = nn.Linear(NODES, outputs)
 
     def forward(self, letters_T4: Tensor, layout: Layout) -> Tensor:
-        """(T, 4) of N whole sequences, start and end included, to (N, outputs)."""
-        values_NCL, inside_N1L = _apart(letters_T4, layout)
+        """(T, 4) of N whole sequences, start and end included, to (N, outputs).
+
+        ValueError for a sequence of more than ``length`` nucleotides.
+        """
+        values_NCL, inside_N1L = _apart(letters_T4, layout, self.length)
         for convolution in self.convolutions:
-            # as many positions as before; behind a sequence it is 0 again, as before a shorter batch's edge
+            # as many positions as before
             padded_NCL = F.pad(values_NCL, ((FILTER_WIDTH - 1) // 2, FILTER_WIDTH // 2))
-            values_NCL = F.relu(convolution(padded_NCL)) * inside_N1L
+            values_NCL = F.relu(convolution(padded_NCL))
+            if self.length is None:  # behind a sequence it is 0 again, as before a shorter batch's edge
+                values_NCL = values_NCL * inside_N1L
         if self.length is None:
             mean_NC = values_NCL.sum(2) / inside_N1L.sum(2).clamp(min=1)
             read_NF = torch.cat([values_NCL.amax(2), mean_NC], 1)  # nothing is below 0 after ReLU
@@ -87,12 +93,20 @@ def kmer_shares(letters_T4: Tensor, layout: Layout) -> Tensor:
     return torch.cat(shares, 1)
 
 
-def _apart(letters_T4: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
-    """Sequences without start and end in rows of their own, (N, 4, L), 0 behind each; and where they are, (N, 1, L)."""
+def _apart(letters_T4: Tensor, layout: Layout, length: int | None) -> tuple[Tensor, Tensor]:
+    """Sequences without start and end in rows of their own, (N, 4, L), 0 elsewhere; and where they are, (N, 1, L).
+
+    They begin in column 0 of as many as the longest needs, or, where there is a ``length``, end in the last of so many.
+    """
     lengths_N = layout.boundaries_N1.diff() - 2
+    columns = max(layout.longest - 2, 1) if length is None else length
+    if layout.longest - 2 > columns:
+        raise ValueError(f"a sequence of {layout.longest - 2} nucleotides, where {columns} have weights")
     inside_T = (layout.positions_T > 0) & (layout.positions_T <= lengths_N[layout.sequence_T])
     rows_M, places_M = layout.sequence_T[inside_T], layout.positions_T[inside_T] - 1
-    shape = (len(layout.lengths), max(layout.longest - 2, 1))
+    if length is not None:
+        places_M = places_M + length - lengths_N[rows_M]
+    shape = (len(layout.lengths), columns)
     letters_NL4 = letters_T4.new_zeros(*shape, 4).index_put((rows_M, places_M), letters_T4[inside_T])
     inside_NL = letters_T4.new_zeros(*shape).index_put((rows_M, places_M), letters_T4.new_ones(()))
     return letters_NL4.transpose(1, 2), inside_NL[:, None]

@@ -82,11 +82,10 @@ def letter_model(arm: str, readings: Mapping[str, Reading], outputs: int, seed: 
         for parameter in head.parameters():
             torch.nn.init.zeros_(parameter)
         return AnsweringModel(letters, head)
-    lengths = {int(length) for reading in readings.values() for length in reading.table.lengths_N}
-    same = len(lengths) == 1 and max(lengths) <= LONGEST_LAID_OUT
+    longest = max(int(reading.table.lengths_N.max()) for reading in readings.values())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(key(seed, "cnn"))
-        return AnsweringModel(letters, ConvolutionHead(outputs, min(lengths) if same else None))
+        return AnsweringModel(letters, ConvolutionHead(outputs, longest if longest <= LONGEST_LAID_OUT else None))
 
 
 def letter_training(config: TrainingConfig) -> TrainingConfig:

@@ -119,7 +119,7 @@ def headline(results: dict[str, Any], answers: Answers) -> dict[str, Any]:
     for subset, found in results["test"].items():
         prefix = "" if subset == "all" else f"{subset}_"
         quoted[f"{prefix}n"] = found["n"]
-        for arm in ("pretrained", "scratch"):
+        for arm in ("pretrained", "frozen", "scratch"):
             if arm in found:
                 quoted |= _interval(f"{prefix}{arm}_{name}", found[arm][name])
         if "difference" in found:
