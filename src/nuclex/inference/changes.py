@@ -125,7 +125,7 @@ def _text_rows(inputs: str | Path, columns: ChangeColumns, recipe: Mapping[str, 
         if not sample:
             raise InputError(f"{label}: is empty; a line with the columns' names and at least one row are needed")
         task = columns.over(recipe, names, label)
-        alter = task._altering(Table(Path(label), names, sample))
+        alter = task.altering(Table(Path(label), names, sample))
         words = _words_place(task, names)
         read = ReadConfig(sequence_column=task.sequence_column, id_column=task.id_column)
         places = choose_columns(names, [fields for _, fields in sample], read, label)

@@ -77,6 +77,7 @@ class CodonCriterionConfig(CriterionConfig):
     tree: Literal["code", "random"] = Field(default="code", description="random: a control, drawn by tree_seed")
     code: int = Field(default=1, description="the genetic code, as the NCBI numbers them")
     tree_seed: int = 0
+    compatibility: Compatibility = Field(default="none", description="helm-released: what HELM's code computes")
     frame: Literal[0, 1, 2] = Field(
         default=0, description="letters before the first codon; codon tokens have their own"
     )
@@ -107,12 +108,13 @@ class CodonCriterionConfig(CriterionConfig):
 
 @CRITERIA.register
 class HierarchicalConfig(CodonCriterionConfig):
-    """Hierarchical cross entropy; HELM's HXE (arXiv:2410.12459)."""
+    """Hierarchical cross entropy; HELM's HXE (arXiv:2410.12459).
+
+    As released all weights of the tree sum to 1, so that the loss is 15 to 20 times smaller.
+    """
 
     kind: Literal["hierarchical"] = "hierarchical"
     alpha: float = Field(default=0.2, ge=0, le=100, description="0 = cross entropy; more: coarse mistakes weigh more")
-    compatibility: Compatibility = "none"
-    """``helm-released``: all weights of the tree sum to 1, so that the loss is 15 to 20 times smaller."""
 
     def losses(self, hierarchy: Hierarchy, columns: int, device: torch.device) -> Losses:
         """Weighted edges from the root to the true token."""
@@ -122,12 +124,13 @@ class HierarchicalConfig(CodonCriterionConfig):
 
 @CRITERIA.register
 class SoftLabelsConfig(CodonCriterionConfig):
-    """Cross entropy with labels that are a little true of relatives, too."""
+    """Cross entropy with labels that are a little true of relatives, too.
+
+    As released the true codon gets the least, in columns of other tokens; it is a mean over columns, too.
+    """
 
     kind: Literal["soft-labels"] = "soft-labels"
     beta: float = Field(default=15.0, ge=0, le=1e4, description="the greater, the harder the labels")
-    compatibility: Compatibility = "none"
-    """``helm-released``: the true codon gets the least, in columns of other tokens; a mean over columns, too."""
 
     def losses(self, hierarchy: Hierarchy, columns: int, device: torch.device) -> Losses:
         """Cross entropy with the label of the true token."""
@@ -147,12 +150,13 @@ class SoftLabelsConfig(CodonCriterionConfig):
 
 @CRITERIA.register
 class AminoAcidConfig(CodonCriterionConfig):
-    """- ln p of what the true codon means; HELM's ``aa_loss_only``, and ``add`` its ``aa_loss_add``."""
+    """- ln p of what the true codon means; HELM's ``aa_loss_only``, and ``add`` its ``aa_loss_add``.
+
+    As released probabilities of meanings are taken for logits, a softmax of a softmax.
+    """
 
     kind: Literal["amino-acid"] = "amino-acid"
     add: bool = Field(default=False, description="add the cross entropy of the codon itself")
-    compatibility: Compatibility = "none"
-    """``helm-released``: probabilities of meanings are taken for logits, a softmax of a softmax."""
 
     def losses(self, hierarchy: Hierarchy, columns: int, device: torch.device) -> Losses:
         """Over the sums of what means the same."""

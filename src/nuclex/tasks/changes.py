@@ -181,7 +181,7 @@ class TableVariantConfig(TableConfig):
         """The changes of a table's sequences, or of the sequences of a file by ``labels``."""
         naming = self._naming(split)
         table = Table.of(path if self.labels is None else self.labels)
-        places, alter = Places.of(table, naming), self._altering(table)
+        places, alter = Places.of(table, naming), self.altering(table)
         rows = list(_rows(table, naming) if self.labels is None else _joined(table, naming, path))
         once = len({name for name, _, _ in rows}) == len(rows)
         for name, sequence, (line, fields) in rows:
@@ -196,7 +196,7 @@ class TableVariantConfig(TableConfig):
             kin = group if self.by == "change" else group or original
             yield named, Example(sequence, label, name if once else f"{name}-{line}", kin, alternative)
 
-    def _altering(self, table: Table) -> Alter:
+    def altering(self, table: Table) -> Alter:
         """How the table says changes; InputError where it says none, or several and the config does not choose."""
         named = [way for way, column in zip(_USUAL, self._named, strict=True) if column is not None]
         usual = {**_USUAL, "position": ("position", self.ref_column, self.alt_column)}
