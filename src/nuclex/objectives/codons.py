@@ -8,7 +8,6 @@ or single letters, it is the cross entropy of the tokens.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 import torch
@@ -17,15 +16,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nuclex.bio.alphabet import to_dna
+from nuclex.bio.genetic_code import CODONS
 from nuclex.core.errors import InputError
 from nuclex.data.pack import PackedBatch
+from nuclex.objectives.hierarchical import LOWEST
 from nuclex.objectives.question import Question
 from nuclex.tokenizers.base import Tokenizer
 
-CODONS = tuple("".join(letters) for letters in product("ACGT", repeat=3))
 OTHER = "<other>"
-LOWEST = -1e30
-"""Stands for ln 0: what cannot be."""
 
 
 @dataclass(frozen=True, eq=False)

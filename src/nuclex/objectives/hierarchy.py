@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nuclex.bio import GeneticCode
 from nuclex.bio.alphabet import to_dna
+from nuclex.bio.genetic_code import CODONS
 from nuclex.core.errors import InputError
 from nuclex.core.randomness import integers, key, permutation
 from nuclex.tokenizers.base import Tokenizer
@@ -67,13 +67,12 @@ class Hierarchy:
         HELM's random tree names its groups after random amino acids and joins those of one name, so that some have
         eleven codons; here a group is as large as it was drawn.
         """
-        codons = ["".join(letters) for letters in product("ACGT", repeat=3)]
-        order = permutation(key(seed, "hierarchy", "order"), len(codons)).tolist()
+        order = permutation(key(seed, "hierarchy", "order"), len(CODONS)).tolist()
         paths, group = {}, 0
         while order:
             size = 1 + int(integers(key(seed, "hierarchy", "size"), LARGEST_GROUP, np.array([group]), np.array([0]))[0])
             for place in order[:size]:
-                paths[codons[place]] = (CODON_NODE, f"group {group}")
+                paths[CODONS[place]] = (CODON_NODE, f"group {group}")
             order, group = order[size:], group + 1
         return cls._of(paths, tokens)
 
