@@ -403,3 +403,45 @@ def test_a_batch_that_asks_nothing_moves_nothing(tmp_path: Path) -> None:
     model = Line()
     train(model, Empty(), config(steps=2, optimizer={"weight_decay": 0.0}), tmp_path, IDENTITY)
     assert weights(model) == [0.5, 0.5, 0.5]
+
+
+# ---- what validation decides: a lower rate, an early end ----
+
+
+def test_a_plateau_lowers_the_rate_when_looks_bring_nothing(tmp_path: Path) -> None:
+    """A look a step; 0.4 is not better than 0.5, so after two looks without a better score the rate is halved."""
+    schedule = {"kind": "plateau", "rate": 0.05, "factor": 0.5, "patience": 2}
+    work = Points(scores=[0.1, 0.5, 0.4, 0.5, 0.3, 0.2, 0.9, 0.1])
+    train(Line(), work, config(schedule=schedule, evaluate_every=1), tmp_path, IDENTITY)
+    rates = [record["rate"] for record in read_metrics(tmp_path) if "rate" in record]
+    assert rates == pytest.approx([0.05] * 4 + [0.025] * 2 + [0.0125] * 2)
+
+
+def test_a_run_ends_early_with_its_best_weights(tmp_path: Path) -> None:
+    work = Points(scores=[0.1, 0.5, 0.4, 0.5, 0.9])
+    outcome = train(Line(), work, config(evaluate_every=1, stop_after=2), tmp_path, IDENTITY)
+    assert (outcome.place.step, outcome.place.best_step) == (4, 2)
+    assert steps_kept(tmp_path)[-1] == 4
+    again = train(Line(), Points(), config(evaluate_every=1, stop_after=2), tmp_path, IDENTITY)
+    assert again.place.step == 4, "it is over, also when it is taken up"
+
+
+@pytest.mark.parametrize("stopped", [3, 5])
+def test_taken_up_it_waits_as_long_as_the_run_that_went_on(tmp_path: Path, stopped: int) -> None:
+    schedule = {"kind": "plateau", "rate": 0.05, "factor": 0.5, "patience": 2}
+    scores = [0.1, 0.5, 0.4, 0.5, 0.3, 0.2, 0.9, 0.1]
+    settings = config(schedule=schedule, evaluate_every=1, checkpoint_every=1)
+    whole, cut = Line(), Line()
+    train(whole, Points(scores=scores), settings, tmp_path / "whole", IDENTITY)
+
+    class Failing(Points):
+        def loss(self, model: nn.Module, micro: tuple[Tensor, Tensor]) -> Tensor:
+            if self.calls == 2 * stopped:
+                raise RuntimeError("the power failed")
+            return super().loss(model, micro)
+
+    with pytest.raises(RuntimeError):
+        train(cut, Failing(scores=scores), settings, tmp_path / "cut", IDENTITY)
+    train(cut, Points(scores=scores[stopped:]), settings, tmp_path / "cut", IDENTITY)
+    assert weights(cut) == weights(whole)
+    assert timeless(tmp_path / "cut") == timeless(tmp_path / "whole")

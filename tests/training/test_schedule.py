@@ -1,13 +1,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
+    MultiStepLR,
+    PolynomialLR,
+    StepLR,
+)
 
 from nuclex.training.schedule import ScheduleConfig, learning_rate
 
@@ -88,8 +97,68 @@ def test_rna_bertas_cosine_is_that_of_transformers() -> None:
         reference.step()
 
 
+@pytest.mark.parametrize(
+    ("keys", "reference"),
+    [
+        ({"kind": "step", "every": 7, "factor": 0.5}, lambda by: StepLR(by, 7, 0.5)),
+        ({"kind": "multistep", "at": [3, 11, 12], "factor": 0.3}, lambda by: MultiStepLR(by, [3, 11, 12], 0.3)),
+        ({"kind": "polynomial", "power": 2.5, "decay": 30}, lambda by: PolynomialLR(by, 30, 2.5)),
+        ({"restarts": 4, "decay": 10, "final_rate": 0.1}, lambda by: CosineAnnealingWarmRestarts(by, 10, 1, 0.1)),
+        ({"restarts": 3, "decay": 5, "growth": 2.0}, lambda by: CosineAnnealingWarmRestarts(by, 5, 2)),
+    ],
+    ids=["step", "multistep", "polynomial", "cycles", "growing"],
+)
+def test_the_others_are_those_of_torch(keys: dict[str, Any], reference: Callable[[Any], Any]) -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2.0)
+    other, schedule = reference(optimizer), ScheduleConfig.from_data({"rate": 2.0, **keys})
+    for step in range(35):
+        assert learning_rate(schedule, step, 35) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9, abs=1e-12)
+        optimizer.step()
+        other.step()
+
+
+def test_cycles_by_hand() -> None:
+    """Two cycles of 2 and 4 steps in the room that is left by warm-up and cool-down, the second from half the rate."""
+    schedule = ScheduleConfig(
+        kind="linear", rate=1.0, warmup=1, cooldown=2, restarts=2, growth=2.0, damping=0.5, final_rate=0.1
+    )
+    wanted = [0.0, 1.0, 0.55, 0.5, 0.4, 0.3, 0.2, 0.1, 0.1]
+    assert rates(schedule, 9) == pytest.approx(wanted)
+
+
+def test_k_decay_stays_high_for_longer() -> None:
+    schedule = ScheduleConfig(rate=1.0, k_decay=2.0)
+    assert learning_rate(schedule, 5, 10) == pytest.approx(0.5 * (1 + math.cos(math.pi * 0.25)))
+
+
+def test_an_epoch_has_one_rate() -> None:
+    schedule = ScheduleConfig(kind="linear", rate=1.0, per="epoch")
+    found = [learning_rate(schedule, step, 12, an_epoch=4) for step in range(12)]
+    assert found == pytest.approx([1.0] * 4 + [8 / 12] * 4 + [4 / 12] * 4)
+
+
+def test_a_plateau_lowers_the_rate_down_to_the_last() -> None:
+    schedule = ScheduleConfig(kind="plateau", rate=1.0, factor=0.1, final_rate=0.005, warmup=2)
+    assert learning_rate(schedule, 1, 9, reductions=1) == 0.5
+    assert [learning_rate(schedule, 5, 9, reductions=times) for times in range(4)] == pytest.approx(
+        [1, 0.1, 0.01, 0.005]
+    )
+
+
+def test_noise_is_within_its_limit_and_a_function_of_the_step() -> None:
+    schedule = ScheduleConfig(kind="constant", rate=1.0, noise=0.3, noise_from=0.5)
+    found = rates(schedule, 400)
+    assert found[:200] == [1.0] * 200
+    noisy = found[200:]
+    assert all(0.7 < rate < 1.3 for rate in noisy)
+    assert len(set(noisy)) == 200
+    assert np.std(noisy) > 0.1
+    assert rates(schedule, 400) == found
+    assert rates(schedule.model_copy(update={"noise_seed": 1}), 400) != found
+
+
 @given(
-    st.sampled_from(["cosine", "linear", "constant"]),
+    st.sampled_from(["cosine", "linear", "constant", "polynomial", "step", "plateau"]),
     st.integers(0, 50),
     st.integers(1, 50) | st.none(),
     st.integers(1, 100),
@@ -102,7 +171,13 @@ def test_the_rate_stays_between_its_ends(kind: str, warmup: int, decay: int | No
     assert found[warmup:] == sorted(found[warmup:], reverse=True), "the decay falls"
 
 
-@pytest.mark.parametrize("wrong", [{"rate": 0}, {"warmup": -1}, {"cycles": 0}, {"decay": 0}, {"final_rate": -1e-9}])
-def test_what_is_no_schedule_is_refused(wrong: dict[str, float]) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"rate": 0}, {"warmup": -1}, {"cycles": 0}, {"decay": 0}, {"final_rate": -1e-9}),
+        *({"kind": "step", "restarts": 2}, {"kind": "multistep"}, {"at": [3]}, {"kind": "multistep", "at": [3, 2]}),
+    ],
+)
+def test_what_is_no_schedule_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         ScheduleConfig.from_data(wrong)

@@ -28,7 +28,8 @@ class Place:
 
     ``looked`` is the step of the last evaluation that was finished, ``lines`` the lines of metrics.jsonl so far,
     ``skipped`` the batches that were left out, ``anchor`` the step of the checkpoint that a roll-back goes to and
-    ``returns`` how often one did, ``losses`` and ``norms`` what the next update is compared with.
+    ``returns`` how often one did, ``losses`` and ``norms`` what the next update is compared with. ``stale`` are the
+    looks since the score was better, ``waited`` those since the rate was lowered, ``reductions`` how often it was.
     """
 
     step: int = 0
@@ -40,6 +41,9 @@ class Place:
     best_step: int | None = None
     last: dict[str, float] = field(default_factory=dict)
     looked: int = 0
+    stale: int = 0
+    waited: int = 0
+    reductions: int = 0
     lines: int = 0
     skipped: int = 0
     anchor: int | None = None

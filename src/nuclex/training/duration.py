@@ -41,6 +41,9 @@ class TrainingConfig(Config):
         default=250, ge=0, description="updates between two looks at the validation set; 0 = an epoch"
     )
     checkpoint_every: int = Field(default=500, ge=0, description="updates between two checkpoints; 0 = an epoch")
+    stop_after: int = Field(
+        default=0, ge=0, description="looks without a better score after which the run ends; 0 = never"
+    )
     keep_checkpoints: int = Field(default=2, ge=1)
     log_every: int = Field(default=10, ge=1)
     anomaly: AnomalyConfig = AnomalyConfig()

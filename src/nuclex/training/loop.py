@@ -109,7 +109,7 @@ def train(model: nn.Module, work: Work[Any], config: TrainingConfig, run: Path, 
     between = _Between(loop, run, identity, trackers, resumed=found is not None)
     try:
         with between.stopping.listening(), loop.own_random(), bar("training", config.steps, place.step) as progress:
-            while between.attend() < config.steps:
+            while not between.attend():
                 made = loop.update()
                 if isinstance(made, Anomaly):
                     between.refuse(made)
@@ -187,7 +187,7 @@ class _Loop:
             place.epoch, place.batch = place.epoch + 1, 0
         self.model.train()
         self.work.prepare(self.model, place.step)
-        rate = learning_rate(config.schedule, place.step, config.steps)
+        rate = self.rate()
         set_rate(self.optimizer, rate)
         micros = self.work.micro_batches(place.epoch, place.batch, 0, 1)
         loss = self._accumulate(micros)
@@ -205,6 +205,12 @@ class _Loop:
         place.seconds, place.refused = place.seconds + seconds, 0
         record = {"step": place.step, "epoch": place.epoch, "loss": loss, "rate": rate, "gradient_norm": norm}
         return {**record, "tokens": place.tokens, "seconds": place.seconds, "tokens_per_s": tokens / seconds}
+
+    def rate(self) -> float:
+        """The learning rate of the next update."""
+        schedule, place = self.config.schedule, self.place
+        an_epoch = max(self.work.batches(0), 1) if schedule.per == "epoch" else 1
+        return learning_rate(schedule, place.step, self.config.steps, an_epoch=an_epoch, reductions=place.reductions)
 
     def _accumulate(self, micros: Sequence[Any]) -> float:
         """Sum the gradients of all micro-batches, each divided by the targets of the whole batch; the mean loss."""
@@ -239,22 +245,26 @@ class _Between:
             if not resumed:
                 self._save()
 
-    def attend(self) -> int:
-        """Look and save where it is time to; StoppedError where a signal asked for it. Returns the updates done."""
+    def attend(self) -> bool:
+        """Look and save where it is time to; whether the run is over. StoppedError where a signal asked for it."""
         place, config = self.place, self.config
-        last = place.step == config.steps
-        if place.step != place.looked and (place.step % config.evaluate_every == 0 or last):
+        if place.step != place.looked and (place.step % config.evaluate_every == 0 or self._over):
             with contextlib.suppress(Cut):  # it is done again when the run is taken up
                 self._look()
         regular = place.step % config.checkpoint_every == 0
-        if place.step and (regular or last or self.stopping.number is not None):
+        if place.step and (regular or self._over or self.stopping.number is not None):
             if regular and self._saved != (place.step, place.looked):
                 place.anchor, place.returns = place.step, 0
             self._save()
         if self.stopping.number is not None:
             name = self.stopping.name
             raise StoppedError(f"{name}: stopped after step {place.step}; continue with --resume", self.stopping.number)
-        return place.step
+        return self._over
+
+    @property
+    def _over(self) -> bool:
+        patience = self.config.stop_after
+        return self.place.step >= self.config.steps or bool(patience and self.place.stale >= patience)
 
     def tell(self, record: dict[str, Any]) -> None:
         """Write one record down."""
@@ -305,9 +315,12 @@ class _Between:
             numbers = self.loop.evaluate()
         score = numbers.get("score")
         best = -math.inf if place.best_score is None else place.best_score
+        place.stale, place.waited = place.stale + 1, place.waited + 1
         if score is not None and score > best:  # a score that is not a number is never the best
-            place.best_score, place.best_step = score, place.step
+            place.best_score, place.best_step, place.stale, place.waited = score, place.step, 0, 0
             save_weights(best_weights(self.run), self.loop.model, {"step": place.step, **numbers})
+        if self.config.schedule.kind == "plateau" and place.waited >= self.config.schedule.patience:
+            place.waited, place.reductions = 0, place.reductions + 1
         place.last, place.looked = numbers, place.step
         self.tell({"step": place.step, **numbers})
 
