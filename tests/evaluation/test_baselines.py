@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from nuclex.core.errors import InputError
 from nuclex.evaluation import baselines, symbols
-from nuclex.evaluation.baselines import SYMBOLS, choose_order, count_ngrams
+from nuclex.evaluation.baselines import choose_order, count_ngrams
 
 CLASSES = "ACGTo"
 letters = st.lists(st.sampled_from([bytes([letter]) for letter in b"AACGTUacgtNR-"]), min_size=1, max_size=12)
@@ -227,7 +227,7 @@ def test_counts_are_plain_kmer_counts() -> None:
 @settings(max_examples=40, deadline=None)
 def test_the_hidden_letter_is_not_looked_at(sequence: bytes, order: int, data: st.DataObject) -> None:
     rng = np.random.default_rng(0)
-    train = [bytes(rng.choice(list(b"ACGTN"), size=60)) for _ in range(10)]
+    train = [bytes(rng.choice(list(b"ACGTN"), size=60).tolist()) for _ in range(10)]
     baseline = count_ngrams(train, 4).markov(order, [1.0] * (order + 1))
     at = data.draw(st.integers(0, len(sequence) - 1))
     changed = sequence[:at] + b"G" + sequence[at + 1 :]
@@ -237,7 +237,7 @@ def test_the_hidden_letter_is_not_looked_at(sequence: bytes, order: int, data: s
 
 def test_ends_are_known() -> None:
     rng = np.random.default_rng(0)
-    train = [bytes(rng.choice(list(b"ACGT"), size=30)) + b"CCA" for _ in range(300)]
+    train = [bytes(rng.choice(list(b"ACGT"), size=30).tolist()) + b"CCA" for _ in range(300)]
     baseline = count_ngrams(train, 3).markov(3, [1.0] * 4)
     guess = baseline.predict(b"GATTGCATGGTTCCA").argmax(axis=1)
     assert "".join(CLASSES[letter] for letter in guess[-3:]) == "CCA"
@@ -245,7 +245,7 @@ def test_ends_are_known() -> None:
 
 def test_blocks_and_streams_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
-    many = [bytes(rng.choice(list(b"ACGTNacgu"), size=size)) for size in rng.integers(0, 90, size=40)]
+    many = [bytes(rng.choice(list(b"ACGTNacgu"), size=size).tolist()) for size in rng.integers(0, 90, size=40)]
     positions = [rng.permutation(len(sequence))[: len(sequence) // 2] for sequence in many]
 
     def everything() -> list[np.ndarray]:
@@ -267,7 +267,7 @@ def test_positions_pick_from_predict() -> None:
     predicted = baseline.predict(sequence)
     chosen = np.array([4, 0, 15])
     scores = baseline.score([b"ACG", sequence], [np.array([], dtype=np.int64), chosen])
-    truth = [SYMBOLS.index("other"), SYMBOLS.index("A"), SYMBOLS.index("A")]
+    truth = [symbols.SYMBOLS.index("other"), symbols.SYMBOLS.index("A"), symbols.SYMBOLS.index("A")]
     assert scores.n.tolist() == [0, 3]
     assert scores.nll_sum[1] == pytest.approx(-predicted[chosen, truth].sum())
     assert scores.hits.tolist() == [0, (predicted[chosen].argmax(axis=1) == truth).sum()]
@@ -321,3 +321,54 @@ def test_on_real_trnas_context_helps() -> None:
     held_out = unique[3::4]
     assert counts.unigram().score(held_out).accuracy < 0.4
     assert choice.baseline.score(held_out).accuracy > counts.unigram().score(held_out).accuracy + 0.1
+
+
+# ---- codons ----
+
+
+def test_codons_are_read_in_frame_and_what_is_left_is_passed_over() -> None:
+    stream = symbols.Codons(frame=1).lay([b"CATGnnnTAAGg", b"", b"AC", b"gcuU"], 2)
+    names = [*symbols.Codons().names, "^"]
+    read = [names[number] for number in stream.symbols]
+    assert read == ["^", "^", "ATG", "other", "TAA", "^", "^", "^", "^", "^", "^", "CTT", "^", "^"]
+    assert stream.starts.tolist() == [2, 7, 9, 11]
+    assert stream.lengths.tolist() == [3, 0, 0, 1]
+    with pytest.raises(InputError, match="line break"):
+        symbols.Codons().lay([b"ATG\nCC"], 1)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_codons_are_guessed_as_letters_are(causal: bool) -> None:
+    """Four codons in place of four letters: the same chain, but for symbols that never occur."""
+    codons = {ord("A"): "AAA", ord("C"): "AAC", ord("G"): "AAG", ord("T"): "AAT", ord("N"): "NNN"}
+    rng = np.random.default_rng(1)
+    plain_ones = [bytes(rng.choice(list(b"AACGTN"), size=size).tolist()) for size in (9, 20, 1, 0, 14)]
+    spelled = [sequence.decode().translate(codons).encode() for sequence in plain_ones]
+    by_letter = count_ngrams(plain_ones, 2)
+    by_codon = count_ngrams(spelled, 2, of=symbols.Codons())
+    common = np.array([0, 1, 2, 3, 64, 65])
+    for letters_K, codons_K in zip(by_letter.counts, by_codon.counts, strict=True):
+        order = int(np.log(len(letters_K)) / np.log(6) + 0.5)
+        np.testing.assert_array_equal(codons_K.reshape((66,) * order)[np.ix_(*[common] * order)].ravel(), letters_K)
+        assert codons_K.sum() == letters_K.sum()
+    tiny = [1e-9, 1.0, 1.0]  # no smoothing towards all symbols alike: how many there are does not matter
+    test = plain_ones[1]
+    known = by_letter.markov(2, tiny, causal=causal).predict(test)
+    found = by_codon.markov(2, tiny, causal=causal).predict(test.decode().translate(codons).encode())
+    np.testing.assert_allclose(np.exp(found[:, common[: known.shape[1]]]), np.exp(known), atol=1e-5)
+
+
+def test_a_guess_of_the_same_amino_acid_is_counted() -> None:
+    baseline = count_ngrams([b"CTGCTGATGTAA"], 0, of=symbols.Codons()).unigram()  # Leu Leu Met stop
+    scores = baseline.score([b"CTGTTAATG", b"CTNCTG"])
+    assert scores.n.tolist() == [3, 2]
+    assert scores.hits.tolist() == [1, 1]
+    assert scores.kin_hits is not None and scores.kin_hits.tolist() == [2, 1], "TTA is leucine, too"
+    assert scores.codon_summary() == {"amino_acid_accuracy": 3 / 5, "synonymous_error_share": 1 / 3}
+    mitochondria = count_ngrams([b"CTGCTGATGTAA"], 0, of=symbols.Codons(code=3)).unigram()  # there CTG is threonine
+    assert mitochondria.score([b"CTGTTAACG"]).codon_summary()["amino_acid_accuracy"] == 2 / 3
+
+
+def test_codons_have_a_highest_order() -> None:
+    with pytest.raises(InputError, match="found 3; allowed: 0 to 2"):
+        count_ngrams([b"ATGTAA"], 3, of=symbols.Codons())

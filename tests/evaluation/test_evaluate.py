@@ -92,7 +92,7 @@ def test_plain_data_has_the_promised_names(done: Evaluation) -> None:
 def test_a_limit_is_a_fixed_sample(
     bundle: Bundle, tiny_corpus: Path, done: Evaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nuclex.evaluation.evaluate.fit_baselines", lambda corpus, sequences, causal: None)
+    monkeypatch.setattr("nuclex.evaluation.evaluate.fit_baselines", lambda corpus, sequences, causal, of: None)
     first, again = (evaluate(bundle, tiny_corpus, limit=4) for _ in range(2))
     assert first.rows_N.tolist() == again.rows_N.tolist()
     assert len(first.rows_N) == 4
@@ -225,7 +225,7 @@ def test_without_baselines_the_sentence_says_why() -> None:
     evaluation = dataclasses.replace(by_hand([3, 4, 5], [3, 4, 5]), baselines=None)
     assert evaluation.verdict() == (
         None,
-        "The baselines count nucleotides and cannot be compared with this tokenizer.",
+        "The baselines count nucleotides or codons and cannot be compared with this tokenizer.",
     )
     data = evaluation.to_data()
     assert "markov" not in data
@@ -246,3 +246,59 @@ def test_groups_by_source_and_length() -> None:
         ("≥1600", 2),
     ]
     assert [length_name(place) for place in range(7)][2:5] == ["100–199", "200–399", "400–799"]
+
+
+# ---- codons ----
+
+
+def codon_bundle(folder: Path, criterion: dict, kind: str = "bert") -> Bundle:
+    from nuclex.models import BertConfig
+    from nuclex.tokenizers import CodonConfig
+
+    torch.manual_seed(0)
+    tokenizer = CodonConfig(frame=0, remainder="trim").build()
+    sizes = {"depth": 1, "width": 16, "heads": 2, "inner": 32, "max_positions": 40, "vocabulary_multiple": 8}
+    config = (BertConfig(**sizes) if kind == "bert" else Gpt2Config(**sizes)).backbone()
+    model = LanguageModel(
+        config, vocabulary_size=config.rows(len(tokenizer)), pad_id=tokenizer.pad_id, mask_id=tokenizer.mask_id
+    )
+    recipe = {"sampling": {"max_tokens": 32}, "objective": {"criterion": criterion}}
+    write_bundle(folder, model.eval(), tokenizer, Record(recipe, {}, {}, None, "tiny"))
+    return load(folder)
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt2"])
+def test_of_codons_amino_acids_are_told_and_counted_beside(kind: str, tiny_corpus: Path, tmp_path: Path) -> None:
+    bundle = codon_bundle(tmp_path / "bundle", {}, kind)
+    found = evaluate(bundle, tiny_corpus)
+    ends = int(kind == "gpt2")
+    assert found.model.tokens_N.tolist() == (found.lengths_N // 3 + ends).tolist()
+    assert found.baselines is not None
+    assert found.baselines.markov.n.tolist() == found.model.tokens_N.tolist()
+    data = found.to_data()
+    for numbers in (data, data["unigram"], data["markov"]):
+        assert 0 <= numbers["accuracy"] <= numbers["amino_acid_accuracy"] <= 1
+        wrong = 1 - numbers["accuracy"]
+        assert numbers["synonymous_error_share"] == pytest.approx(
+            (numbers["amino_acid_accuracy"] - numbers["accuracy"]) / wrong
+        )
+
+
+def test_what_codons_mean_is_said_by_the_code_of_the_loss(tmp_path: Path) -> None:
+    """A model that always says CTG: leucine, in code 3 threonine; RNA whose codons are both."""
+    fasta = tmp_path / "a.fa"
+    fasta.write_text("".join(f">{n}\n{'ACGTTA' * 8}{'ACA' * n}\n" for n in range(1, 9)))
+    from nuclex.data.corpus import CorpusConfig, build_corpus
+
+    settings = {"cluster": {"method": "none"}, "split": {"by": "random", "validation": 0.5, "test": 0}}
+    build_corpus([fasta], tmp_path / "corpus", CorpusConfig.from_data(settings))
+    for code, share in ((1, "leucine"), (3, "threonine")):
+        bundle = codon_bundle(tmp_path / f"bundle{code}", {"kind": "hierarchical", "code": code})
+        with torch.no_grad():
+            bundle.model.head.decoder.bias[bundle.tokenizer.vocabulary.index("CTG")] = 1e4  # type: ignore[union-attr]
+        found = evaluate(bundle, tmp_path / "corpus").model
+        assert found.hits_N.sum() == 0
+        assert found.kin_N is not None
+        codons = found.tokens_N.sum()
+        leucine = 8 * len(found.tokens_N)
+        assert found.kin_N.sum() == (leucine if share == "leucine" else codons - leucine)

@@ -24,8 +24,9 @@ from nuclex.evaluation.baselines import (
     choose_order,
     count_ngrams,
 )
+from nuclex.evaluation.symbols import LETTERS, Codons, Symbols
 from nuclex.metrics.statistics import Interval, PairedDifference, Ratio, bootstrap, paired_difference
-from nuclex.tokenizers import NucleotideConfig
+from nuclex.tokenizers import CodonConfig, KmerConfig, NucleotideConfig, Tokenizer
 from nuclex.training.device import within_memory
 from nuclex.training.pretrain import table_of
 from nuclex.training.validation import Scores, longest_piece, score
@@ -79,7 +80,7 @@ class Evaluation:
         """Whether the model beats the Markov baseline (None: cannot be told), and the sentence that says so."""
         gain = self.gain()
         if gain is None:
-            return None, "The baselines count nucleotides and cannot be compared with this tokenizer."
+            return None, "The baselines count nucleotides or codons and cannot be compared with this tokenizer."
         assert self.baselines is not None
         if not np.isfinite(gain.difference.low):
             return (
@@ -130,6 +131,9 @@ class Evaluation:
                 "loss": base.markov_loss.nll,
                 "loss_order": base.loss_order,
             }
+            if self.model.kin_N is not None:
+                result["unigram"] |= base.unigram.codon_summary()
+                result["markov"] |= base.markov.codon_summary()
             result["gain_over_markov"] = [gain.difference.value, gain.difference.low, gain.difference.high]
             result["gain_p_value"] = gain.p_value
         result["beats_markov"], result["verdict"] = self.verdict()
@@ -165,8 +169,9 @@ def evaluate(
     end; so are the baselines. They are counted on the train split; the Markov order and smoothing are chosen on the
     validation split, which flatters the baseline where that is also the split reported. Sequences longer than
     ``max_tokens`` (default: what the model was trained on) are scored in windows (``training.validation.score``).
-    InputError for an empty split, a limit below 1, windows below 3 tokens (4 for a causal model) or beyond what the
-    model reads.
+    Of codons it also tells whether amino acids are right, by the genetic code of the loss the model was trained with
+    (else the standard one), and the baselines are of codons, too. InputError for an empty split, a limit below 1,
+    windows below 3 tokens (4 for a causal model) or beyond what the model reads.
     """
     if limit is not None and limit < 1:
         raise InputError(f"limit: found {limit}; 1 or more sequences are needed")
@@ -180,13 +185,14 @@ def evaluate(
     sequences = [corpus.sequence(int(row)) for row in rows]
     table = table_of(corpus, bundle.tokenizer, rows)
     causal, longest = bundle.model.config.causal, _window(bundle, max_tokens)
+    code = bundle.record.recipe.get("objective", {}).get("criterion", {}).get("code", 1)
     with within_memory():
-        model = score(bundle.model, bundle.tokenizer, table, longest)
+        model = score(bundle.model, bundle.tokenizer, table, longest, code=code)
     codes, names = corpus.sources
     trained_on = (bundle.record.corpus or {}).get("fingerprint")
     if trained_on is not None and trained_on != corpus.fingerprint:
         say("the model was trained on another corpus: sequences of this split may be among those it was trained on")
-    comparable = isinstance(bundle.tokenizer.config, NucleotideConfig)
+    of = _symbols(bundle.tokenizer, code)
     return Evaluation(
         split=split,
         rows_N=rows,
@@ -194,20 +200,37 @@ def evaluate(
         clusters_N=np.asarray(corpus.clusters[rows]),
         sources_N=tuple(names[code] for code in codes[rows]),
         model=model,
-        baselines=fit_baselines(corpus, sequences, causal=causal) if comparable else None,
+        baselines=None if of is None else fit_baselines(corpus, sequences, causal=causal, of=of),
         same_corpus=None if trained_on is None else trained_on == corpus.fingerprint,
         causal=causal,
     )
 
 
-def fit_baselines(corpus: Corpus, sequences: list[bytes], *, max_order: int = 8, causal: bool = False) -> Baselines:
+def _symbols(tokenizer: Tokenizer, code: int) -> Symbols | None:
+    """What the baselines count beside a tokenizer: its letters or codons; None where a token is neither."""
+    config = tokenizer.config
+    if isinstance(config, NucleotideConfig):
+        return LETTERS
+    if isinstance(config, CodonConfig):
+        return Codons(config.frame, code)
+    return Codons(0, code) if isinstance(config, KmerConfig) and (config.k, config.stride) == (3, 3) else None
+
+
+def fit_baselines(
+    corpus: Corpus,
+    sequences: list[bytes],
+    *,
+    max_order: int | None = None,
+    causal: bool = False,
+    of: Symbols = LETTERS,
+) -> Baselines:
     """Count on train, choose the order on validation, score ``sequences``, guessing from both sides unless ``causal``.
 
     Without a validation split the order is chosen, for all of train, as the best one on a tenth of train that was
-    left out of the count; never on ``sequences``.
+    left out of the count; never on ``sequences``. They count letters, or codons where ``of`` says so.
     """
     train, validation = corpus.indices("train"), corpus.indices("validation")
-    counts = count_ngrams((corpus.sequence(int(row)) for row in train), max_order)
+    counts = count_ngrams((corpus.sequence(int(row)) for row in train), max_order, of=of)
     validation = validation[permutation(key(0, "order"), len(validation))[:2000]]
     if len(validation):
         chosen_on = [corpus.sequence(int(row)) for row in validation]
@@ -226,7 +249,7 @@ def _chosen_within(
     """Orders and smoothing chosen on a tenth of train, for the counts of all of it."""
     mixed = [corpus.sequence(int(row)) for row in train[permutation(key(0, "order"), len(train))]]
     tenth = max(len(mixed) // 10, 1)
-    part = count_ngrams(mixed[tenth:] or mixed, counts.max_order)
+    part = count_ngrams(mixed[tenth:] or mixed, counts.max_order, of=counts.of)
     by_accuracy, by_loss = (choose_order(part, mixed[:tenth], by=merit, causal=causal) for merit in ("accuracy", "nll"))
     chosen = by_accuracy.baseline, by_loss.baseline
     final = [counts.markov(found.order, found.strengths, causal=causal) for found in chosen]

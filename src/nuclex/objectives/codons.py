@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nuclex.bio.alphabet import to_dna
-from nuclex.bio.genetic_code import CODONS
+from nuclex.bio.genetic_code import CODONS, GeneticCode
 from nuclex.core.errors import InputError
 from nuclex.data.pack import PackedBatch
 from nuclex.objectives.hierarchical import LOWEST
@@ -135,6 +135,21 @@ class CodonView:
         asked_T = np.full(len(batch.tokens_T), -1, dtype=np.int64)
         asked_T[question.places_M] = np.arange(len(question.places_M))
         return at_N3, asked_T[at_N3], ~fits_M
+
+
+def codon_meanings(tokenizer: Tokenizer, code: int, rows: int) -> NDArray[np.int64] | None:
+    """What each of ``rows`` outputs means under a genetic code of the NCBI: those of one number are one amino acid, or
+    stop.
+
+    What is no codon means itself; so do rows beyond the vocabulary. None where a token is not one codon.
+    """
+    config = tokenizer.config
+    if config.kind != "codon" and (getattr(config, "k", 0), getattr(config, "stride", 0)) != (3, 3):
+        return None
+    letters = dict(zip(CODONS, GeneticCode.ncbi(code).amino_acids, strict=True))
+    names = [letters.get(to_dna(token), token) for token in tokenizer.vocabulary]
+    names += [f"row {row}" for row in range(len(names), rows)]
+    return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
 
 def _spelling(tokenizer: Tokenizer) -> tuple[int, int]:

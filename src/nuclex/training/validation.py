@@ -18,6 +18,7 @@ from nuclex.data.tokens import TokenTable
 from nuclex.models.backbone import LanguageModel
 from nuclex.models.layout import Layout
 from nuclex.objectives.causal import next_tokens
+from nuclex.objectives.codons import codon_meanings
 from nuclex.objectives.masking import folds_of, mask_fold
 from nuclex.objectives.question import Question
 from nuclex.tokenizers.base import Tokenizer
@@ -28,11 +29,15 @@ FOLDS = 7
 
 @dataclass(frozen=True)
 class Scores:
-    """Sums over the scored tokens of each of N sequences: how many, how many right, and -ln p in nats."""
+    """Sums over the scored tokens of each of N sequences: how many, how many right, and -ln p in nats.
+
+    ``kin_N`` counts the answers that mean what is true, where tokens are codons: the same amino acid, or a stop.
+    """
 
     tokens_N: NDArray[np.int64]
     hits_N: NDArray[np.int64]
     nll_N: NDArray[np.float64]
+    kin_N: NDArray[np.int64] | None = None
 
     @property
     def loss(self) -> float:
@@ -45,9 +50,22 @@ class Scores:
         return float(self.hits_N.sum() / max(self.tokens_N.sum(), 1))
 
     def summary(self) -> dict[str, float]:
-        """Loss, perplexity, accuracy, tokens."""
+        """Loss, perplexity, accuracy, tokens; of codons also the accuracy of amino acids and the synonymous errors.
+
+        ``synonymous_error_share`` is the share of the wrong answers that mean what is true.
+        """
         numbers = {"loss": self.loss, "perplexity": float(np.exp(self.loss)), "accuracy": self.accuracy}
+        if self.kin_N is not None:
+            numbers |= codon_summary(int(self.tokens_N.sum()), int(self.hits_N.sum()), int(self.kin_N.sum()))
         return {**numbers, "tokens": int(self.tokens_N.sum())}
+
+
+def codon_summary(tokens: int, hits: int, kin: int) -> dict[str, float]:
+    """Shares from counts: of all answers, those of the right meaning; of the wrong ones, those of the right meaning."""
+    return {
+        "amino_acid_accuracy": kin / max(tokens, 1),
+        "synonymous_error_share": (kin - hits) / max(tokens - hits, 1),
+    }
 
 
 def packed_batches(
@@ -76,20 +94,34 @@ def longest_piece(bundle: Bundle) -> int:
 
 
 def score(
-    model: LanguageModel, tokenizer: Tokenizer, table: TokenTable, max_tokens: int, micro_tokens: int = 16_384
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    table: TokenTable,
+    max_tokens: int,
+    micro_tokens: int = 16_384,
+    *,
+    code: int = 1,
 ) -> Scores:
     """Every token of ``table`` once: hidden from a model that sees both sides, foretold by a causal one.
+
+    Where tokens are codons, ``code`` is the genetic code (as the NCBI numbers them) that says what they mean.
 
     What is longer than ``max_tokens`` is read in windows, side by side (``data.sample.windows``) or, by a causal model,
     each with half a window of context (``overlapping_windows``).
     """
     if model.config.causal:
-        return score_next(model, tokenizer, table, max_tokens, micro_tokens)
-    return score_masked(model, tokenizer, table, windows(table, max_tokens), micro_tokens)
+        return score_next(model, tokenizer, table, max_tokens, micro_tokens, code=code)
+    return score_masked(model, tokenizer, table, windows(table, max_tokens), micro_tokens, code=code)
 
 
 def score_masked(
-    model: LanguageModel, tokenizer: Tokenizer, table: TokenTable, pieces: Pieces, micro_tokens: int = 16_384
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    table: TokenTable,
+    pieces: Pieces,
+    micro_tokens: int = 16_384,
+    *,
+    code: int = 1,
 ) -> Scores:
     """Hide every token of ``pieces`` once, in FOLDS turns; sums per sequence of ``table``. Never keeps logits.
 
@@ -100,11 +132,18 @@ def score_masked(
         fold_T = folds_of(batch, FOLDS)
         return (mask_fold(batch, fold_T, fold, tokenizer.mask_id) for fold in range(FOLDS))
 
-    return _scored(model, table, packed_batches(table, pieces, tokenizer, micro_tokens), questions)
+    batches = packed_batches(table, pieces, tokenizer, micro_tokens)
+    return _scored(model, table, batches, questions, (tokenizer, code))
 
 
 def score_next(
-    model: LanguageModel, tokenizer: Tokenizer, table: TokenTable, max_tokens: int, micro_tokens: int = 16_384
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    table: TokenTable,
+    max_tokens: int,
+    micro_tokens: int = 16_384,
+    *,
+    code: int = 1,
 ) -> Scores:
     """Foretell every token from those before it, ``<eos>`` included; otherwise as ``score_masked``.
 
@@ -118,7 +157,7 @@ def score_next(
         yield next_tokens(batch, np.fromiter(itertools.islice(known, len(part)), np.int64))
 
     batches = packed_batches(table, pieces.take(order), tokenizer, micro_tokens // FOLDS)
-    return _scored(model, table, batches, questions)
+    return _scored(model, table, batches, questions, (tokenizer, code))
 
 
 def _scored(
@@ -126,10 +165,12 @@ def _scored(
     table: TokenTable,
     batches: Iterator[tuple[Pieces, PackedBatch]],
     questions: Callable[[Pieces, PackedBatch], Iterator[Question]],
+    meant: tuple[Tokenizer, int],
 ) -> Scores:
     if model.training:
         raise ValueError("the model is in training mode; call model.eval() before scoring")
-    tokens, hits, nll = (np.zeros(len(table)) for _ in range(3))
+    meaning_V = codon_meanings(*meant, model.config.rows(len(meant[0].vocabulary)))
+    tokens, hits, nll, kin = (np.zeros(len(table)) for _ in range(4))
     device = next(model.parameters()).device
     with torch.no_grad():
         for part, batch in batches:
@@ -140,10 +181,15 @@ def _scored(
                     continue
                 log_p_MV = ask(model, question, layout)
                 targets_M1 = torch.from_numpy(question.targets_M).to(device)[:, None]
-                right_M = (log_p_MV.argmax(-1, keepdim=True) == targets_M1)[:, 0].cpu().numpy()
+                guess_M = log_p_MV.argmax(-1).cpu().numpy()
                 cost_M = -log_p_MV.gather(-1, targets_M1)[:, 0].cpu().double().numpy()
                 where = index_T[question.selected_M]
                 tokens += np.bincount(where, minlength=len(table))
+                right_M = guess_M == question.targets_M
                 hits += np.bincount(where, weights=right_M, minlength=len(table))
+                if meaning_V is not None:
+                    alike_M = meaning_V[guess_M] == meaning_V[question.targets_M]
+                    kin += np.bincount(where, weights=alike_M, minlength=len(table))
                 nll += np.bincount(where, weights=cost_M, minlength=len(table))
-    return Scores(tokens.astype(np.int64), hits.astype(np.int64), nll)
+    kin_N = None if meaning_V is None else kin.astype(np.int64)
+    return Scores(tokens.astype(np.int64), hits.astype(np.int64), nll, kin_N)
