@@ -128,12 +128,12 @@ class LanguageWork(Work[_Micro]):
         return self.objective.loss(logits_MV, micro.question, micro.batch, self.tokenizer)
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """Loss, perplexity and accuracy over the validation sequences, every position once."""
+        """Loss, perplexity and accuracy over the validation sequences, every position once; see ``score``."""
         if not len(self.validation):
             return {}
         assert isinstance(model, LanguageModel)
-        sampling = self.config.sampling
-        scores = score(model, self.tokenizer, self.validation, sampling.max_tokens, sampling.micro_tokens)
+        sampling, code = self.config.sampling, getattr(self.objective.criterion, "code", 1)
+        scores = score(model, self.tokenizer, self.validation, sampling.max_tokens, sampling.micro_tokens, code=code)
         numbers = scores.summary()
         return {**{f"validation_{name}": value for name, value in numbers.items()}, "score": -numbers["loss"]}
 
