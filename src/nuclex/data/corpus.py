@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from nuclex.core.artifact import atomic_folder, write_json
 from nuclex.core.config import Config
@@ -25,7 +25,8 @@ from nuclex.core.errors import InputError
 from nuclex.core.progress import say
 from nuclex.core.provenance import provenance
 from nuclex.core.randomness import key
-from nuclex.data.curate import AlphabetName, FilterConfig, Tally
+from nuclex.data.coding import CodingConfig
+from nuclex.data.curate import AlphabetName, FilterConfig
 from nuclex.data.decontaminate import DecontaminateConfig, Excluded, exclude_similar, read_excluded
 from nuclex.data.divide import divide, undivided
 from nuclex.data.duplicates import divided_duplicates, first_occurrences
@@ -38,6 +39,7 @@ from nuclex.data.split import SPLITS, SplitConfig, assign_splits, divided_groups
 from nuclex.data.stage import Kept, Stage, kept_batches
 from nuclex.data.store import CORPUS, FORMAT, SCHEMA, Corpus, StoreWriter, sequences_of, store_files
 from nuclex.data.summary import Summary
+from nuclex.data.tally import Tally
 
 RNA_TYPE = r"(?:\b(?:rna_)?type[=:]|\bgene_biotype:|^URS\w+ (?=\S+ from \d+ species))([A-Za-z]\w*)"
 """Types as in Ensembl's headers (gene_biotype:miRNA), RNAcentral's (URS… tRNA from 15 species) and type=…"""
@@ -60,6 +62,7 @@ class CorpusConfig(Config):
     read: ReadConfig = ReadConfig()
     segment: SegmentConfig = SegmentConfig()
     filter: FilterConfig = FilterConfig()
+    coding: CodingConfig = CodingConfig()
     decontaminate: DecontaminateConfig = DecontaminateConfig()
     cluster: ClusterConfig = ClusterConfig()
     split: SplitConfig = SplitConfig()
@@ -79,6 +82,15 @@ class CorpusConfig(Config):
         except InputError as error:
             raise ValueError(str(error)) from None
         return table
+
+    @model_validator(mode="after")
+    def _pieces_have_no_frame(self) -> CorpusConfig:
+        if self.coding.frame != "none" and self.segment.method != "none":
+            raise ValueError(
+                f"coding.frame = {self.coding.frame!r} needs whole sequences, found segment.method = "
+                f"{self.segment.method!r}; pieces of any length have no frame"
+            )
+        return self
 
 
 def build_corpus(

@@ -18,7 +18,9 @@ from pydantic import Field, model_validator
 from nuclex.bio.alphabet import DNA_IUPAC, to_dna, to_rna
 from nuclex.core.config import Config
 from nuclex.core.errors import InputError, at
+from nuclex.data.coding import CodingReader
 from nuclex.data.record import Batch, Record, batch_of, cut
+from nuclex.data.tally import Tally
 
 AlphabetName = Literal["dna", "rna"]
 
@@ -157,50 +159,17 @@ def sequence_keys(letters: bytes, lengths: list[int], *, both_strands: bool = Fa
     return [hashlib.blake2b(sequence, digest_size=_DIGEST_BYTES).digest() for sequence in sequences]
 
 
-class Tally:
-    """How many sequences and nucleotides went into one filter and came out."""
-
-    def __init__(self, name: str, **settings: Any) -> None:
-        self.name, self.settings = name, settings
-        self.sequences_in = self.sequences_out = self.nucleotides_in = self.nucleotides_out = 0
-
-    def count(self, length_in: int, length_out: int | None) -> None:
-        """One sequence of ``length_in`` nucleotides went in; None says that it did not come out."""
-        self.sequences_in += 1
-        self.nucleotides_in += length_in
-        if length_out is not None:
-            self.sequences_out += 1
-            self.nucleotides_out += length_out
-
-    def add(self, lengths_in: NDArray[np.int64], lengths_out: NDArray[np.int64]) -> None:
-        """Many sequences of these lengths went in, and these came out."""
-        self.sequences_in += len(lengths_in)
-        self.sequences_out += len(lengths_out)
-        self.nucleotides_in += int(lengths_in.sum())
-        self.nucleotides_out += int(lengths_out.sum())
-
-    def record(self) -> dict[str, Any]:
-        """The entry of the manifest."""
-        return {
-            "name": self.name,
-            "in": self.sequences_in,
-            "out": self.sequences_out,
-            "removed": self.sequences_in - self.sequences_out,
-            "nucleotides_in": self.nucleotides_in,
-            "nucleotides_out": self.nucleotides_out,
-            **self.settings,
-        }
-
-
 class Curator:
     """Passes records through all filters in turn and counts them.
 
-    The order is: share of lower case (where asked for), gaps out, letters checked, length, ambiguity. ``path`` is only
-    for messages.
+    The order is: share of lower case (where asked for), gaps out, letters checked, coding sequences into frame (where
+    ``coding`` is given), length, ambiguity. ``path`` is only for messages.
     """
 
-    def __init__(self, config: FilterConfig, alphabet: AlphabetName = "dna") -> None:
-        self.config, self.alphabet = config, alphabet
+    def __init__(
+        self, config: FilterConfig, alphabet: AlphabetName = "dna", coding: CodingReader | None = None
+    ) -> None:
+        self.config, self.alphabet, self._coding = config, alphabet, coding
         self._soft_mask = Tally("soft_mask", max_lower=config.max_lower)
         self._gaps = Tally("gaps", symbols=GAPS.decode())
         self._letters = Tally("letters", foreign=config.foreign)
@@ -220,7 +189,8 @@ class Curator:
         """The same for batches; each comes with the keys of its sequences."""
         before, errors = self._letters_so_far(), list[InputError]()
         for batch in batches:
-            together = self._together(batch) if len(batch.lengths) >= _MANY else None
+            many = len(batch.lengths) >= _MANY and self._coding is None
+            together = self._together(batch) if many else None
             if together is not None:
                 yield together
                 continue
@@ -232,10 +202,10 @@ class Curator:
 
     def filters(self) -> list[dict[str, Any]]:
         """What each filter took, in the order in which they were applied."""
-        tallies = [self._gaps, self._letters, self._length, self._ambiguity]
-        if self.config.soft_mask == "drop":
-            tallies.insert(0, self._soft_mask)
-        return [tally.record() for tally in tallies]
+        first = [self._soft_mask] if self.config.soft_mask == "drop" else []
+        before, after = [*first, self._gaps, self._letters], [self._length, self._ambiguity]
+        coding = self._coding.filters() if self._coding is not None else []
+        return [*(tally.record() for tally in before), *coding, *(tally.record() for tally in after)]
 
     def _letters_so_far(self) -> tuple[int, int]:
         return self._letters.sequences_in, self._letters.sequences_out
@@ -262,7 +232,10 @@ class Curator:
             if self.config.foreign == "refuse":
                 raise errors[0]
             return None
-        return Kept(record, sequence, self._key(sequence)) if self._passes(sequence) else None
+        framed = sequence if self._coding is None else self._coding.read(sequence, record, path)
+        if framed is None or not self._passes(framed):
+            return None
+        return Kept(record, framed, self._key(framed))
 
     def _mostly_upper(self, sequence: bytes) -> bool:
         good = count_lower(sequence) <= self.config.max_lower * len(sequence)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from nuclex.core.artifact import sha256_file
 from nuclex.core.errors import InputError
 from nuclex.core.progress import Bar, bar
+from nuclex.data.coding import CodingReader
 from nuclex.data.curate import Curator, count_lower, mask_lower
 from nuclex.data.partition import BLOCK_ROWS, distinct
 from nuclex.data.read import STDIN, open_raw, read_batches, source_name
@@ -105,7 +106,8 @@ class _Reader:
         self.segmented = config.segment.method != "none"
         self.gathered = Gathered(Stage(work))
         self.kept = 0
-        self._curator = Curator(config.filter, config.alphabet)
+        coding = None if config.coding.frame == "none" else CodingReader(config.coding, config.genetic_code)
+        self._curator = Curator(config.filter, config.alphabet, coding)
         self._segmenter = Segmenter(config.segment, config.seed)
         self._kind, self._family = re.compile(config.type_pattern), re.compile(config.split.family_pattern)
         self._named = {*config.split.validation_contigs, *config.split.test_contigs}
