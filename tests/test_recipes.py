@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import re
+import shlex
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
-from nuclex.core.config import Config, load_config
+from nuclex.core.config import Config, load_config, parse_settings
 from nuclex.core.recipe import shipped_recipes
 from nuclex.data.corpus import CorpusConfig
+from nuclex.data.tokens import tokenize
 from nuclex.evaluation.suite import SuiteConfig
+from nuclex.models import LanguageModel
 from nuclex.models.base import MODELS
 from nuclex.models.published import HelmFamily, helm
 from nuclex.objectives import OBJECTIVES, CausalConfig, MaskedConfig
 from nuclex.tokenizers import TOKENIZERS
 from nuclex.training.controls import controls_of
 from nuclex.training.finetune import FinetuneConfig
-from nuclex.training.pretrain import PretrainConfig, check_lengths, plan, vocabulary_size
+from nuclex.training.pretrain import LanguageWork, PretrainConfig, check_lengths, plan, vocabulary_size
 from nuclex.training.schedule import learning_rate
 from nuclex.training.tokenize import read_tokenizer
 
@@ -224,6 +228,57 @@ def test_helms_other_sizes_come_by_the_flags_that_the_recipes_name() -> None:
             words = flags.split()
             settings = {flag[2:]: int(value) for flag, value in zip(words[::2], words[1::2], strict=True)}
             assert load_config(PretrainConfig, path, settings).model == helm(family, f"{size}M")
+
+
+HELM_RUNS = [(family, mode, alpha) for family in ("gpt2", "bert", "mamba", "hyena") for mode in ("masked", "causal")
+             for alpha in (None, 0.2, 0.4, 0.6)]  # fmt: skip
+
+
+def flags_of(text: str) -> dict[str, Any]:
+    words = shlex.split(text)
+    return parse_settings(f"{key[2:]}={value}" for key, value in zip(words[::2], words[1::2], strict=True))
+
+
+@pytest.mark.parametrize(("family", "mode", "alpha"), HELM_RUNS)
+def test_helms_experiments_come_by_the_flags_that_the_recipes_name(
+    family: HelmFamily, mode: str, alpha: float | None
+) -> None:
+    """Each of its models, masked and causal, with plain and with hierarchical cross entropy, learns something."""
+    path = ROOT / "pretrain" / f"helm-{'bimamba' if (family, mode) == ('mamba', 'masked') else family}.toml"
+    text = "\n".join(line.lstrip("# ") for line in path.read_text().splitlines() if line.startswith("#"))
+    settings: dict[str, Any] = {}
+    if loaded(path).objective.kind != mode:
+        settings |= flags_of(re.search(rf"^As a {mode} model: (--.*)$", text, re.M)[1])  # type: ignore[index]
+    if alpha is not None:
+        named = re.search(r"HXE: (--[^,]*), or alpha 0.4 or\s0.6", text)
+        settings |= flags_of(named[1]) | {"objective.criterion.alpha": alpha}  # type: ignore[index]
+    config: PretrainConfig = load_config(PretrainConfig, path, settings)
+    assert config.objective.kind == mode
+    assert config.model.backbone().causal == (mode == "causal")
+    assert getattr(config.objective, "mask", 1.0) == 1.0
+    assert config.training.schedule.rate == (1e-3 if alpha is None and family != "hyena" else 1e-4)
+    assert getattr(config.objective.criterion, "alpha", None) == alpha
+    readme = re.search(r"30 epochs: (--\S+ \d+)", text)
+    assert flags_of(readme[1]) == {"training.steps": 15_300_000 * 30 // 1024}  # type: ignore[index]
+
+    small = {"model.depth": 1, "model.width": 16, "model.inner": 32}
+    tiny: PretrainConfig = load_config(PretrainConfig, path, settings | small)
+    tokenizer = tiny.tokenizer.train([])
+    network = tiny.model.backbone()
+    model = LanguageModel(
+        network, vocabulary_size=network.rows(len(tokenizer)), pad_id=tokenizer.pad_id, mask_id=tokenizer.mask_id
+    )
+    table = tokenize(["AUG" + "GCUAAACUG" * 6 + "UAA"], tokenizer)
+    work = LanguageWork(tiny, tokenizer, table, table)
+    (micro,) = work.micro_batches(0, 0, 0, 1)
+    loss = work.loss(model, micro)
+    loss.backward()
+    mean = loss.item() / work.targets(micro)
+    if alpha is None:
+        assert mean == pytest.approx(math.log(70), rel=0.1)
+    else:
+        assert 0 < mean < 0.95 * math.log(70), "of 70 alike some are near the truth"
+    assert all(parameter.grad is not None for parameter in model.parameters())
 
 
 def test_rinalmos_ablations_differ_in_one_thing() -> None:

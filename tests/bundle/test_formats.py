@@ -95,6 +95,7 @@ def test_gpt2s_matrices_are_turned_and_mambas_kernels_have_an_axis_more(making):
         ("roberta", {"final_norm": True}, 1, "final_norm"),
         ("bert", {"head": "linear"}, 1, "head"),
         ("bert", {"embedding_gate": True}, 1, "embedding_gate"),
+        ("bert", {"causal": True}, 1, "causal is True, where only False fits"),
         ("gpt2", {"embedding_dropout": 0.5}, 1, None),
         ("gpt2", {"causal": False}, 1, "causal"),
         ("gpt2", {"positions": "relative"}, 1, "positions"),

@@ -86,6 +86,8 @@ def test_helms_bert(size, expected):
     model = bare(helm("bert", size), CODONS)
     assert count(model) == embedding + L * transformer_block(D, F) + head == expected
     assert not model.config.causal
+    back = MODELS.parse({**helm("bert", size).to_data(), "causal": True})
+    assert back.backbone() == model.config.model_copy(update={"causal": True}), "the same network, looking back"
 
 
 def mamba_mixer(D: int) -> int:

@@ -34,9 +34,10 @@ class _Encoder(ModelConfig):
         refuse_uneven(self.width, self.heads)
         return self
 
-    def _network(self, max_positions: int, offset: int) -> BackboneConfig:
+    def _network(self, max_positions: int, offset: int, *, causal: bool = False) -> BackboneConfig:
         return BackboneConfig(
             **{name: getattr(self, name) for name in _Encoder.model_fields if name != "kind"},
+            causal=causal,
             norm="post",
             final_norm=False,
             positions="learned",
@@ -68,14 +69,18 @@ class RobertaConfig(_Encoder):
 
 @MODELS.register
 class BertConfig(_Encoder):
-    """BERT (arXiv:1810.04805) as Hugging Face implements it: RoBERTa's network whose positions begin at row 0."""
+    """BERT (arXiv:1810.04805) as Hugging Face implements it: RoBERTa's network whose positions begin at row 0.
+
+    ``causal`` makes it look back only, as HELM trains it on next codons (arXiv:2410.12459).
+    """
 
     kind: Literal["bert"] = "bert"
     max_positions: Size = Field(default=512, ge=1)
+    causal: bool = False
 
     def backbone(self) -> BackboneConfig:
         """The network these sizes stand for."""
-        return self._network(self.max_positions, 0)
+        return self._network(self.max_positions, 0, causal=self.causal)
 
 
 @MODELS.register
