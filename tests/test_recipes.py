@@ -239,12 +239,13 @@ def flags_of(text: str) -> dict[str, Any]:
     return parse_settings(f"{key[2:]}={value}" for key, value in zip(words[::2], words[1::2], strict=True))
 
 
+@pytest.mark.parametrize("laptop", ["", "-laptop"])
 @pytest.mark.parametrize(("family", "mode", "alpha"), HELM_RUNS)
 def test_helms_experiments_come_by_the_flags_that_the_recipes_name(
-    family: HelmFamily, mode: str, alpha: float | None
+    family: HelmFamily, mode: str, alpha: float | None, laptop: str
 ) -> None:
     """Each of its models, masked and causal, with plain and with hierarchical cross entropy, learns something."""
-    path = ROOT / "pretrain" / f"helm-{'bimamba' if (family, mode) == ('mamba', 'masked') else family}.toml"
+    path = ROOT / "pretrain" / f"helm-{'bimamba' if (family, mode) == ('mamba', 'masked') else family}{laptop}.toml"
     text = "\n".join(line.lstrip("# ") for line in path.read_text().splitlines() if line.startswith("#"))
     settings: dict[str, Any] = {}
     if loaded(path).objective.kind != mode:
@@ -256,10 +257,11 @@ def test_helms_experiments_come_by_the_flags_that_the_recipes_name(
     assert config.objective.kind == mode
     assert config.model.backbone().causal == (mode == "causal")
     assert getattr(config.objective, "mask", 1.0) == 1.0
-    assert config.training.schedule.rate == (1e-3 if alpha is None and family != "hyena" else 1e-4)
     assert getattr(config.objective.criterion, "alpha", None) == alpha
-    readme = re.search(r"30 epochs: (--\S+ \d+)", text)
-    assert flags_of(readme[1]) == {"training.steps": 15_300_000 * 30 // 1024}  # type: ignore[index]
+    if not laptop:
+        assert config.training.schedule.rate == (1e-3 if alpha is None and family != "hyena" else 1e-4)
+        readme = re.search(r"30 epochs: (--\S+ \d+)", text)
+        assert flags_of(readme[1]) == {"training.steps": 15_300_000 * 30 // 1024}  # type: ignore[index]
 
     small = {"model.depth": 1, "model.width": 16, "model.inner": 32}
     tiny: PretrainConfig = load_config(PretrainConfig, path, settings | small)
