@@ -34,6 +34,7 @@ from nuclex.data.gather import Gathered, gather, name_inputs
 from nuclex.data.homology import ClusterConfig, Clustering, cluster, find_mmseqs, numbered
 from nuclex.data.partition import sorted_batches
 from nuclex.data.read import ReadConfig
+from nuclex.data.repertoire import RepertoireConfig
 from nuclex.data.segment import SegmentConfig
 from nuclex.data.split import SPLITS, SplitConfig, assign_splits, divided_groups, one_group, split_order
 from nuclex.data.stage import Kept, Stage, kept_batches
@@ -60,6 +61,7 @@ class CorpusConfig(Config):
         default=False, description="store the sequences in a random order instead of the order of the inputs"
     )
     read: ReadConfig = ReadConfig()
+    repertoire: RepertoireConfig = RepertoireConfig()
     segment: SegmentConfig = SegmentConfig()
     filter: FilterConfig = FilterConfig()
     coding: CodingConfig = CodingConfig()
@@ -89,6 +91,15 @@ class CorpusConfig(Config):
             raise ValueError(
                 f"coding.frame = {self.coding.frame!r} needs whole sequences, found segment.method = "
                 f"{self.segment.method!r}; pieces of any length have no frame"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_way_to_read(self) -> CorpusConfig:
+        if self.repertoire.take != "none" and self.read != ReadConfig():
+            raise ValueError(
+                f"repertoire.take = {self.repertoire.take!r} reads AIRR tables and files of OAS by their own columns; "
+                "nothing can be said in read"
             )
         return self
 

@@ -26,6 +26,7 @@ from nuclex.data.curate import Curator, count_lower, mask_lower
 from nuclex.data.partition import BLOCK_ROWS, distinct
 from nuclex.data.read import STDIN, open_raw, read_batches, source_name
 from nuclex.data.record import Batch, batches_of
+from nuclex.data.repertoire import Repertoire
 from nuclex.data.segment import Segmenter, contig_of
 from nuclex.data.split import family_of, name_keys
 from nuclex.data.stage import Stage, Staged, rows_of
@@ -49,6 +50,8 @@ class Source:
     nucleotides_in: int = 0
     repeated_ids: int = 0
     lower_case: int = 0
+    unit: dict[str, Any] | None = None
+    """What a file of the Observed Antibody Space says about itself."""
 
 
 class Names:
@@ -109,6 +112,7 @@ class _Reader:
         coding = None if config.coding.frame == "none" else CodingReader(config.coding, config.genetic_code)
         self._curator = Curator(config.filter, config.alphabet, coding)
         self._segmenter = Segmenter(config.segment, config.seed)
+        self._repertoire = None if config.repertoire.take == "none" else Repertoire(config.repertoire)
         self._kind, self._family = re.compile(config.type_pattern), re.compile(config.split.family_pattern)
         self._named = {*config.split.validation_contigs, *config.split.test_contigs}
         self._last = ("", int(name_keys([""])[0]))
@@ -132,13 +136,15 @@ class _Reader:
         self.gathered.filters = self._curator.filters()
         if self.segmented:
             self.gathered.filters.insert(0, self._segmenter.record())
+        if self._repertoire is not None:
+            self.gathered.filters[:0] = self._repertoire.filters()
         return self.gathered
 
     def _counted(self, source: Source, readable: Path, label: str) -> Iterator[Batch]:
         """The sequences of a source; counts them, and the ids that came before in it."""
         ids = _IdCounter(self.work / "ids")
         masked = self.config.filter.soft_mask == "n"
-        for batch in read_batches(readable, label=label, config=self.config.read):
+        for batch in self._batches(source, readable, label):
             lower = count_lower(batch.letters)
             source.sequences_in += len(batch.headers)
             source.nucleotides_in += len(batch.letters)
@@ -146,6 +152,14 @@ class _Reader:
             ids.extend(map(hash, batch.names()[0]))
             yield replace(batch, letters=mask_lower(batch.letters)) if lower and masked else batch
         source.repeated_ids = ids.repeated()
+        if self._repertoire is not None:  # what was left out counts as read
+            source.sequences_in, source.nucleotides_in = self._repertoire.seen
+            source.unit = self._repertoire.unit
+
+    def _batches(self, source: Source, readable: Path, label: str) -> Iterator[Batch]:
+        if self._repertoire is None:
+            return read_batches(readable, label=label, config=self.config.read)
+        return batches_of(self._repertoire.records(readable, source.name, label))
 
     def _staged(self, batch: Batch, keys: list[bytes], number: int, label: str) -> Staged:
         """What is known of the sequences of a batch that have these keys; ``number`` is that of the source."""

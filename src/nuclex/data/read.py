@@ -17,7 +17,7 @@ from nuclex.data.fasta import read_fasta
 from nuclex.data.fastq import read_fastq
 from nuclex.data.flatfile import read_flatfile
 from nuclex.data.record import LETTERS, LONGEST_HEADER, Batch, Record, batches_of
-from nuclex.data.table import delimiter_of, read_table
+from nuclex.data.table import UNIT, delimiter_of, read_table
 
 __all__ = [
     "LETTERS", "LONGEST_HEADER", "STDIN", "Batch", "ReadConfig", "Record", "open_raw", "read_batches",
@@ -27,7 +27,7 @@ __all__ = [
 FORMATS = "FASTA, FASTQ, GenBank, EMBL, CSV, TSV, AIRR, Parquet and Arrow"
 _STARTS: dict[bytes, Format] = {
     b">": "fasta", b"@": "fastq", b"LOCUS ": "genbank", b"ID   ": "embl",
-    b"PAR1": "parquet", b"ARROW1": "arrow", b"\xff\xff\xff\xff": "arrow",
+    UNIT: "csv", b"PAR1": "parquet", b"ARROW1": "arrow", b"\xff\xff\xff\xff": "arrow",
 }  # fmt: skip
 _COMPRESSION = {".gz", ".bgz", ".bgzf", ".xz", ".bz2", ".zst", ".zstd"}
 _TABLES: dict[str, Format] = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".airr": "tsv"}

@@ -89,4 +89,5 @@ class Summary:
             "lower_case_in": source.lower_case,
             "lengths": lengths.summary(),
             "composition": composition(self._letters[number]),
+            **({"unit": source.unit} if source.unit is not None else {}),
         }

@@ -12,6 +12,8 @@ from nuclex.data.record import CONTROLS, Record
 
 LONGEST_ROW = 1 << 26
 """Bytes; a longer row (a quote that is never closed, a file without lines) is refused."""
+UNIT = b'"{""'
+"""How a file of the Observed Antibody Space begins: its first line is a JSON text in one quoted cell."""
 _DELIMITERS = {"csv": ",\t;", "tsv": "\t,;"}
 
 Row = tuple[int, list[str]]
@@ -34,11 +36,12 @@ def read_table(text: Text, source: str, config: ReadConfig, suffix: str) -> Iter
 def rows(text: Text, delimiter: str) -> Iterator[Row]:
     """The rows of a text, the names first; empty lines are left out.
 
-    A field may be quoted and then hold the delimiter, line ends and doubled quotes (RFC 4180). InputError with file
+    A first line that is a JSON text (of the Observed Antibody Space) is no row and is left out, too. A field may be
+    quoted and then hold the delimiter, line ends and doubled quotes (RFC 4180). InputError with file
     and line: another number of fields than names, a quote that is not closed, bytes that are no text.
     """
-    width = 0
-    for start, fields in _rows(text, delimiter):
+    width, is_unit = 0, text.peek().removeprefix(b"\xef\xbb\xbf").startswith(UNIT)
+    for start, fields in islice(_rows(text, delimiter), int(is_unit), None):
         width = width or len(fields)
         if len(fields) != width:
             raise InputError(f"{at(text.label, start)}: found {len(fields)} fields, the first line has {width}")
