@@ -32,12 +32,18 @@ def test_vocabulary_is_specials_words_in_alphabetical_order_and_single_letters()
     assert [len(KmerConfig(k=k).build()) for k in (1, 3, 6, 8)] == [5 + 4, 5 + 64 + 4, 5 + 4096 + 4, 5 + 65536 + 4]
 
 
-def test_stride_is_k_unless_it_is_one():
+def test_stride_is_k_unless_words_shall_overlap():
     assert KmerConfig(k=5).stride == 5
     assert KmerConfig.from_data({"k": 5, "stride": 1}).stride == 1
-    for wrong in (2, 6, 0):
-        with pytest.raises(ValidationError, match=rf"stride: found {wrong}; allowed: 1 \(overlapping\) or 5"):
+    for wrong in (6, 0):
+        with pytest.raises(
+            ValidationError, match=rf"stride: found {wrong}; allowed: 1 \(words .*\) to 5 \(side by side"
+        ):
             KmerConfig(k=5, stride=wrong)
+    with pytest.raises(
+        ValidationError, match="remainder: 'keep' needs a stride of 1 or 5; with 2 say 'drop' or 'error'"
+    ):
+        KmerConfig(k=5, stride=2)
     for k in (0, 11):
         with pytest.raises(ValidationError, match="k\n"):
             KmerConfig(k=k)
@@ -79,6 +85,38 @@ def test_the_exported_file_gives_the_same_ids_for_long_text(k, stride, remainder
         assert exported.encode(sequence).ids == tokenizer.encode(sequence).tolist()
         known = sequence.replace("N", "")
         assert exported.decode(exported.encode(known).ids) == tokenizer.decode(tokenizer.encode(known))
+
+
+@pytest.mark.parametrize(("k", "stride"), [(k, stride) for k in range(3, 9) for stride in range(2, k)])
+@given(letters=SOUP)
+@settings(max_examples=15, deadline=None)
+def test_words_may_overlap_by_any_number_of_letters(k, stride, letters):
+    tokenizer = kmers(k=k, stride=stride, remainder="drop", max_unknown_share=1.0)
+    read = letters.upper().replace("U", "T")
+    words = [read[place : place + k] for place in range(0, len(read) - k + 1, stride)]  # as HELM walks, k - overlap on
+    ids = {token: index for index, token in enumerate(tokenizer.vocabulary)}
+    ids_L = tokenizer.encode(letters, start=False, end=False)
+    assert ids_L.tolist() == [ids.get(word, tokenizer.unk_id) for word in words]
+    assert tokenizer.spans(letters).tolist() == [[n * stride, n * stride + k] for n in range(len(words))]
+    file = exported(k, stride)
+    assert file.encode(letters).ids[1:-1] == ids_L.tolist()
+    if tokenizer.unk_id not in ids_L:
+        covered = read[: (len(words) - 1) * stride + k] if words else ""
+        assert tokenizer.decode(ids_L) == file.decode(ids_L.tolist()) == covered
+    if len(words) and covers_all(len(read), k, stride):
+        kmers(k=k, stride=stride, remainder="error", max_unknown_share=1.0).encode(letters)
+    elif read:
+        with pytest.raises(InputError, match=r"nucleotides leave \d in no whole word"):
+            kmers(k=k, stride=stride, remainder="error", max_unknown_share=1.0).encode(letters)
+
+
+def covers_all(length, k, stride):
+    return length >= k and (length - k) % stride == 0
+
+
+@cache
+def exported(k, stride):
+    return library.Tokenizer.from_str(kmers(k=k, stride=stride, remainder="drop", max_unknown_share=1.0).to_json())
 
 
 def test_overlapping_words_are_decoded_around_what_is_hidden():

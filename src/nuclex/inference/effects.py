@@ -171,11 +171,11 @@ def _refuse_stranger(reference: Reference, variant: Variant) -> None:
 
 
 def _grain(tokenizer: Tokenizer) -> tuple[int, int]:
-    """Letters of a token, where tokens lie side by side, and letters before the first; a window fits in with them."""
+    """Letters from one token to the next, and letters before the first; a window fits in with them."""
     config = tokenizer.config
     if isinstance(config, CodonConfig):
         return 3, config.frame
-    return (config.k, 0) if isinstance(config, KmerConfig) and config.stride == config.k else (1, 0)
+    return (config.stride, 0) if isinstance(config, KmerConfig) else (1, 0)
 
 
 def _strands(bundle: Bundle, pair: Pair, manner: Manner, row: int) -> list[_Asked] | str:

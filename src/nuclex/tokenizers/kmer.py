@@ -38,13 +38,15 @@ UNKNOWN_ID = SPECIAL_ORDER.index(SPECIAL.unk)
 
 @TOKENIZERS.register
 class KmerConfig(TokenizerConfig):
-    """One token for ``k`` nucleotides; the next token begins ``stride`` nucleotides on, 1 or ``k`` (as by default).
+    """One token for ``k`` nucleotides; the next token begins ``stride`` nucleotides on, 1 to ``k`` (as by default).
 
     Tokens: five special ones, then all words of k letters from AA… to TT… (UU…), then, where ``remainder`` is "keep",
     the four single letters. ``remainder`` says what becomes of nucleotides that are in no whole word (up to k - 1 at
     the end, and with stride 1 only sequences shorter than k): "keep" makes each a token, "drop" leaves them out,
-    "error" refuses the sequence. A word with any other letter is ``<unk>``; with stride 1 one N makes k of them.
-    With stride 1 a single masked word can be read off the words around it, so a model learns nothing from it alone.
+    "error" refuses the sequence. With a stride between 1 and k it is one of the last two: behind words that overlap in
+    part, a single letter could not be told from an overlap. HELM's ``overlap`` is k - ``stride``, with "drop". A word
+    with any other letter is ``<unk>``; with stride 1 one N makes k of them. With stride 1 a single masked word can be
+    read off the words around it, so a model learns nothing from it alone.
 
     >>> KmerConfig(k=2).build().encode("AAACG", start=False, end=False).tolist()
     [5, 6, 23]
@@ -65,9 +67,15 @@ class KmerConfig(TokenizerConfig):
         return {"stride": data["k"], **data} if isinstance(data, dict) and "k" in data else data
 
     @model_validator(mode="after")
-    def _stride_is_one_or_k(self) -> KmerConfig:
-        if self.stride not in (1, self.k):
-            raise ValueError(f"stride: found {self.stride}; allowed: 1 (overlapping) or {self.k} (side by side)")
+    def _words_overlap_or_touch(self) -> KmerConfig:
+        if not 1 <= self.stride <= self.k:
+            raise ValueError(
+                f"stride: found {self.stride}; allowed: 1 (words overlap as far as they can) to {self.k} (side by side)"
+            )
+        if 1 < self.stride < self.k and self.remainder == "keep":
+            raise ValueError(
+                f"remainder: 'keep' needs a stride of 1 or {self.k}; with {self.stride} say 'drop' or 'error'"
+            )
         return self
 
     def build(self) -> KmerTokenizer:
@@ -151,7 +159,7 @@ class KmerTokenizer(Tokenizer):
         return ids_L
 
     def spans(self, sequence: str | bytes) -> NDArray[np.int64]:
-        """The nucleotides behind each token: (L, 2) starts and ends, 0-based half-open; with stride 1 they overlap."""
+        """The nucleotides behind each token: (L, 2) starts and ends, 0-based half-open; below stride k they overlap."""
         length = len(ascii_bytes(sequence))
         count, left = self._divide(length)
         starts_L = self._config.stride * np.arange(count, dtype=np.int64)
@@ -175,10 +183,10 @@ class KmerTokenizer(Tokenizer):
             token = self._vocabulary[index]
             if first <= index < behind:
                 written.append(token[-new:])
-                new = 1
+                new = self._config.stride
                 continue
             holds_place = index in (self.unk_id, self.mask_id)
-            new = min(new + 1, self._config.k) if holds_place else self._config.k
+            new = min(new + self._config.stride, self._config.k) if holds_place else self._config.k
             if index >= behind or not skip_special:
                 written.append(token)
         return "".join(written)
@@ -193,7 +201,7 @@ class KmerTokenizer(Tokenizer):
         split, decoder = split_at(f"{symbol}{{{config.k}}}|{symbol}"), None
         if config.stride < config.k:
             rules += self._overlapping()
-            split, decoder = split_at(r"\||#", keep=False), joined(_once(config.k))
+            split, decoder = split_at(r"\||#", keep=False), joined(_once(config.k, config.stride))
         elif config.remainder == "drop":
             rules.append(pattern_rule(rf"\G(?:{symbol}{{{config.k}}})*\K{symbol}{{1,{config.k - 1}}}\z", ""))
         return tokenizer_json(
@@ -206,27 +214,32 @@ class KmerTokenizer(Tokenizer):
         )
 
     def _overlapping(self) -> list[Part]:
-        """Rules that write ACGT as ``|ACG|CGT`` (k = 3), because no splitting of a text can give overlapping words.
+        """Rules that write ACGT as ``|ACG|CGT`` (k = 3, stride 1): no splitting of a text can give overlapping words.
 
-        A ``|`` is put before every letter; then, k - 1 times, every word gets one more letter at its end, the one that
-        begins the word so many places on; words at the end that stay too short go. A sequence with fewer than k
-        letters is written ``#A#C`` instead, or not at all, as the config says about remainders.
+        A ``|`` is put before every letter that begins a word; then, k - stride times, every word gets one more letter
+        at its end, the one that stands there in the sequence; words at the end that stay too short go. With stride 1
+        a sequence with fewer than k letters is written ``#A#C`` instead, or not at all, as the config says.
         """
-        k, symbols = self._config.k, f"{self._letters}?"
+        k, stride, symbols = self._config.k, self._config.stride, f"{self._letters}?"
         rules = []
-        if self._config.remainder != "drop":
+        if self._config.remainder == "keep" or (self._config.remainder == "error" and stride == 1):
             rules.append(pattern_rule(rf"\G(?=[{symbols}]{{1,{k - 1}}}\z)", "#"))
-        rules.append(pattern_rule(rf"(?<!#)(?=[{symbols}])", "|"))
-        for place in range(1, k):
-            between = rf"(?:\|[{symbols}]+){{{place - 1}}}"
-            rules += [pattern_rule(rf"(?<=[{symbols}])(?={between}\|[{letter}])", letter) for letter in symbols]
+        if stride == 1:
+            rules.append(pattern_rule(rf"(?<!#)(?=[{symbols}])", "|"))
+        else:
+            rules.append(pattern_rule(rf"\A(?=[{symbols}])", "|"))
+            rules.append(pattern_rule(rf"\G\|?[{symbols}]{{{stride}}}\K(?=[{symbols}])", "|"))
+        for place in range(k - stride):
+            words, letters = divmod(place, stride)
+            between = rf"(?:\|[{symbols}]+){{{words}}}\|" + (f"[{symbols}]{{{letters}}}" if letters else "")
+            rules += [pattern_rule(rf"(?<=[{symbols}])(?={between}[{letter}])", letter) for letter in symbols]
         return [*rules, pattern_rule(rf"\|[{symbols}]{{1,{k - 1}}}(?=\||\z)", "")]
 
     def _divide(self, length: int) -> tuple[int, int]:
         """How many words a sequence has, and how many kept nucleotides are in none of them."""
         config = self._config
         count = max(0, length - config.k + config.stride) // config.stride
-        left = length - config.k * count if config.stride == config.k or not count else 0
+        left = length - (config.k + config.stride * (count - 1)) if count else length
         if left and config.remainder == "error":
             raise InputError(
                 f"sequence: {length} nucleotides leave {left} in no whole word of {config.k}; "
@@ -245,11 +258,11 @@ class KmerTokenizer(Tokenizer):
         refuse_unknown(unknown, len(ids_L), self._config.max_unknown_share, first, known)
 
 
-def _once(k: int) -> Part:
+def _once(k: int, stride: int) -> Part:
     """The rule for joined overlapping words that takes out letters written before.
 
-    Where a word begins with the k - 1 letters that the one before ended with, they go. Where it does not, there was an
-    unknown token between the two, and the whole word stays.
+    Where a word begins with the k - stride letters that the one before ended with, they go. Where it does not, there
+    was an unknown token between the two, and the whole word stays.
     """
-    word = f".{{{k}}}"
-    return pattern_rule(rf"(?:\A{word}|\G(?!\A).)(?:{word})*?(?<=(.{{{k - 1}}}))\K\1", "")
+    word, new = f".{{{k}}}", "." if stride == 1 else f".{{{stride}}}"
+    return pattern_rule(rf"(?:\A{word}|\G(?!\A){new})(?:{word})*?(?<=(.{{{k - stride}}}))\K\1", "")
