@@ -129,31 +129,44 @@ def score(
 
 
 def generate(
-    bundle: Path, *, out: Path, prompts: Path | None = None, device: Device = "auto", set: Settings = ()
+    bundle: Path,
+    *,
+    out: Path,
+    prompts: Path | None = None,
+    protein: Path | None = None,
+    device: Device = "auto",
+    set: Settings = (),
 ) -> dict[str, Any]:
     """New sequences from a causal model. Example: nuclex generate bundle --out new.fa --count 100 --top-p 0.95 --seed 1
 
     Flags: --count, --prompt ACG, --max-tokens, --temperature (0: always the likeliest), --top-k, --top-p,
     --no-repeat-ngram, --batch, --seed.
 
+    With --protein FILE, coding sequences for proteins. Flags: --count, --method sample or best, --temperature, --beam
+    (paths kept), --sweeps (of models that see both sides), --genetic-code 1, --stop false, --avoid GGTCTC,AATAAA,
+    --enzymes EcoRI,BsaI, --homopolymer 5, --gc-min 0.35, --gc-max 0.65, --gc-window 50, --natural FILE (to compare
+    with), --usage FILE (genes or a table, for the CAI), --table numbers.csv, --batch, --seed.
+
     Parameters
     ----------
     bundle:
-        A model made by nuclex that reads from left to right.
+        A model made by nuclex that reads from left to right; for proteins, any whose tokens are codons or nucleotides.
     out:
         A FASTA file; headers say how likely a sequence is and whether it ended by itself.
     prompts:
         A file of sequences to go on from, --count times each; - is standard input.
+    protein:
+        A file of proteins to write coding sequences for, --count each.
     device:
         Where to compute.
     """
     import nuclex
     from nuclex.core.config import load_config, parse_settings
-    from nuclex.inference.generate import GenerateConfig
+    from nuclex.inference.generate import DesignConfig, GenerateConfig
     from nuclex.training.device import choose_device
 
-    settings = load_config(GenerateConfig, None, parse_settings(set))
-    return nuclex.generate(bundle, out, settings, prompts=prompts, device=choose_device(device))
+    settings = load_config(GenerateConfig if protein is None else DesignConfig, None, parse_settings(set))
+    return nuclex.generate(bundle, out, settings, prompts=prompts, protein=protein, device=choose_device(device))
 
 
 def export(

@@ -1,7 +1,8 @@
 """New sequences from a causal model, token by token: drawn with temperature, top-k, top-p and without repeats.
 
-What is drawn is a pure function of (seed, number of the sequence, position): neither the number of sequences drawn
-together nor which they are matters, up to the rounding of a model's scores.
+For coding sequences of given proteins see ``inference.design``. What is drawn is a pure function of (seed, number of
+the sequence, position): neither the number of sequences drawn together nor which they are matters, up to the rounding
+of a model's scores.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from nuclex.core.errors import InputError
 from nuclex.core.progress import say
 from nuclex.core.randomness import key, uniform
 from nuclex.data.read import read_sequences
+from nuclex.inference.design import DesignConfig, design
 from nuclex.inference.sampling import choose, forbid_repeats, keep_top_k, keep_top_p
 from nuclex.models import Layout
 from nuclex.tokenizers import KmerConfig, Tokenizer, TokenizerConfig
@@ -78,9 +80,10 @@ class _Begun:
 def generate(
     bundle: Bundle | str | Path,
     out: str | Path,
-    config: GenerateConfig | Mapping[str, Any] | None = None,
+    config: GenerateConfig | DesignConfig | Mapping[str, Any] | None = None,
     *,
     prompts: str | Path | None = None,
+    protein: str | Path | None = None,
     device: str = "cpu",
 ) -> dict[str, Any]:
     """Draw ``config.count`` sequences into the FASTA file ``out``, or so many for each sequence of a file ``prompts``.
@@ -88,11 +91,20 @@ def generate(
     A header has the log-likelihood, the number of tokens drawn, and whether the sequence ended by itself. The file is
     whole or not there. InputError for a model that sees both sides, a tokenizer whose tokens overlap, or a prompt that
     is not read wholly or leaves no room.
+
+    With a file of proteins, ``protein``, coding sequences for each of them (``inference.design``); ``config`` then is a
+    ``DesignConfig`` or its keys.
     """
-    settings = config if isinstance(config, GenerateConfig) else load_config(GenerateConfig, None, config)
+    if protein is not None:
+        if prompts is not None:
+            raise InputError("protein: give either prompts or proteins, not both")
+        asked = config if isinstance(config, DesignConfig) else load_config(DesignConfig, None, _keys(config))
+        with within_memory():
+            return design(_opened(bundle, device), Path(out), asked, protein)
+    settings = config if isinstance(config, GenerateConfig) else load_config(GenerateConfig, None, _keys(config))
     if prompts is not None and settings.prompt:
         raise InputError("prompt: give either one prompt or a file of prompts, not both")
-    opened = bundle if isinstance(bundle, Bundle) else load(bundle, device=device)
+    opened = _opened(bundle, device)
     begun = None if prompts is None else ((record.id, record.sequence) for record in read_sequences(prompts))
     count = tokens = ended = 0
     results = generate_sequences(opened, settings, begun)
@@ -119,6 +131,18 @@ def generate_sequences(
     waiting = _begun(named, bundle.tokenizer, config.count, longest)
     while batch := list(islice(waiting, config.batch)):
         yield from _Drawing(bundle, batch, config, longest).results()
+
+
+def _opened(bundle: Bundle | str | Path, device: str) -> Bundle:
+    return bundle if isinstance(bundle, Bundle) else load(bundle, device=device)
+
+
+def _keys(config: Config | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if isinstance(config, Config):
+        raise InputError(
+            f"config: found a {type(config).__name__}; proteins are designed by a DesignConfig, and only they"
+        )
+    return config
 
 
 class _Drawing:
