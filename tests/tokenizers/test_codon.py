@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+import tokenizers as library
+from nuclex.bio.genetic_code import CODONS
 from nuclex.core.errors import InputError
 from nuclex.tokenizers import CodonConfig
 
@@ -30,6 +32,20 @@ def test_roles_of_the_ids():
     )  # fmt: skip
     assert tokenizer.special_ids.tolist() == [0, 1, 2, 3, 68, 69]
     assert tokenizer.random_ids.tolist() == list(range(4, 68))
+
+
+def test_the_order_of_helms_tree_is_had_by_its_name():
+    tokenizer = codons(compatibility="helm-released")
+    first = ("<cls>", "<distill_token>", "<eos>", "<mask>", "<pad>", "<unk>")
+    assert tokenizer.vocabulary == tuple(sorted(codons().vocabulary)) == (*first, *CODONS)
+    ids = (tokenizer.cls_id, tokenizer.eos_id, tokenizer.mask_id, tokenizer.pad_id, tokenizer.unk_id)
+    assert ids == (0, 2, 3, 4, 5)
+    assert tokenizer.special_ids.tolist() == list(range(6))
+    assert tokenizer.random_ids.tolist() == list(range(6, 70))
+    assert tokenizer.encode("AAAGTTTTT").tolist() == [0, 6, 6 + CODONS.index("GTT"), 69, 2]
+    assert tokenizer.decode(tokenizer.encode("ATGAAATAA")) == "ATGAAATAA"
+    file = library.Tokenizer.from_str(tokenizer.to_json())
+    assert file.encode("augaaataa").ids == tokenizer.encode("augaaataa").tolist()
 
 
 def test_frame_must_be_stated():

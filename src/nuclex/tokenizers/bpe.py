@@ -13,7 +13,7 @@ from nuclex.tokenizers.base import TOKENIZERS
 from nuclex.tokenizers.exported import merging_model, vocabulary_of
 from nuclex.tokenizers.learned import SPECIAL, LearnedConfig, LearnedTokenizer, stored_learned_model
 from nuclex.tokenizers.merges import learn_merges
-from nuclex.tokenizers.pieces import FIRST, learning_text, plain_letters
+from nuclex.tokenizers.pieces import FIRST, learning_text
 
 Merge = tuple[str, str]
 
@@ -58,7 +58,7 @@ def learned_merges(
     tokens = list(config.first_tokens())
     codes_T = learning_text(sequences, config)
     ids = np.zeros(256, dtype=np.uint16)
-    for code, letter in enumerate(plain_letters(config), start=FIRST):
+    for code, letter in enumerate(config.script().plain, start=FIRST):
         ids[code] = tokens.index(letter)
     pairs = learn_merges(ids.take(codes_T), len(tokens), max(0, config.vocab_size - len(tokens)), min_frequency)
     merges = []

@@ -14,10 +14,15 @@ Part = dict[str, Any]
 def letter_rules(fold: bytes, letters: str) -> list[Part]:
     """One rule for each letter that ``fold`` (256 bytes) reads as one of ``letters``."""
     return [
-        {"type": "Replace", "pattern": {"String": chr(byte)}, "content": chr(fold[byte])}
+        text_rule(chr(byte), chr(fold[byte]))
         for byte in range(128)
         if fold[byte] != byte and chr(fold[byte]) in letters
     ]
+
+
+def text_rule(text: str, content: str) -> Part:
+    """A rule that writes ``content`` for every place where ``text`` stands."""
+    return {"type": "Replace", "pattern": {"String": text}, "content": content}
 
 
 def pattern_rule(pattern: str, content: str) -> Part:

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from nuclex.bio.alphabet import DNA, DNA_IUPAC, to_rna
+from nuclex.bio.alphabet import DNA, to_rna
+from nuclex.bio.genetic_code import GeneticCode
 from nuclex.core.errors import CorruptError, InputError, shown
 from nuclex.tokenizers.base import SpecialTokens, Tokenizer, TokenizerConfig, stored_model
-from nuclex.tokenizers.exported import Part, added_token, letter_rules, tokenizer_json, vocabulary_of
-from nuclex.tokenizers.reading import Ids, ascii_bytes, folding, look_up_table, refuse_unknown
+from nuclex.tokenizers.exported import Part, added_token, tokenizer_json, vocabulary_of
+from nuclex.tokenizers.reading import Ids, folding
+from nuclex.tokenizers.script import CODON_SIGNS, LETTERS, RESIDUES, CodonScript, NucleotideScript, Reads, Script
+from nuclex.tokenizers.triplets import Frame, Remainder, Triplets, known_code
 
 if TYPE_CHECKING:
     import tokenizers
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 # RoBERTa's order, so that a model's default pad id 1 is right.
 SPECIAL = SpecialTokens(cls="<s>", pad="<pad>", eos="</s>", unk="<unk>", mask="<mask>")
 SPECIAL_ORDER = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
-LETTERS = DNA.symbols + DNA_IUPAC.ambiguous.decode("ascii")
+_FEWEST = {"nucleotides": len(LETTERS), "codons": len(CODON_SIGNS), "amino-acids": len(RESIDUES)}
 
 
 class LearnedConfig(TokenizerConfig, ABC):
@@ -34,7 +37,18 @@ class LearnedConfig(TokenizerConfig, ABC):
     learns from one piece in so many. Where that is still more than ``max_nucleotides``, fewer pieces are taken, evenly,
     and that is said: memory stays bounded (for BPE, 14 bytes for each nucleotide), however long the genome.
     ``specials`` is the order of the special tokens, whose ids are 0 to 4; RoBERTa's default padding id is 1.
+
+    ``reads`` = "codons" learns and reads tokens of whole codons, "amino-acids" tokens of the amino acids that codons
+    mean under the NCBI's ``genetic_code``; what is said above of nucleotides then is of codons. Both need a ``frame``,
+    and ``remainder`` says what becomes of one or two nucleotides behind the last whole codon, as for one token a codon.
+    Codons are read back as nucleotides; amino acids can be given back as amino acids only. A triplet that is no codon
+    of A, C, G and T (U) is ``<unk>``.
     """
+
+    reads: Reads = "nucleotides"
+    frame: Frame | None = None
+    remainder: Remainder = "error"
+    genetic_code: int = 1
 
     vocab_size: int = Field(default=1024, ge=len(SPECIAL_ORDER) + len(LETTERS), le=1 << 20)
     piece_length: int = Field(default=512, ge=2)
@@ -49,17 +63,43 @@ class LearnedConfig(TokenizerConfig, ABC):
             raise ValueError(f"the five special tokens are needed once each, in any order: {', '.join(SPECIAL_ORDER)}")
         return specials
 
+    @field_validator("genetic_code")
+    @classmethod
+    def _is_known(cls, table: int) -> int:
+        return known_code(table)
+
+    @model_validator(mode="after")
+    def _frame_fits(self) -> LearnedConfig:
+        if (self.frame is None) != (self.reads == "nucleotides"):
+            wanted = "codons need one, 0, 1 or 2" if self.frame is None else "nucleotides have none"
+            raise ValueError(f"frame: found {self.frame} with reads = {self.reads!r}; {wanted}")
+        fewest = len(SPECIAL_ORDER) + _FEWEST[self.reads]
+        if self.vocab_size < fewest:
+            raise ValueError(
+                f"vocab_size: found {self.vocab_size}; with reads = {self.reads!r} it is {fewest} at least"
+            )
+        return self
+
     def build(self) -> Tokenizer:
         """InputError: there is no tokenizer of this kind before it is trained."""
         raise InputError(f"tokenizer: kind {self.kind!r} is learned from sequences; train it or load a trained one")
 
+    def script(self) -> Script:
+        """How sequences are written before tokens are looked for in them."""
+        fold, rna = folding(self.case, self.alphabet), self.alphabet == "rna"
+        if self.frame is None:
+            return NucleotideScript(fold, self.max_unknown_share, rna=rna)
+        triplets = Triplets(fold, to_rna(DNA.symbols) if rna else DNA.symbols, self.frame, self.remainder)
+        code = GeneticCode.ncbi(self.genetic_code) if self.reads == "amino-acids" else None
+        return CodonScript(triplets, code, self.max_unknown_share)
+
     @property
     def letters(self) -> str:
-        """The single letters in every vocabulary of this kind."""
-        return to_rna(LETTERS) if self.alphabet == "rna" else LETTERS
+        """The single characters in every vocabulary of this kind, in the script."""
+        return self.script().letters
 
     def first_tokens(self) -> tuple[str, ...]:
-        """The special tokens and the single letters, with which every vocabulary of this kind begins."""
+        """The special tokens and the single characters, with which every vocabulary of this kind begins."""
         return (*self.specials, *sorted(self.letters))
 
 
@@ -72,10 +112,10 @@ class LearnedTokenizer(Tokenizer):
         from tokenizers import Tokenizer as Library
 
         self._config, self._model, self._split = config, model, split
-        self._vocabulary = vocabulary_of(model)
-        self._fold = folding(config.case, config.alphabet)
-        self._known = look_up_table(dict.fromkeys(config.letters, 1), self._fold, unknown=0)
-        # Letters are folded before they reach the library, and a "<s>" in a sequence is three unknown letters.
+        self._script = config.script()
+        written, specials = vocabulary_of(model), set(config.specials)
+        self._vocabulary = tuple(token if token in specials else self._script.spell(token) for token in written)
+        # What reaches the library is in the script already, and a "<s>" in a sequence is three unknown letters.
         self._library: tokenizers.Tokenizer = Library.from_str(self._json(with_rules=False))
 
     @property
@@ -85,7 +125,7 @@ class LearnedTokenizer(Tokenizer):
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
-        """The special tokens, the single letters, and the learned tokens in the order learned."""
+        """The special tokens, the single letters, and the learned tokens in the order learned; codons are spelled."""
         return self._vocabulary
 
     @property
@@ -111,31 +151,25 @@ class LearnedTokenizer(Tokenizer):
 
     def spans(self, sequence: str | bytes) -> NDArray[np.int64]:
         """The nucleotides behind each token: (L, 2) starts and ends, 0-based half-open."""
-        return np.array(self._read(sequence).offsets, dtype=np.int64).reshape(-1, 2)
+        offsets_L2 = np.array(self._read(sequence).offsets, dtype=np.int64).reshape(-1, 2)
+        return self._script.spans(offsets_L2, sequence)
 
     def to_json(self) -> str:
         """The text of its ``tokenizer.json``."""
         return self._json(with_rules=True)
 
     def _read(self, sequence: str | bytes) -> tokenizers.Encoding:
-        letters = ascii_bytes(sequence)
-        known_L = self._known[np.frombuffer(letters, dtype=np.uint8)]
-        unknown = len(letters) - int(np.count_nonzero(known_L))
-        if unknown:
-            first = int(known_L.argmin())
-            allowed = self._config.max_unknown_share
-            refuse_unknown(unknown, len(letters), allowed, (first, chr(letters[first])), self._config.letters)
-        folded = letters.translate(self._fold).decode("ascii")
-        return self._library.encode(folded, add_special_tokens=False)
+        return self._library.encode(self._script.write(sequence), add_special_tokens=False)
 
     def _json(self, *, with_rules: bool) -> str:
         special = [added_token(token, index, special=True) for index, token in enumerate(self._config.specials)]
         return tokenizer_json(
             self._model,
-            rules=letter_rules(self._fold, self._config.letters) if with_rules else (),
+            rules=self._script.rules() if with_rules else (),
             added=special if with_rules else (),
             split=self._split,
             ends=(SPECIAL.cls, SPECIAL.eos),
+            decoder=self._script.decoder(),
         )
 
 

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from nuclex.bio.alphabet import DNA
 from nuclex.core.errors import CorruptError
 from nuclex.tokenizers.base import TOKENIZERS
 from nuclex.tokenizers.exported import split_at, unigram_model
 from nuclex.tokenizers.learned import SPECIAL, LearnedConfig, LearnedTokenizer, stored_learned_model
-from nuclex.tokenizers.pieces import BREAK, FIRST, learning_text, plain_letters
+from nuclex.tokenizers.pieces import BREAK, FIRST, learning_text
 from nuclex.tokenizers.segmentation import Lattice, Numbers, Trie
 from nuclex.tokenizers.substrings import LONGEST, frequent_words
 
@@ -48,7 +47,7 @@ class UnigramConfig(LearnedConfig):
         """
         text_RC = _rows(learning_text(sequences, self))
         wanted = max(0, self.vocab_size - len(self.first_tokens()))
-        letters = [bytes([code]) for code in range(FIRST, FIRST + len(DNA.symbols))]
+        letters = [bytes([code]) for code in range(FIRST, FIRST + len(self.script().plain))]
         longest = min(self.max_token_length, self.piece_length)
         tokens = letters + frequent_words(text_RC.ravel(), longest, self.candidates * wanted)
         counts_V = np.ones(len(tokens))
@@ -76,7 +75,7 @@ class UnigramConfig(LearnedConfig):
 
     def _reading(self, tokens: list[bytes], scores_V: Numbers) -> LearnedTokenizer:
         """The tokenizer with these tokens, the most probable first, behind the special ones and the single letters."""
-        letters = plain_letters(self)
+        letters = self.script().plain
         spelled = ["".join(letters[code - FIRST] for code in token) for token in tokens]
         scores = dict(zip(spelled, np.round(scores_V, DIGITS).tolist(), strict=True))
         first = self.first_tokens()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -52,7 +53,7 @@ class WordPieceConfig(LearnedConfig):
 
 
 def longest_match(tokens: Iterable[str]) -> str:
-    """A regular expression for the longest of some tokens that begins here; the tokens are letters only.
+    """A regular expression for the longest of some tokens that begins here.
 
     >>> longest_match(["A", "AC", "ACGT", "G"])
     '(?:A(?:C(?:GT)?)?|G)'
@@ -72,7 +73,7 @@ def longest_match(tokens: Iterable[str]) -> str:
             pending.extend(missing)
             continue
         pending.pop()
-        ways = sorted(letter + written[id(inner)] for letter, inner in branch.items() if letter != END)
+        ways = sorted(re.escape(letter) + written[id(inner)] for letter, inner in branch.items() if letter != END)
         text = "|".join(ways)
         if ways and (END in branch or len(ways) > 1 or branch is root):
             text = f"(?:{text})"
