@@ -305,6 +305,7 @@ def test_every_registered_config_survives_plain_data(registry: Any) -> None:
     required = {
         "backbone": {"depth": 2, "width": 16, "heads": 2, "inner": 24},
         "codon": {"frame": 1},
+        "amino-acid": {"frame": 0},
         "kmer": {"k": 3, "stride": 1},
     }
     for kind in registry.names():

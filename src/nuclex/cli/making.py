@@ -121,7 +121,7 @@ def tokenizer_train(
     *,
     out: Path,
     recipe: Path | None = None,
-    kind: Literal["nucleotide", "codon", "kmer", "bpe", "wordpiece", "unigram"] | None = None,
+    kind: Literal["nucleotide", "codon", "amino-acid", "kmer", "bpe", "wordpiece", "unigram"] | None = None,
     set: Settings = (),
 ) -> dict[str, Any]:
     """Train a tokenizer on the train split of a corpus. Example: nuclex tokenizer train corpus --out bpe

@@ -1,8 +1,9 @@
-"""From letters to numbers: nucleotides, codons, k-mers, learned tokens, each with its stored rules for reading.
+"""From letters to numbers: nucleotides, codons, amino acids, k-mers, learned tokens, each with its stored rules.
 
 A new kind is one file and one import line here.
 """
 
+from nuclex.tokenizers.amino_acid import AminoAcidConfig, AminoAcidTokenizer
 from nuclex.tokenizers.base import (
     TOKENIZERS,
     SpecialTokens,
@@ -23,6 +24,8 @@ from nuclex.tokenizers.wordpiece import WordPieceConfig
 
 __all__ = [
     "TOKENIZERS",
+    "AminoAcidConfig",
+    "AminoAcidTokenizer",
     "BpeConfig",
     "Census",
     "CodonConfig",
