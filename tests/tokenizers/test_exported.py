@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nuclex.tokenizers import (
+    AminoAcidConfig,
     BpeConfig,
     CodonConfig,
     KmerConfig,
@@ -22,7 +23,7 @@ transformers = pytest.importorskip("transformers")
 
 KINDS = [
     "nucleotide", "nucleotide-rna", "codon", "codon-rna", "codon-frame", "bpe", "bpe-rna", "kmer", "kmer-overlapping",
-    "kmer-drop-rna", "wordpiece", "wordpiece-rna", "unigram", "unigram-rna",
+    "kmer-drop-rna", "amino-acid", "amino-acid-helm", "wordpiece", "wordpiece-rna", "unigram", "unigram-rna",
 ]  # fmt: skip
 CLASSES = ["PreTrainedTokenizerFast", "RobertaTokenizerFast", "AutoTokenizer"]
 # What RobertaTokenizerFast of transformers 5 can read: it drops the rules for case, T and U, and the frame, and it
@@ -41,6 +42,10 @@ def built(kind: str) -> Tokenizer:
         "codon": CodonConfig(frame=0, remainder="unknown", max_unknown_share=1.0),
         "codon-rna": CodonConfig(frame=0, remainder="unknown", alphabet="rna", max_unknown_share=1.0),
         "codon-frame": CodonConfig(frame=2, remainder="trim", max_unknown_share=1.0),
+        "amino-acid": AminoAcidConfig(frame=1, remainder="trim", max_unknown_share=1.0),
+        "amino-acid-helm": AminoAcidConfig(
+            frame=0, remainder="unknown", compatibility="helm-released", max_unknown_share=1.0
+        ),
         "bpe": BpeConfig(vocab_size=200, max_unknown_share=1.0),
         "bpe-rna": BpeConfig(vocab_size=200, alphabet="rna", max_unknown_share=1.0),
         "kmer": KmerConfig(k=6, max_unknown_share=1.0),
@@ -144,3 +149,16 @@ def test_saved_again_by_transformers_it_is_still_ours(opened, kind, tmp_path):
 
     opened(kind, "PreTrainedTokenizerFast").save_pretrained(tmp_path)
     assert load_tokenizer(tmp_path).to_json() == built(kind).to_json()
+
+
+@pytest.mark.parametrize("config", [BpeConfig, WordPieceConfig, UnigramConfig])
+@pytest.mark.parametrize("reads", ["codons", "amino-acids"])
+def test_learned_tokens_of_codons_open_from_nucleotides(config, reads, tmp_path):
+    letters = "".join(random.Random(7).choices("ACGTacgu", k=900))
+    tokenizer = config(vocab_size=100, reads=reads, frame=0, remainder="trim").train([letters])
+    save_tokenizer(tokenizer, tmp_path)
+    reference = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    for text in (letters, letters[:31], "augGCAtaaC"):
+        ids = tokenizer.encode(text).tolist()
+        assert reference(text)["input_ids"] == ids
+        assert reference.decode(ids, skip_special_tokens=True) == tokenizer.decode(ids)

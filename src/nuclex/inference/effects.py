@@ -45,7 +45,7 @@ from nuclex.inference.parts import Part
 from nuclex.inference.reading import MICRO_TOKENS
 from nuclex.inference.windows import Ints, windows_of
 from nuclex.objectives import Question
-from nuclex.tokenizers import CodonConfig, KmerConfig, LearnedConfig, Tokenizer
+from nuclex.tokenizers import AminoAcidConfig, CodonConfig, KmerConfig, LearnedConfig, Tokenizer
 
 COLUMNS: dict[str, type] = {
     "variant": str, "contig": str, "start": int, "ref": str, "alt": str, "score": float, "convention": str,
@@ -173,7 +173,7 @@ def _refuse_stranger(reference: Reference, variant: Variant) -> None:
 def _grain(tokenizer: Tokenizer) -> tuple[int, int]:
     """Letters from one token to the next, and letters before the first; a window fits in with them."""
     config = tokenizer.config
-    if isinstance(config, CodonConfig):
+    if isinstance(config, CodonConfig | AminoAcidConfig | LearnedConfig) and config.frame is not None:
         return 3, config.frame
     return (config.stride, 0) if isinstance(config, KmerConfig) else (1, 0)
 

@@ -166,8 +166,8 @@ def save_tokenizer(tokenizer: Tokenizer, folder: str | Path, *, max_length: int 
 
     ``AutoTokenizer`` and ``PreTrainedTokenizerFast`` give the ids of nuclex for every sequence. In transformers 5,
     ``RobertaTokenizerFast`` builds itself anew from the vocabulary and the merges and keeps none of the rules for
-    letters: for nucleotides, codons in frame 0 and BPE it gives the same ids for upper case, the tokenizer's own T or
-    U, and known symbols, and drops all others; k-mers, WordPiece and Unigram it cannot read.
+    letters: for nucleotides, codons in frame 0 and BPE of nucleotides it gives the same ids for upper case, the
+    tokenizer's own T or U, and known symbols, and drops all others; the other kinds it cannot read.
     """
     special = tokenizer.special
     named = {special.cls, special.pad, special.eos, special.unk, special.mask}
