@@ -3,6 +3,7 @@
 A new kind of data is one file and one import line here.
 """
 
+from nuclex.tasks.antibody import AntibodyRegionsConfig
 from nuclex.tasks.base import (
     SPLITS,
     TASKS,
@@ -32,6 +33,7 @@ from nuclex.tasks.variants import SatmutConfig, UtrVariantsConfig
 __all__ = [
     "SPLITS",
     "TASKS",
+    "AntibodyRegionsConfig",
     "AnyTaskConfig",
     "ArchiveiiConfig",
     "BprnaConfig",

@@ -52,6 +52,7 @@ class Example:
     ``label`` is the class's name (``Shape.CLASS``), a finite number (``SCALAR``, ``VARIANT``), a ``Track`` (L,)
     (``PER_POSITION``) or the base pairs (P, 2) (``PAIR_MAP``); ``group`` names relatives, such as the family, that a
     split should not tear apart. ``alternative`` is the changed sequence of a ``VARIANT``, ``sequence`` the reference.
+    ``stratum`` is a kind of sequence that results are also given by, such as the locus of an antibody.
     """
 
     sequence: str
@@ -59,6 +60,7 @@ class Example:
     id: str
     group: str | None = None
     alternative: str | None = None
+    stratum: str | None = None
 
     @property
     def letters(self) -> str:
@@ -87,13 +89,17 @@ class Example:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A question with its examples in three splits; ``notes`` say where they came from and what was left out."""
+    """A question with its examples in three splits; ``notes`` say where they came from and what was left out.
+
+    ``regions`` are those classes of positions that follow each other along a sequence, each once at most, in order.
+    """
 
     name: str
     shape: Shape
     splits: Mapping[Split, tuple[Example, ...]]
     classes: tuple[str, ...] = ()
     notes: Mapping[str, Any] = field(default_factory=dict)
+    regions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for split in SPLITS:

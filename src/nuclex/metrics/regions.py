@@ -1,0 +1,105 @@
+"""How well the ends of regions along a sequence are found: letters called rightly, and how far a border is off.
+
+A border is where a region starts, or where the last one ends: what follows without a gap shares its border. Rows are
+sequences, and intervals are over whole clusters of related ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nuclex.bio.regions import Spans
+from nuclex.metrics.resampling import Floats
+from nuclex.metrics.statistics import bootstrap_sums
+
+FARTHEST = 30
+"""Letters; a border that is farther off, or of a region that was not called at all, counts as so far off."""
+
+
+def overlaps(truth: Sequence[Spans], guess: Sequence[Spans], order: Sequence[str]) -> NDArray[np.int64]:
+    """Of each sequence and region: letters called rightly, and letters that are in it, (N, R, 2)."""
+    found_NR2 = np.zeros((len(truth), len(order), 2), dtype=np.int64)
+    for row, (true, called) in enumerate(zip(truth, guess, strict=True)):
+        for column, name in enumerate(order):
+            if name in true:
+                (start, end), (first, last) = true[name], called.get(name, (0, 0))
+                found_NR2[row, column] = max(min(end, last) - max(start, first), 0), end - start
+    return found_NR2
+
+
+def border_errors(truth: Sequence[Spans], guess: Sequence[Spans], order: Sequence[str]) -> Floats:
+    """How many letters each border is called too far to the right: (N, R + 1), the starts, then the end of the last.
+
+    nan where the truth has no such border, inf where the region was not called.
+
+    >>> border_errors([{"v": (0, 4), "j": (4, 9)}], [{"v": (0, 5), "j": (5, 9)}], ("v", "j")).tolist()
+    [[0.0, 1.0, 0.0]]
+    """
+    found_NB = np.full((len(truth), len(order) + 1), np.nan)
+    for row, (true, called) in enumerate(zip(truth, guess, strict=True)):
+        for column, name in enumerate((*order, order[-1])):
+            side = int(column == len(order))
+            if name in true:
+                found_NB[row, column] = called[name][side] - true[name][side] if name in called else np.inf
+    return found_NB
+
+
+def distances(error_N: Floats) -> Floats:
+    """How often a border is 0, 1, … ``FARTHEST`` letters off: (N, D), one 1 a row, none where there is no border."""
+    off_N = np.minimum(np.abs(error_N), FARTHEST)
+    off_ND: Floats = (off_N[:, None] == np.arange(FARTHEST + 1)).astype(np.float64)
+    return off_ND
+
+
+def exact(counts: Floats) -> Floats:
+    """The share of borders that are not off, from counts (..., D); nan where there is none."""
+    return _share(counts[..., 0], counts.sum(-1))
+
+
+def median(counts: Floats) -> Floats:
+    """The median distance in letters, from counts (..., D); of an even number, the mean of the middle two."""
+    total = counts.sum(-1)
+    reached = np.cumsum(counts, axis=-1)
+    low, high = ((reached <= place[..., None]).sum(-1) for place in ((total - 1) // 2, total // 2))
+    found: Floats = np.where(total > 0, (low + high) / 2, np.nan)
+    return found
+
+
+def region_report(
+    truth: Sequence[Spans], guess: Sequence[Spans], order: Sequence[str], clusters_N: ArrayLike | None = None
+) -> dict[str, Any]:
+    """Of each region the share of its letters that were called, of each border its median distance and share exact.
+
+    Plain data with intervals: ``regions`` (name → accuracy, n sequences), ``borders`` (``fwr1_start`` … ``fwr4_end`` →
+    median in letters, exact, n, missed: how many were not called at all), and ``all_borders_exact``, the share of
+    sequences that have every border right.
+    """
+    letters_NR2, error_NB = overlaps(truth, guess, order), border_errors(truth, guess, order)
+    names = [*(f"{name}_start" for name in order), f"{order[-1]}_end"]
+    regions, borders = {}, {}
+    for name, letters_N2 in zip(order, letters_NR2.swapaxes(0, 1), strict=True):
+        if held := int((letters_N2[:, 1] > 0).sum()):
+            accuracy = bootstrap_sums({"accuracy": _called}, letters_N2, clusters=clusters_N)["accuracy"]
+            regions[name] = {"accuracy": asdict(accuracy), "n": held}
+    for name, error_N in zip(names, error_NB.T, strict=True):
+        if held := int((~np.isnan(error_N)).sum()):
+            found = bootstrap_sums({"median": median, "exact": exact}, distances(error_N), clusters=clusters_N)
+            missed = int(np.isinf(error_N).sum())
+            borders[name] = {**{key: asdict(one) for key, one in found.items()}, "n": held, "missed": missed}
+    right_N2 = np.stack([(np.isnan(error_NB) | (error_NB == 0)).all(1), np.ones(len(error_NB))], axis=1)
+    whole = bootstrap_sums({"whole": _called}, right_N2, clusters=clusters_N)["whole"]
+    return {"regions": regions, "borders": borders, "all_borders_exact": asdict(whole)}
+
+
+def _called(sums: Floats) -> Floats:
+    return _share(sums[..., 0], sums[..., 1])
+
+
+def _share(part: Floats, whole: Floats) -> Floats:
+    found: Floats = np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=np.asarray(whole) > 0)
+    return found
