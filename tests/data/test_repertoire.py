@@ -1,14 +1,19 @@
 """Antibody tables: files made in the layouts of the Observed Antibody Space, and the real AIRR tables."""
 
+import contextlib
 import csv
 import gzip
 import io
+import itertools
 import json
 import lzma
+import random
 from collections import Counter
 
 import pytest
 from Bio.Seq import Seq
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from nuclex.core.errors import InputError
@@ -210,6 +215,38 @@ def test_a_file_of_oas_is_read_as_any_table_where_nothing_is_said(tmp_path):
     odd = tmp_path / "unit"
     odd.write_bytes(path.read_bytes())
     assert [record.sequence for record in read_sequences(odd)] == [record.sequence]
+
+
+def test_both_chains_of_a_cell_stay_in_one_split(tmp_path):
+    generator = random.Random(5)
+    cells = [{**GOOD, "sequence_alignment": "".join(generator.choices("ACG", k=30)) + JUNCTION} for _ in range(80)]
+    path = oas(tmp_path / "p.csv.gz", *(paired(heavy, light) for heavy, light in itertools.pairwise(cells)))
+    config = CorpusConfig(
+        repertoire=RepertoireConfig(take="alignment"),
+        filter=FilterConfig(duplicates="keep"),
+        cluster=ClusterConfig(method="none"),
+        split=SplitConfig(by="family", family_pattern=r"\bpair=(\S+)", validation=0.3, test=0.3),
+    )
+    assert build_corpus([path], tmp_path / "corpus", config)["split"]["divided_families"] == 0
+    corpus = Corpus.open(tmp_path / "corpus")
+    splits = dict(zip((corpus.ids(row) for row in range(len(corpus))), corpus.split_codes.tolist(), strict=True))
+    assert len(splits) == 158
+    assert set(splits.values()) == {0, 1, 2}
+    assert all(splits[name] == splits[name.replace("-heavy", "-light")] for name in splits)
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None)
+def test_a_damaged_file_is_read_or_refused_and_nothing_else(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("damaged") / "u.csv"
+    content = bytearray(gzip.decompress(oas(path, GOOD, GOOD).read_bytes()))
+    for _ in range(data.draw(st.integers(1, 4))):
+        place, piece = data.draw(st.integers(0, len(content) - 1)), data.draw(st.binary(max_size=3))
+        content[place : place + data.draw(st.integers(0, 6))] = piece
+    path.write_bytes(bytes(content))
+    with contextlib.suppress(InputError):
+        records = taken(path, take=data.draw(st.sampled_from(["alignment", "sequence"])))[0]
+        assert all(record.sequence.isascii() for record in records)
 
 
 @pytest.mark.real

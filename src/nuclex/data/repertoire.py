@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +30,11 @@ HEAVY, LIGHT = "_heavy", "_light"
 REGIONS = ("fwr1", "cdr1", "fwr2", "cdr2", "fwr3", "cdr3", "fwr4")
 WORDS = ("locus", "v_call", "d_call", "j_call", "c_call", "c_region", "Isotype", "Redundancy", "junction_aa")
 """Columns that go into the description of a sequence, where a table has them."""
+COLUMNS = {
+    *REGIONS, *WORDS, "sequence_id", "sequence", "sequence_alignment", "junction", "rev_comp", "productive",
+    "stop_codon", "vj_in_frame", "v_frameshift", "complete_vdj", "v_germline_start",
+}  # fmt: skip
+"""All that is looked at in a row."""
 _TRUE, _FALSE = {"t", "true", "1"}, {"f", "false", "0"}
 _LOCUS = re.compile(r"\b(IG[HKL]|TR[ABGD])[VDJ]")
 _NOT_A_NUMBER = re.compile(r"(?<=: )NaN(?=[,}])")  # Python writes it, and JSON has no such word
@@ -106,10 +111,10 @@ class Repertoire:
             if repeated := [name for place, name in enumerate(names) if name and name in names[:place]]:
                 raise InputError(f"{at(label, 1)}: the column {shown(repeated[0])} stands twice; each is needed once")
             sides = [side for side in (HEAVY, LIGHT) if f"sequence{side}" in names] or [""]
+            columns = [(side, _columns(names, side)) for side in sides]
             for number, (line, fields) in enumerate(found, start=1):
-                row = dict(zip(names, fields, strict=True))
-                for side in sides:
-                    own = {name.removesuffix(side): value for name, value in row.items() if name.endswith(side)}
+                for side, places in columns:
+                    own = {name: fields[place] for name, place in places}
                     record = self._record(own, _named(own, source, number, side), (line, label))
                     if record is not None:
                         yield record._replace(source=source)
@@ -172,6 +177,12 @@ class Repertoire:
 
     def _is_seen(self, row: Row, place: str) -> bool:
         return (_number(row, "Redundancy", place) or 0) >= self.config.min_redundancy
+
+
+def _columns(names: Sequence[str], side: str) -> list[tuple[str, int]]:
+    """The columns that are looked at, of one chain, by name without the chain's ending, and their places."""
+    own = [(name.removesuffix(side), place) for place, name in enumerate(names) if name.endswith(side)]
+    return [(name, place) for name, place in own if name in COLUMNS]
 
 
 def unit_of(text: Text) -> dict[str, Any] | None:
