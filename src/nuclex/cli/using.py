@@ -59,7 +59,8 @@ def predict(bundle: Path, inputs: Path, *, out: Path, device: Device = "auto", s
     inputs:
         FASTA, FASTQ, GenBank, EMBL, CSV, TSV, AIRR, Parquet or Arrow; - is standard input.
     out:
-        The ending says how to write: .csv .tsv .parquet for classes and numbers, .dbn for structures.
+        The ending says how to write: .csv .tsv .parquet for classes and numbers, .dbn for structures, .airr.tsv for the
+        regions of antibodies.
     """
     import nuclex
     from nuclex.core.config import load_config, parse_settings

@@ -11,12 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nuclex.bio.regions import OUTSIDE, spans_of
 from nuclex.bundle import Bundle, load
 from nuclex.core.artifact import atomic_file
 from nuclex.core.config import load_config
 from nuclex.core.errors import CorruptError, InputError
 from nuclex.core.progress import say
 from nuclex.data.read import read_sequences
+from nuclex.inference.airr import AIRR, airr_columns, airr_row
 from nuclex.inference.changes import ChangeColumns, changes_in
 from nuclex.inference.fold import Folded
 from nuclex.inference.tables import TABLES, check_table, write_rows
@@ -24,14 +26,16 @@ from nuclex.models.answering import AnsweringModel
 from nuclex.tasks import Example, Shape
 from nuclex.training.classes import class_probabilities
 from nuclex.training.device import within_memory
+from nuclex.training.letters import Letters
 from nuclex.training.pairs import check_one_token_a_nucleotide, pair_probabilities, stored_decoding
-from nuclex.training.positions import all_positions, check_positions
+from nuclex.training.positions import all_positions, called, check_positions
 from nuclex.training.scalars import Scale, all_scalars, changed_sequences
 from nuclex.training.supervised import Reading, answering_model
 
 AT_ONCE = 1024
 """Sequences read and answered together; bounds memory."""
 MICRO_TOKENS = 16_384
+Floats = NDArray[np.float64]
 Write = Callable[[Path, AnsweringModel, Iterator[Reading], Bundle], int]
 
 
@@ -42,7 +46,9 @@ def predict(
 
     Classes go to .tsv, .csv or .parquet (id, class, and the probability of each class in a column of its own), numbers
     too (id, value in the units of the data), labels of positions with a row a nucleotide (id, position counted from 0,
-    nucleotide, and value or class), structures to .dbn (header, sequence, dot-bracket). The file is whole or not there.
+    nucleotide, and value or class), structures to .dbn (header, sequence, dot-bracket). Of regions the class is that of
+    the most probable way through them, and a name that ends in .airr.tsv gives a row a sequence with their starts and
+    ends (``inference.airr``). The file is whole or not there.
     Variants are asked about in a table that has, beside sequence, the column alternative or change, or position, ref
     and alt, all read as by the task ``table-variant``; a row each is the answer: id, change (the table's
     words, else those of ``inference.changes.in_words``), value. ``settings`` are the keys of ``ChangeColumns``: how
@@ -56,6 +62,8 @@ def predict(
     assert opened.task is not None
     shape = Shape(opened.task.config["shape"])
     endings, write = WRITERS[shape]
+    if target.name.endswith(AIRR) and shape is Shape.PER_POSITION and _regions(opened):
+        write = _write_airr
     check_table(target, endings, f"a {shape}")
     if columns.given and shape is not Shape.VARIANT:
         raise InputError(f"{', '.join(columns.given)}: for changes of sequences; {opened.path} answers a {shape}")
@@ -132,23 +140,57 @@ def _write_positions(path: Path, model: AnsweringModel, readings: Iterator[Readi
 
     def rows() -> Iterator[list[Any]]:
         nonlocal count
-        for reading in readings:
-            check_positions(reading, "input")
-            found = dict(all_positions(model, reading, MICRO_TOKENS))
-            for index, example in enumerate(reading.examples):
-                count += 1
-                answer_LK = _class_columns(found[index], classes) if scale is None else scale.undone(found[index])
-                for position, (letter, answers) in enumerate(zip(example.sequence, answer_LK, strict=True)):
-                    yield [example.id, position, letter, *answers]
+        for example, logits_LC, guess_L in _positions(model, readings, bundle):
+            count += 1
+            if scale is None:
+                answer_LK = _class_columns(logits_LC, [classes[guess] for guess in guess_L.tolist()])
+            else:
+                answer_LK = iter(scale.undone(logits_LC))
+            for position, (letter, answers) in enumerate(zip(example.sequence, answer_LK, strict=True)):
+                yield [example.id, position, letter, *answers]
 
     write_rows(path, columns, rows(), digits=6)
     return count
 
 
-def _class_columns(logits_LC: NDArray[np.float64], classes: Sequence[str]) -> Iterator[list[Any]]:
+def _write_airr(path: Path, model: AnsweringModel, readings: Iterator[Reading], bundle: Bundle) -> int:
+    assert bundle.task is not None
+    regions, names = _regions(bundle), np.array(bundle.task.config["classes"])
+    found = (
+        list(airr_row(example.id, example.sequence, spans_of(names[guess_L], regions), regions))
+        for example, _, guess_L in _positions(model, readings, bundle)
+    )
+    return write_rows(path, dict.fromkeys(airr_columns(regions), str), found)
+
+
+def _positions(
+    model: AnsweringModel, readings: Iterator[Reading], bundle: Bundle
+) -> Iterator[tuple[Example, Floats, NDArray[np.int64]]]:
+    """The scores of each letter of a sequence (L, C), and its class (L,); of numbers only the first counts."""
+    assert bundle.task is not None
+    classes, regions = bundle.task.config["classes"], _regions(bundle)
+    for reading in readings:
+        if not classes:
+            check_positions(reading, "input")
+        letters, found = Letters(reading, "input"), dict(all_positions(model, reading, MICRO_TOKENS))
+        for index, example in enumerate(reading.examples):
+            token_L = letters.token[index]
+            yield example, found[index][token_L], called(found[index], classes, regions)[token_L]
+
+
+def _regions(bundle: Bundle) -> list[str]:
+    """The classes that follow each other along a sequence, in their order; none for most questions."""
+    assert bundle.task is not None
+    regions = bundle.task.config.get("settings", {}).get("regions", [])
+    if not set(regions) >= set(bundle.task.config["classes"]) - {OUTSIDE} and regions:
+        raise CorruptError(f"{bundle.path}: the regions of its answer are not readable")
+    return list(regions)
+
+
+def _class_columns(logits_LC: Floats, names: Sequence[str]) -> Iterator[list[Any]]:
     """The class and the probabilities of each position."""
-    for probability_C in torch.from_numpy(logits_LC).softmax(-1).numpy():
-        yield [classes[int(probability_C.argmax())], *probability_C.tolist()]
+    for name, probability_C in zip(names, torch.from_numpy(logits_LC).softmax(-1).numpy(), strict=True):
+        yield [name, *probability_C.tolist()]
 
 
 def _scale(bundle: Bundle) -> Scale:

@@ -136,7 +136,8 @@ def finetune(
             say(f"fine-tuning: {arm}" + ("" if how is None else f", {how.steps} steps, rate {how.schedule.rate:g}"))
             asked = lettered if reads_letters(arm) else (answers, readings)
             done[arm] = _Run(config, task, start, *asked, how).go(arm, folder, device, kin)
-        results = compare(task, answers, {arm: measured for arm, (_, measured) in done.items()})
+        beside: dict[str, Measured] = {arm: measured for arm, (_, measured) in done.items()}
+        results = compare(task, answers, beside | answers.baselines())
         runs = {
             arm: {"validation": numbers, "settings": measured.settings, "training": _told(hows[arm])}
             for arm, (numbers, measured) in done.items()

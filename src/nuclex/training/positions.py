@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from nuclex.bio.regions import best_path, spans_of
 from nuclex.core.errors import InputError
-from nuclex.metrics import bootstrap_statistic, confusion_matrix, per_class
+from nuclex.metrics import bootstrap, bootstrap_statistic, confusion_matrix, per_class
+from nuclex.metrics.regions import region_report
 from nuclex.models import Layout
 from nuclex.models.answering import AnsweringModel
 from nuclex.tasks import Task
+from nuclex.training.letters import Letters
+from nuclex.training.majority import majorities
 from nuclex.training.pairs import check_one_token_a_nucleotide
 from nuclex.training.scalars import RegressionConfig, Scale, interval_of
 from nuclex.training.supervised import TIE, Answers, Measured, Reading
@@ -25,22 +29,27 @@ Floats = NDArray[np.float64]
 
 
 class PositionClassAnswers(Answers):
-    """A class at each position."""
+    """A class at each position, learned by tokens and measured by letters.
+
+    Where the task's classes are regions that follow each other, the answer is the most probable way through them.
+    """
 
     compared: ClassVar[tuple[str, ...]] = ("accuracy",)
     """The share of a sequence's scored positions whose class is right."""
 
     def __init__(self, task: Task, readings: dict[str, Reading], micro_tokens: int) -> None:
-        self.task, self.readings, self.micro_tokens = task, checked(readings, task.name), micro_tokens
+        self.task, self.readings, self.micro_tokens = task, readings, micro_tokens
         number = {"": -1, **{name: place for place, name in enumerate(task.classes)}}
         self.labels = {
             split: [np.array([number[name] for name in example.track.tolist()]) for example in reading.examples]
             for split, reading in readings.items()
         }
+        self.letters = {split: Letters(reading, f"{task.name}, {split} split") for split, reading in readings.items()}
+        self.asked = {split: self.letters[split].labels(self.labels[split]) for split in ("train", "validation")}
 
     def loss(self, model: AnsweringModel, index_N: NDArray[np.int64]) -> Tensor:
-        """Sum over sequences of the mean of -ln p(true class) over scored positions, in nats."""
-        label_T, weight_T = weighed([self.labels["train"][index] for index in index_N.tolist()])
+        """Sum over sequences of the mean of -ln p(true class) over scored tokens, in nats."""
+        label_T, weight_T = weighed([self.asked["train"][index] for index in index_N.tolist()])
         logits_TC = position_logits(model, self.readings["train"], index_N)
         truth_T = torch.from_numpy(label_T.clip(min=0)).to(logits_TC.device)
         return (F.cross_entropy(logits_TC, truth_T, reduction="none") * weight_T.to(logits_TC)).sum()
@@ -49,37 +58,58 @@ class PositionClassAnswers(Answers):
         """Loss, accuracy and macro F1 over all scored positions; the score is the F1, ties going to the lower loss."""
         losses, counts = [], []
         for index, logits_LC in all_positions(model, self.readings["validation"], self.micro_tokens):
-            label_L = self.labels["validation"][index]
+            label_L = self.asked["validation"][index]
             log_p_LC = torch.from_numpy(logits_LC[label_L >= 0]).log_softmax(-1)
             losses.append(-float(log_p_LC[range(len(log_p_LC)), label_L[label_L >= 0]].mean()))
-            counts.append(self._counts(label_L, logits_LC.argmax(1)))
+            guess_L = called(logits_LC, self.task.classes, self.task.regions)[self.letters["validation"].token[index]]
+            counts.append(self._counts(self.labels["validation"][index], guess_L))
         total_CC, loss = np.sum(counts, axis=0), float(np.mean(losses))
         f1, right = macro_f1(total_CC[None]), float(np.trace(total_CC) / total_CC.sum())
         return {"validation_loss": loss, "validation_accuracy": right, "validation_f1": f1, "score": f1 - TIE * loss}
 
     def measure(self, model: AnsweringModel) -> Measured:
-        """The most probable class of every position of every test sequence."""
-        reading, names = self.readings["test"], self.task.classes
-        rows: list[dict[str, Any]] = [{} for _ in reading.examples]
-        for index, logits_LC in all_positions(model, reading, self.micro_tokens):
-            example, guess_L = reading.examples[index], logits_LC.argmax(1)
-            rows[index] = {
+        """The class of every position of every test sequence."""
+        guesses: dict[int, NDArray[np.int64]] = {}
+        for index, logits_LC in all_positions(model, self.readings["test"], self.micro_tokens):
+            guess_L = called(logits_LC, self.task.classes, self.task.regions)
+            guesses[index] = guess_L[self.letters["test"].token[index]]
+        return self.measured([guesses[index] for index in range(len(guesses))])
+
+    def baselines(self) -> dict[str, Measured]:
+        """What the position of a letter says by itself."""
+        lengths = [len(label_L) for label_L in self.labels["test"]]
+        found = majorities(self.labels["train"], lengths, len(self.task.classes))
+        return {name: self.measured(guesses) for name, guesses in found.items()}
+
+    def measured(self, guesses: Sequence[NDArray[np.int64]]) -> Measured:
+        """What such calls of the test sequences' letters, numbers of classes (L,), are worth."""
+        names, rows = np.array(self.task.classes), []
+        for example, label_L, guess_L in zip(self.task.examples("test"), self.labels["test"], guesses, strict=True):
+            row: dict[str, Any] = {
                 "id": example.id,
                 "sequence": example.sequence,
                 "truth": example.track.tolist(),
-                "predicted": [names[guess] for guess in guess_L.tolist()],
-                "counts": self._counts(self.labels["test"][index], guess_L).tolist(),
+                "predicted": names[guess_L].tolist(),
+                "counts": self._counts(label_L, guess_L).tolist(),
             }
+            if self.task.regions:
+                row |= {"regions": spans_of(row["predicted"], self.task.regions), "stratum": example.stratum}
+            rows.append(row)
         counts_NCC = np.array([row["counts"] for row in rows])
         right_N = np.trace(counts_NCC, axis1=1, axis2=2) / counts_NCC.sum((1, 2))
-        return Measured(rows, {"accuracy": right_N}, {})
+        return Measured(rows, {"accuracy": right_N}, {"regions": self.task.regions} if self.task.regions else {})
 
     def pooled(self, measured: Measured, which_N: NDArray[np.int64], clusters_N: NDArray[np.int64]) -> dict[str, Any]:
-        """Macro F1 over all scored positions with its interval, and numbers for every class."""
-        counts_NCC = np.array([measured.rows[row]["counts"] for row in which_N.tolist()])
+        """Macro F1 over all scored positions with its interval, and numbers for every class.
+
+        Of regions also those of ``metrics.region_report``, and where sequences are of several kinds ``strata``, the
+        accuracy and these by each.
+        """
+        rows = [measured.rows[row] for row in which_N.tolist()]
+        counts_NCC = np.array([row["counts"] for row in rows])
         each = per_class(counts_NCC.sum(0))
         columns = zip(each.precision, each.recall, each.f1, each.support, strict=True)
-        return {
+        found = {
             "macro_f1": asdict(bootstrap_statistic(macro_f1, [counts_NCC], clusters=clusters_N)),
             "positions": int(counts_NCC.sum()),
             "classes": {
@@ -87,6 +117,24 @@ class PositionClassAnswers(Answers):
                 for name, (p, r, f, n) in zip(self.task.classes, columns, strict=True)
             },
         }
+        if not self.task.regions:
+            return found
+        strata = sorted({row["stratum"] for row in rows if row["stratum"]})
+        of_each = {name: np.array([row["stratum"] == name for row in rows]) for name in strata if len(strata) > 1}
+        right_N = measured.scores["accuracy"][which_N]
+        found["strata"] = {
+            name: {
+                "n": int(here_N.sum()),
+                "accuracy": asdict(bootstrap(right_N[here_N], clusters=clusters_N[here_N])),
+                **self._regions([row for row, here in zip(rows, here_N, strict=True) if here], clusters_N[here_N]),
+            }
+            for name, here_N in of_each.items()
+        }
+        return {**found, **self._regions(rows, clusters_N)}
+
+    def _regions(self, rows: Sequence[dict[str, Any]], clusters_N: NDArray[np.int64]) -> dict[str, Any]:
+        truth = [spans_of(row["truth"], self.task.regions) for row in rows]
+        return region_report(truth, [row["regions"] for row in rows], self.task.regions, clusters_N)
 
     def _counts(self, label_L: NDArray[np.int64], guess_L: NDArray[np.int64]) -> NDArray[np.int64]:
         where_L = label_L >= 0
@@ -163,6 +211,11 @@ class PositionNumberAnswers(Answers):
         """Of the scored positions: n, and the sums of x, y, x², y², xy, both less the mean of the train split."""
         x_L, y_L = ((values_L - self.scale.mean)[scored(truth_L)] for values_L in (truth_L, guess_L))
         return np.array([len(x_L), x_L.sum(), y_L.sum(), x_L @ x_L, y_L @ y_L, x_L @ y_L])
+
+
+def called(logits_LC: Floats, classes: Sequence[str], regions: Sequence[str]) -> NDArray[np.int64]:
+    """The class of each token (L,): the most probable one, of regions that of the most probable way through them."""
+    return best_path(logits_LC, classes, regions) if regions else logits_LC.argmax(1)
 
 
 def scored(track_L: NDArray[Any]) -> NDArray[np.bool_]:

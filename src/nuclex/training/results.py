@@ -35,8 +35,12 @@ DIFFERENCES = {
     "one-hot": "difference_from_one_hot",
     "cnn": "difference_from_cnn",
     "k-mers": "difference_from_k_mers",
+    "majority-by-position": "difference_from_majority",
+    "majority-from-nearer-end": "difference_from_majority_from_nearer_end",
 }
-"""What the pre-trained run minus each control is called."""
+"""What the pre-trained run minus each control, or each of the ``Answers.baselines``, is called."""
+QUOTED = ("pretrained", "frozen", "scratch", "majority-by-position", "majority-from-nearer-end")
+"""The arms whose chief number is told when a run ends, where it has them."""
 ROWS, ARM = "test.jsonl", "arm.json"
 
 
@@ -119,7 +123,7 @@ def headline(results: dict[str, Any], answers: Answers) -> dict[str, Any]:
     for subset, found in results["test"].items():
         prefix = "" if subset == "all" else f"{subset}_"
         quoted[f"{prefix}n"] = found["n"]
-        for arm in ("pretrained", "frozen", "scratch"):
+        for arm in QUOTED:
             if arm in found:
                 quoted |= _interval(f"{prefix}{arm}_{name}", found[arm][name])
         if "difference" in found:

@@ -160,6 +160,10 @@ class Answers(ABC):
     def pooled(self, measured: Measured, which_N: NDArray[np.int64], clusters_N: NDArray[np.int64]) -> dict[str, Any]:
         """Metrics of these test sequences that are no mean of ``scores``, as plain data."""
 
+    def baselines(self) -> dict[str, Measured]:
+        """What is known of the test sequences without a model, by name, to stand beside it; most shapes have none."""
+        return {}
+
 
 class SupervisedWork(Work[NDArray[np.int64]]):
     """Fine-tuning for the training loop; a micro-batch is the numbers of some train examples."""
