@@ -15,7 +15,7 @@ from nuclex.tokenizers import (
 
 
 def test_kinds():
-    assert TOKENIZERS.names() == ["bpe", "codon", "kmer", "nucleotide", "unigram", "wordpiece"]
+    assert TOKENIZERS.names() == ["amino-acid", "bpe", "codon", "kmer", "nucleotide", "unigram", "wordpiece"]
     config = TOKENIZERS.parse({"kind": "codon", "frame": 1, "alphabet": "rna"})
     assert config == CodonConfig(frame=1, alphabet="rna")
 
@@ -41,6 +41,7 @@ def test_files_name_all_seven_special_tokens_and_the_policy(tmp_path):
         "max_unknown_share": 0.25,
         "frame": 0,
         "remainder": "error",
+        "compatibility": "none",
     }
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["tokenizer.json", "tokenizer_config.json"]
 
