@@ -29,6 +29,7 @@ VERBS: dict[str, str] = {
     "embed": "nuclex.inference.embed:embed",
     "score": "nuclex.inference.score:score",
     "generate": "nuclex.inference.generate:generate",
+    "judge": "nuclex.evaluation.judge:judge",
     "export": "nuclex.bundle.export:export",
     "convert": "nuclex.hub.bundles:import_bundle",
 }

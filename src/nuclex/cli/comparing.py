@@ -1,6 +1,6 @@
-"""The verb that compares models: a suite of questions, tables, one report.
+"""The verbs that compare: models on a suite of questions, generated sequences with real ones; tables, one report.
 
-It reads its arguments, calls the Python function of the same name and returns its plain result.
+Each reads its arguments, calls the Python function of the same name and returns its plain result.
 """
 
 from __future__ import annotations
@@ -41,3 +41,35 @@ def benchmark(
 
     config = load_suite(recipe, parse_settings(set))
     return nuclex.benchmark(config, bundles, out, resume=resume, device=choose_device(device))
+
+
+def judge(
+    bundle: Path, generated: Path, reference: Path, *, out: Path, device: Device = "auto", set: Settings = ()
+) -> dict[str, Any]:
+    """Generated coding sequences beside real ones. Example: nuclex judge bundle new.fa real.fa --out judged
+
+    Open frame, start and stop, GC, codon usage (RSCU, CAI, a rose), diversity, Fréchet distance, precision and recall
+    in the bundle's vectors, beside held-out real sequences, shuffled ones and noise. Flags: --training FILE (are there
+    copies?), --usage FILE (genes or a table, for the CAI), --genetic-code 1, --clouds.components 4, --clouds.layer N,
+    --synonymous.proteins 20 (do synonymous sequences of a protein lie together?), --most 1000, --seed.
+
+    Parameters
+    ----------
+    bundle:
+        A model made by nuclex, in whose vectors sequences are compared; not only the one that generated them.
+    generated:
+        FASTA, FASTQ, GenBank, EMBL, CSV, TSV, AIRR, Parquet or Arrow; - is standard input.
+    reference:
+        Real coding sequences, eight or more.
+    out:
+        A folder that does not exist yet: report.html, judgement.json, sequences.csv, codons.csv, codon-rose.svg.
+    device:
+        Where to compute.
+    """
+    import nuclex
+    from nuclex.core.config import load_config, parse_settings
+    from nuclex.evaluation.judge import JudgeConfig
+    from nuclex.training.device import choose_device
+
+    settings = load_config(JudgeConfig, None, parse_settings(set))
+    return nuclex.judge(bundle, generated, reference, out, settings, device=choose_device(device))

@@ -32,6 +32,7 @@ def register(app: App) -> None:
         (app, "embed", using.embed),
         (app, "score", using.score),
         (app, "generate", using.generate),
+        (app, "judge", comparing.judge),
         (app, "export", using.export),
         (app, "convert", using.convert),
     ):
