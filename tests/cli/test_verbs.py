@@ -18,8 +18,11 @@ from nuclex.cli.main import app, run
 from nuclex.core.config import Config
 from nuclex.core.recipe import shipped_recipes
 from nuclex.data.corpus import CorpusConfig
+from nuclex.evaluation.judge import JudgeConfig
 from nuclex.evaluation.suite import SuiteConfig
 from nuclex.inference.changes import ChangeColumns
+from nuclex.inference.design import DesignConfig
+from nuclex.inference.generate import GenerateConfig
 from nuclex.training.finetune import FinetuneConfig
 from nuclex.training.pretrain import PretrainConfig
 
@@ -78,6 +81,9 @@ def test_parameters_have_the_same_names_and_defaults(verb: str) -> None:
         ("predict", ChangeColumns),
         ("benchmark", SuiteConfig),
         ("corpus_build", CorpusConfig),
+        ("generate", GenerateConfig),
+        ("generate", DesignConfig),
+        ("judge", JudgeConfig),
     ],
 )
 def test_no_flag_hides_a_key_of_the_config(verb: str, config: type[Config]) -> None:

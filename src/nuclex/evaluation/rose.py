@@ -86,7 +86,7 @@ def _paint(drawing: Any, petals: Sequence[Petal], shares: Sequence[NDArray[np.fl
     axes.set_ylim(0, 1.2 * most)
     rings = [ring for ring in RINGS if ring**0.5 < most][-4:]
     axes.set_rgrids([ring**0.5 for ring in rings], [str(ring) for ring in rings], fontsize=7)
-    axes.set_rlabel_position(0)
+    axes.set_rlabel_position(np.degrees((petals[0].middle + petals[-1].middle + 2 * np.pi) / 2))  # between * and A
     axes.set_xticks([])
     axes.grid(color=INK, alpha=0.14, linewidth=0.6)
     axes.spines["polar"].set_visible(False)
