@@ -14,6 +14,8 @@ from nuclex.models.answering import AnsweringModel
 from nuclex.models.heads import (
     HEADS,
     ClassHeadConfig,
+    HeadConfig,
+    LinearHeadConfig,
     PairHead,
     PairHeadConfig,
     PooledHead,
@@ -21,6 +23,7 @@ from nuclex.models.heads import (
     RibosomeLoadHead,
     RibosomeLoadHeadConfig,
     ScalarHeadConfig,
+    TextConvolutionHeadConfig,
     build_head,
 )
 
@@ -181,7 +184,7 @@ def test_a_seed_makes_a_head_and_nothing_else_notices() -> None:
 
 
 def test_heads_by_name() -> None:
-    assert HEADS.names() == ["class", "pair", "position", "ribosome-load", "scalar"]
+    assert HEADS.names() == ["class", "linear", "pair", "position", "ribosome-load", "scalar", "text-cnn"]
     assert isinstance(HEADS.parse({"kind": "class"}).build(WIDTH, 2), PooledHead)
     with pytest.raises(ValueError, match="an odd number is needed"):
         PairHeadConfig(kernel=2)
@@ -226,8 +229,16 @@ def test_ribosome_load_head_has_the_published_layers() -> None:
     assert torch.isfinite(one_N1).all()
 
 
-@pytest.mark.parametrize("config", [ScalarHeadConfig(hidden=8), RibosomeLoadHeadConfig(channels=4, blocks=1)])
-def test_a_number_does_not_depend_on_batch_mates(config: ScalarHeadConfig | RibosomeLoadHeadConfig) -> None:
+@pytest.mark.parametrize(
+    "config",
+    [
+        ScalarHeadConfig(hidden=8),
+        RibosomeLoadHeadConfig(channels=4, blocks=1),
+        LinearHeadConfig(),
+        TextConvolutionHeadConfig(maps=7),
+    ],
+)
+def test_a_number_does_not_depend_on_batch_mates(config: HeadConfig) -> None:
     network = RinalmoConfig(depth=2, width=WIDTH, heads=2).backbone()
     language_model = LanguageModel(network, vocabulary_size=22, pad_id=1, mask_id=4)
     model = AnsweringModel(language_model, build_head(config, WIDTH, 1, 1)).eval()
@@ -271,3 +282,13 @@ def test_every_token_is_read_by_itself(hidden: int | None) -> None:
     assert together_TC.shape == (4, 3)
     rows = [language_model.encode(piece, Layout.of([len(piece)]))[1:-1] for piece in pieces]
     torch.testing.assert_close(together_TC, model.head(torch.cat(rows)), atol=1e-5, rtol=1e-5)
+
+
+def test_linear_head_is_one_layer_on_the_mean() -> None:
+    head = LinearHeadConfig().build(WIDTH, 3)
+    assert sum(value.numel() for value in head.parameters()) == 3 * WIDTH + 3
+    hidden_TD = torch.randn(7, WIDTH)
+    expected_C = head.decoder(hidden_TD[1:4].mean(0))
+    torch.testing.assert_close(head(hidden_TD, Layout.of([5, 2]))[0], expected_C)
+    first_NC = LinearHeadConfig(pooling="cls").build(WIDTH, 3)
+    torch.testing.assert_close(first_NC(hidden_TD, Layout.of([5, 2])), first_NC.decoder(hidden_TD[[0, 5]]))

@@ -158,7 +158,7 @@ def test_a_constant_model_is_validated() -> None:
     [
         (
             {"head": {"kind": "class"}},
-            "head.kind is 'class'; the task 'table-scalar' needs 'scalar' or 'ribosome-load'",
+            "head.kind is 'class'; the task 'table-scalar' needs 'scalar' or 'ribosome-load' or 'linear' or 'text-cnn'",
         ),
         ({"decoding": {}}, "decoding: the task 'table-scalar' has no base pairs to decode"),
         ({"regression": {"loss": "l1"}}, "regression.loss"),

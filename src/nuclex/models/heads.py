@@ -22,6 +22,8 @@ from nuclex.core.registry import Registry
 from nuclex.models.base import Size
 from nuclex.models.layout import Layout
 from nuclex.models.motifs import ConvolutionHead, KmerHead
+from nuclex.models.sequence_blocks import SequenceBlock
+from nuclex.models.text_convolution import TextConvolutionHead
 
 RECOMPUTED_FROM = 1 << 25
 """Numbers in a map of pairs (channels × L × L, 724 nt with 64 channels) from which learning does not keep them all."""
@@ -79,20 +81,38 @@ class ScalarHeadConfig(HeadConfig):
         return PooledHead(self, width, outputs)
 
 
-class PooledHead(nn.Module):
-    """Hidden vectors to one score a class, or to numbers: pool, Linear, exact GELU, Linear."""
+@HEADS.register
+class LinearHeadConfig(HeadConfig):
+    """One vector a sequence, then one layer: classes or a number, as far as a straight line tells them."""
 
-    def __init__(self, config: ClassHeadConfig | ScalarHeadConfig, width: int, outputs: int) -> None:
+    kind: Literal["linear"] = "linear"
+    pooling: Literal["cls", "mean"] = "mean"
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+    def build(self, width: int, outputs: int) -> PooledHead:
+        """The head for ``outputs`` classes or numbers."""
+        return PooledHead(self, width, outputs)
+
+
+PooledHeadConfig = ClassHeadConfig | ScalarHeadConfig | LinearHeadConfig
+
+
+class PooledHead(nn.Module):
+    """Hidden vectors to one score a class, or to numbers: pool, Linear, exact GELU, Linear; or pool and Linear."""
+
+    def __init__(self, config: PooledHeadConfig, width: int, outputs: int) -> None:
         super().__init__()
         self.pooling = config.pooling
         self.one_output = isinstance(config, ClassHeadConfig) and config.one_output
-        self.dense = nn.Linear(width, config.hidden)
+        hidden = None if isinstance(config, LinearHeadConfig) else config.hidden
+        self.dense = None if hidden is None else nn.Linear(width, hidden)
         self.dropout = nn.Dropout(config.dropout)
-        self.decoder = nn.Linear(config.hidden, 1 if self.one_output else outputs)
+        self.decoder = nn.Linear(hidden or width, 1 if self.one_output else outputs)
 
     def forward(self, hidden_TD: Tensor, layout: Layout) -> Tensor:
         """(T, D) of N whole sequences to (N, C) scores."""
-        scores_NC = self.decoder(self.dropout(F.gelu(self.dense(self._pool(hidden_TD, layout)))))
+        pooled_ND = self._pool(hidden_TD, layout)
+        scores_NC = self.decoder(self.dropout(pooled_ND if self.dense is None else F.gelu(self.dense(pooled_ND))))
         return F.pad(scores_NC, (1, 0)) if self.one_output else scores_NC
 
     def _pool(self, hidden_TD: Tensor, layout: Layout) -> Tensor:
@@ -123,44 +143,6 @@ class RibosomeLoadHeadConfig(HeadConfig):
         return RibosomeLoadHead(self, width, outputs)
 
 
-class SequenceConvolution(nn.Module):
-    """Convolution over three neighbours, norm and ELU, each within its own sequence of a packed batch.
-
-    The convolution pads with zeros; the norm gives each channel mean 0 and variance 1 over the sequence's tokens, as
-    ``InstanceNorm1d`` does (0 where there is one token).
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.convolution = nn.Conv1d(channels, channels, 3, bias=False)
-
-    def forward(self, values_TC: Tensor, layout: Layout) -> Tensor:
-        """(T, C) to the same shape."""
-        place_T = torch.arange(len(values_TC), device=values_TC.device) + layout.sequence_T
-        length = len(values_TC) + len(layout.lengths) + 1
-        apart_LC = values_TC.new_zeros(length, values_TC.shape[1]).index_copy(0, place_T + 1, values_TC)
-        mixed_TC = self.convolution(apart_LC.T[None])[0].T[place_T]  # a row of zeros before, between and behind
-        mixed_TC = mixed_TC.to(torch.promote_types(mixed_TC.dtype, torch.float32))
-        centred_TC = mixed_TC - layout.sequence_mean(mixed_TC)[layout.sequence_T]
-        variance_NC = layout.sequence_mean(centred_TC.square())
-        return F.elu(centred_TC * (variance_NC + 1e-5).rsqrt()[layout.sequence_T])
-
-
-class SequenceBlock(nn.Module):
-    """Two such convolutions one after the other, added to what came in."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.convolutions = nn.ModuleList(SequenceConvolution(channels) for _ in range(2))
-
-    def forward(self, values_TC: Tensor, layout: Layout) -> Tensor:
-        """(T, C) to the same shape."""
-        mixed_TC = values_TC
-        for convolution in self.convolutions:
-            mixed_TC = convolution(mixed_TC, layout)
-        return values_TC + mixed_TC
-
-
 class RibosomeLoadHead(nn.Module):
     """Hidden vectors to numbers: Linear, residual blocks of two convolutions, mean, dropout, Linear.
 
@@ -180,6 +162,20 @@ class RibosomeLoadHead(nn.Module):
         for block in self.blocks:
             values_TC = block(values_TC, layout)
         return self.decoder(self.dropout(layout.sequence_mean(values_TC)))
+
+
+@HEADS.register
+class TextConvolutionHeadConfig(HeadConfig):
+    """HELM's TextCNN for classes or a number: convolutions over 2D channels, of each filter the greatest answer."""
+
+    kind: Literal["text-cnn"] = "text-cnn"
+    kernels: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field(default=(3, 4, 5), min_length=1)
+    maps: Size = Field(default=100, description="filters of each kernel")
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+
+    def build(self, width: int, outputs: int) -> TextConvolutionHead:
+        """The head for ``outputs`` classes or numbers."""
+        return TextConvolutionHead(width, outputs, self.kernels, self.maps, self.dropout)
 
 
 @HEADS.register
@@ -317,7 +313,7 @@ def _instance_norm(map_1CLL: Tensor) -> Tensor:
     return F.group_norm(map_1CLL, map_1CLL.shape[1])
 
 
-Head = PooledHead | RibosomeLoadHead | PositionHead | PairHead | ConvolutionHead | KmerHead
+Head = PooledHead | TextConvolutionHead | RibosomeLoadHead | PositionHead | PairHead | ConvolutionHead | KmerHead
 
 
 def build_head(config: HeadConfig, width: int, outputs: int, seed: int) -> Head:

@@ -28,7 +28,7 @@ from nuclex.core.provenance import provenance
 from nuclex.core.randomness import key
 from nuclex.models import AnyModelConfig, LanguageModel
 from nuclex.models.answering import AnsweringModel
-from nuclex.models.heads import AnyHeadConfig, ClassHeadConfig, Head, HeadConfig, ScalarHeadConfig, build_head
+from nuclex.models.heads import AnyHeadConfig, Head, HeadConfig, PooledHeadConfig, build_head
 from nuclex.models.one_hot import OneHot
 from nuclex.tasks import SPLITS, AnyTaskConfig, Task
 from nuclex.tokenizers import Tokenizer, tokenizer_hash
@@ -221,7 +221,7 @@ class _Run:
         if reads_letters(arm):
             return letter_model(arm, self.readings, outputs, seed)
         under, head_config = self.start.model(arm, config.seed), config.answering_head
-        if isinstance(under, OneHot) and isinstance(head_config, ClassHeadConfig | ScalarHeadConfig):
+        if isinstance(under, OneHot) and isinstance(head_config, PooledHeadConfig):
             head_config = head_config.model_copy(update={"pooling": "mean"})  # its start token says nothing
         width = under.width if isinstance(under, OneHot) else self.start.network.width
         return AnsweringModel(under, _fitting(lambda: build_head(head_config, width, outputs, seed)))
@@ -285,7 +285,7 @@ def _start(config: FinetuneConfig) -> Start:
 def _refuse_blind(config: FinetuneConfig, start: Start) -> None:
     """InputError where the head reads a token that has seen nothing of its sequence."""
     head = config.answering_head
-    if start.network.causal and isinstance(head, ClassHeadConfig | ScalarHeadConfig) and head.pooling == "cls":
+    if start.network.causal and isinstance(head, PooledHeadConfig) and head.pooling == "cls":
         raise InputError(
             "head.pooling: 'cls' reads the first token, and a causal model has seen nothing by then; "
             f"give --head.kind {head.kind} --head.pooling mean"

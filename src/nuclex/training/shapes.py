@@ -9,10 +9,12 @@ from nuclex.core.errors import InputError
 from nuclex.models.heads import (
     ClassHeadConfig,
     HeadConfig,
+    LinearHeadConfig,
     PairHeadConfig,
     PositionHeadConfig,
     RibosomeLoadHeadConfig,
     ScalarHeadConfig,
+    TextConvolutionHeadConfig,
 )
 from nuclex.tasks import Shape, Task
 from nuclex.training.classes import ClassAnswers
@@ -73,10 +75,12 @@ def _pairs(task: Task, readings: dict[str, Reading], asked: Asked) -> Answers:
     return PairAnswers(task, readings, asked.decoding or DecodingConfig())
 
 
+_PROBES = (LinearHeadConfig(), TextConvolutionHeadConfig())
+_NUMBERS = (ScalarHeadConfig(), RibosomeLoadHeadConfig(), *_PROBES)
 WAYS: dict[Shape, Way] = {
-    Shape.CLASS: Way((ClassHeadConfig(),), _classes),
-    Shape.SCALAR: Way((ScalarHeadConfig(), RibosomeLoadHeadConfig()), _scalars, "regression"),
-    Shape.VARIANT: Way((ScalarHeadConfig(), RibosomeLoadHeadConfig()), _scalars, "regression"),
+    Shape.CLASS: Way((ClassHeadConfig(), *_PROBES), _classes),
+    Shape.SCALAR: Way(_NUMBERS, _scalars, "regression"),
+    Shape.VARIANT: Way(_NUMBERS, _scalars, "regression"),
     Shape.PER_POSITION: Way((PositionHeadConfig(),), _positions, "regression"),
     Shape.PAIR_MAP: Way((PairHeadConfig(),), _pairs, "decoding"),
 }
