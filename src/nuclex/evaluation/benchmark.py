@@ -22,9 +22,10 @@ from nuclex.evaluation.suite import QuotedConfig
 from nuclex.metrics.calibration import Reliability
 from nuclex.metrics.statistics import Interval, PairedDifference
 from nuclex.training.controls import CONTROLS
+from nuclex.training.majority import BASELINES, FROM_NEARER_END, FROM_START
 
-ARMS: dict[str, str] = {"pretrained": "", **{control: control for control in CONTROLS}}
-"""The arms of a run, and the folder of each inside it."""
+ARMS: dict[str, str] = {"pretrained": "", **{name: name for name in (*CONTROLS, *BASELINES)}}
+"""The arms of a run, what is known without a model among them, and the folder of each inside it."""
 ZERO_SHOT = "zero-shot"
 ENERGY = "ViennaRNA"
 """What folds by energy stands among the models by this name."""
@@ -35,6 +36,8 @@ WORDS = {
     "one-hot": "the head on one-hot letters",
     "cnn": "a CNN from random weights",
     "k-mers": "linear in shares of k-mers",
+    FROM_START: "the commonest label at a position",
+    FROM_NEARER_END: "the same, from the nearer end",
     ZERO_SHOT: ZERO_SHOT,
     "jacobian": "zero-shot, categorical Jacobian",
     "attention": "zero-shot, attention",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,14 @@ from nuclex.inference.changes import ChangeColumns, changes_in
 from nuclex.inference.fold import Folded
 from nuclex.inference.tables import TABLES, check_table, write_rows
 from nuclex.models.answering import AnsweringModel
+from nuclex.models.borders import BorderHead
 from nuclex.tasks import Example, Shape
+from nuclex.training.borders import border_scores, columns_of
 from nuclex.training.classes import class_probabilities
 from nuclex.training.device import within_memory
 from nuclex.training.letters import Letters
 from nuclex.training.pairs import check_one_token_a_nucleotide, pair_probabilities, stored_decoding
-from nuclex.training.positions import all_positions, called, check_positions
+from nuclex.training.positions import Scores, all_positions, called, check_positions
 from nuclex.training.scalars import Scale, all_scalars, changed_sequences
 from nuclex.training.supervised import Reading, answering_model
 
@@ -169,10 +172,13 @@ def _positions(
     """The scores of each letter of a sequence (L, C), and its class (L,); of numbers only the first counts."""
     assert bundle.task is not None
     classes, regions = bundle.task.config["classes"], _regions(bundle)
+    scores: Scores = all_positions
+    if isinstance(model.head, BorderHead):
+        scores = partial(border_scores, columns=columns_of(classes, regions))
     for reading in readings:
         if not classes:
             check_positions(reading, "input")
-        letters, found = Letters(reading, "input"), dict(all_positions(model, reading, MICRO_TOKENS))
+        letters, found = Letters(reading, "input"), dict(scores(model, reading, MICRO_TOKENS))
         for index, example in enumerate(reading.examples):
             token_L = letters.token[index]
             yield example, found[index][token_L], called(found[index], classes, regions)[token_L]

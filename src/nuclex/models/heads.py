@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from nuclex.core.config import Config
 from nuclex.core.registry import Registry
 from nuclex.models.base import Size
+from nuclex.models.borders import BorderHead
 from nuclex.models.layout import Layout
 from nuclex.models.motifs import ConvolutionHead, KmerHead
 from nuclex.models.sequence_blocks import SequenceBlock
@@ -206,6 +207,22 @@ class PositionHead(nn.Module):
 
 
 @HEADS.register
+class BorderHeadConfig(HeadConfig):
+    """Each border of the regions of a sequence as one class among places, as HELM's code has it for antibodies.
+
+    Its name has no default, because a label a token (``position``) is what finds borders.
+    """
+
+    kind: Literal["borders"] = "borders"
+    compatibility: Literal["helm-released"]
+    positions: int = Field(default=902, ge=2, le=1 << 14, description="places: 0 to this less 1 tokens from the start")
+
+    def build(self, width: int, outputs: int) -> BorderHead:
+        """The head for so many regions."""
+        return BorderHead(width, outputs, self.positions)
+
+
+@HEADS.register
 class PairHeadConfig(HeadConfig):
     """Two residual blocks of convolutions over the map of all pairs; RiNALMo's structure head."""
 
@@ -313,7 +330,16 @@ def _instance_norm(map_1CLL: Tensor) -> Tensor:
     return F.group_norm(map_1CLL, map_1CLL.shape[1])
 
 
-Head = PooledHead | TextConvolutionHead | RibosomeLoadHead | PositionHead | PairHead | ConvolutionHead | KmerHead
+Head = (
+    PooledHead
+    | TextConvolutionHead
+    | RibosomeLoadHead
+    | PositionHead
+    | BorderHead
+    | PairHead
+    | ConvolutionHead
+    | KmerHead
+)
 
 
 def build_head(config: HeadConfig, width: int, outputs: int, seed: int) -> Head:

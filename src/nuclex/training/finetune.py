@@ -52,7 +52,7 @@ from nuclex.training.linear import fit
 from nuclex.training.loop import Outcome, train
 from nuclex.training.pairs import DecodingConfig
 from nuclex.training.pretrain import AnyTokenizerConfig
-from nuclex.training.results import compare, headline, read_arm, write_arm
+from nuclex.training.results import compare, headline, read_arm, write_arm, write_rows
 from nuclex.training.run import load_best, opened_run, run_digest, write_facts
 from nuclex.training.scalars import RegressionConfig, ScalarAnswers
 from nuclex.training.shapes import TABLES, WAYS, Asked
@@ -137,7 +137,7 @@ def finetune(
             asked = lettered if reads_letters(arm) else (answers, readings)
             done[arm] = _Run(config, task, start, *asked, how).go(arm, folder, device, kin)
         beside: dict[str, Measured] = {arm: measured for arm, (_, measured) in done.items()}
-        results = compare(task, answers, beside | answers.baselines())
+        results = compare(task, answers, beside | _baselines(answers, run))
         runs = {
             arm: {"validation": numbers, "settings": measured.settings, "training": _told(hows[arm])}
             for arm, (numbers, measured) in done.items()
@@ -278,6 +278,15 @@ class _Run:
         write_bundle(folder, model.cpu(), self.start.tokenizer, record, task=part, replace=True)
 
 
+def _baselines(answers: Answers, run: Path) -> dict[str, Measured]:
+    """What is known without a model, its answers kept in a folder each."""
+    found = answers.baselines()
+    for name, measured in found.items():
+        (run / name).mkdir(exist_ok=True)
+        write_rows(run / name, measured)
+    return found
+
+
 def _start(config: FinetuneConfig) -> Start:
     return Start.of(config.bundle, config.model, config.tokenizer)
 
@@ -309,7 +318,7 @@ def _answers(
             readings[split] = Reading.of(task.examples(split), tokenizer, longest)
         except InputError as error:
             raise InputError(f"{task.name}, {split} split: {error}") from None
-    asked = Asked(config.batching.micro_tokens, config.decoding, config.regression)
+    asked = Asked(config.batching.micro_tokens, config.decoding, config.regression, config.head)
     return WAYS[task.shape].answers(task, readings, asked), readings
 
 

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Integers = NDArray[np.int64]
+FROM_START, FROM_NEARER_END = "majority-by-position", "majority-from-nearer-end"
+BASELINES = (FROM_START, FROM_NEARER_END)
 
 
 def majorities(train: Sequence[Integers], lengths: Sequence[int], classes: int) -> Mapping[str, list[Integers]]:
@@ -32,7 +34,7 @@ def majorities(train: Sequence[Integers], lengths: Sequence[int], classes: int) 
         start_L, end_L = (row_P[np.minimum(place_L, len(row_P) - 1)] for row_P in (from_start_P, from_end_P))
         plain.append(start_L)
         nearer.append(np.where(place_L < length / 2, start_L, end_L[::-1]))
-    return {"majority-by-position": plain, "majority-from-nearer-end": nearer}
+    return {FROM_START: plain, FROM_NEARER_END: nearer}
 
 
 def _commonest(labels: Sequence[Integers], classes: int) -> Integers:

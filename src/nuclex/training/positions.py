@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
 
@@ -26,19 +26,25 @@ from nuclex.training.scalars import RegressionConfig, Scale, interval_of
 from nuclex.training.supervised import TIE, Answers, Measured, Reading
 
 Floats = NDArray[np.float64]
+Scores = Callable[[AnsweringModel, Reading, int], Iterator[tuple[int, Floats]]]
+"""How a model scores the tokens of each sequence: its number with (T, C), in any order."""
 
 
 class PositionClassAnswers(Answers):
     """A class at each position, learned by tokens and measured by letters.
 
     Where the task's classes are regions that follow each other, the answer is the most probable way through them.
+    ``scores`` are by default those of a head that scores each token.
     """
 
     compared: ClassVar[tuple[str, ...]] = ("accuracy",)
     """The share of a sequence's scored positions whose class is right."""
 
-    def __init__(self, task: Task, readings: dict[str, Reading], micro_tokens: int) -> None:
+    def __init__(
+        self, task: Task, readings: dict[str, Reading], micro_tokens: int, scores: Scores | None = None
+    ) -> None:
         self.task, self.readings, self.micro_tokens = task, readings, micro_tokens
+        self.scores = scores or all_positions
         number = {"": -1, **{name: place for place, name in enumerate(task.classes)}}
         self.labels = {
             split: [np.array([number[name] for name in example.track.tolist()]) for example in reading.examples]
@@ -57,7 +63,7 @@ class PositionClassAnswers(Answers):
     def validate(self, model: AnsweringModel) -> dict[str, float]:
         """Loss, accuracy and macro F1 over all scored positions; the score is the F1, ties going to the lower loss."""
         losses, counts = [], []
-        for index, logits_LC in all_positions(model, self.readings["validation"], self.micro_tokens):
+        for index, logits_LC in self.scores(model, self.readings["validation"], self.micro_tokens):
             label_L = self.asked["validation"][index]
             log_p_LC = torch.from_numpy(logits_LC[label_L >= 0]).log_softmax(-1)
             losses.append(-float(log_p_LC[range(len(log_p_LC)), label_L[label_L >= 0]].mean()))
@@ -70,7 +76,7 @@ class PositionClassAnswers(Answers):
     def measure(self, model: AnsweringModel) -> Measured:
         """The class of every position of every test sequence."""
         guesses: dict[int, NDArray[np.int64]] = {}
-        for index, logits_LC in all_positions(model, self.readings["test"], self.micro_tokens):
+        for index, logits_LC in self.scores(model, self.readings["test"], self.micro_tokens):
             guess_L = called(logits_LC, self.task.classes, self.task.regions)
             guesses[index] = guess_L[self.letters["test"].token[index]]
         return self.measured([guesses[index] for index in range(len(guesses))])

@@ -22,6 +22,7 @@ from nuclex.core.plain import from_json, plain
 from nuclex.data.homology import joined
 from nuclex.metrics import bootstrap, paired_difference
 from nuclex.tasks import Example, Task
+from nuclex.training.majority import BASELINES, FROM_NEARER_END, FROM_START
 from nuclex.training.supervised import Answers, Measured
 
 UNIT = "95 % bootstrap over {}; one training seed, so the spread between seeds is not in it"
@@ -35,11 +36,11 @@ DIFFERENCES = {
     "one-hot": "difference_from_one_hot",
     "cnn": "difference_from_cnn",
     "k-mers": "difference_from_k_mers",
-    "majority-by-position": "difference_from_majority",
-    "majority-from-nearer-end": "difference_from_majority_from_nearer_end",
+    FROM_START: "difference_from_majority",
+    FROM_NEARER_END: "difference_from_majority_from_nearer_end",
 }
 """What the pre-trained run minus each control, or each of the ``Answers.baselines``, is called."""
-QUOTED = ("pretrained", "frozen", "scratch", "majority-by-position", "majority-from-nearer-end")
+QUOTED = ("pretrained", "frozen", "scratch", *BASELINES)
 """The arms whose chief number is told when a run ends, where it has them."""
 ROWS, ARM = "test.jsonl", "arm.json"
 
@@ -91,10 +92,15 @@ def scored(measured: Measured) -> list[dict[str, Any]]:
 
 def write_arm(folder: Path, identity: Mapping[str, Any], numbers: Mapping[str, Any], measured: Measured) -> None:
     """Keep what an arm of a run found: ``test.jsonl``, and then ``arm.json`` with what it is of."""
-    with atomic_file(folder / ROWS) as temporary:
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in scored(measured)), encoding="utf-8")
+    write_rows(folder, measured)
     with atomic_file(folder / ARM) as temporary:
         write_json(temporary, plain({"identity": identity, "validation": numbers, "settings": measured.settings}))
+
+
+def write_rows(folder: Path, measured: Measured) -> None:
+    """Write ``test.jsonl``."""
+    with atomic_file(folder / ROWS) as temporary:
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in scored(measured)), encoding="utf-8")
 
 
 def read_arm(folder: Path, identity: Mapping[str, Any]) -> tuple[dict[str, Any], Measured] | None:

@@ -96,7 +96,7 @@ def _gone_if_unfit(run: Path) -> Iterator[None]:
     try:
         yield
     except (InputError, CorruptError, DiskError):
-        if new and not (run / "checkpoints").exists():
+        if new and next(run.rglob("checkpoints"), None) is None:
             for part in run.iterdir():
                 if part.name != LOCK:
                     shutil.rmtree(part) if part.is_dir() else part.unlink()

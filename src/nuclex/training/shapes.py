@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nuclex.core.errors import InputError
 from nuclex.models.heads import (
+    BorderHeadConfig,
     ClassHeadConfig,
     HeadConfig,
     LinearHeadConfig,
@@ -17,6 +18,7 @@ from nuclex.models.heads import (
     TextConvolutionHeadConfig,
 )
 from nuclex.tasks import Shape, Task
+from nuclex.training.borders import BorderAnswers
 from nuclex.training.classes import ClassAnswers
 from nuclex.training.pairs import DecodingConfig, PairAnswers
 from nuclex.training.positions import PositionClassAnswers, PositionNumberAnswers
@@ -29,11 +31,12 @@ TABLES = {"decoding": "base pairs to decode", "regression": "numbers to learn"}
 
 @dataclass(frozen=True)
 class Asked:
-    """What a recipe says about answers: tokens of a forward pass, and the tables that some shapes have."""
+    """What a recipe says about answers: tokens of a forward pass, the tables that some shapes have, and the head."""
 
     micro_tokens: int
     decoding: DecodingConfig | None = None
     regression: RegressionConfig | None = None
+    head: HeadConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,15 @@ def _scalars(task: Task, readings: dict[str, Reading], asked: Asked) -> Answers:
 
 
 def _positions(task: Task, readings: dict[str, Reading], asked: Asked) -> Answers:
-    """Of classes, or of numbers where the task has no classes; InputError for a table that is not for these."""
+    """Of classes, or of numbers where the task has none; InputError for a table or a head that is not for these."""
     if not task.classes:
+        if isinstance(asked.head, BorderHeadConfig):
+            raise InputError(f"head.kind is 'borders'; the task {task.name!r} has numbers and needs 'position'")
         return PositionNumberAnswers(task, readings, asked.micro_tokens, asked.regression or RegressionConfig())
     if asked.regression is not None:
         raise InputError(f"regression: the task {task.name!r} has no {TABLES['regression']}")
+    if isinstance(asked.head, BorderHeadConfig):
+        return BorderAnswers(task, readings, asked.micro_tokens, asked.head.positions)
     return PositionClassAnswers(task, readings, asked.micro_tokens)
 
 
@@ -81,7 +88,9 @@ WAYS: dict[Shape, Way] = {
     Shape.CLASS: Way((ClassHeadConfig(), *_PROBES), _classes),
     Shape.SCALAR: Way(_NUMBERS, _scalars, "regression"),
     Shape.VARIANT: Way(_NUMBERS, _scalars, "regression"),
-    Shape.PER_POSITION: Way((PositionHeadConfig(),), _positions, "regression"),
+    Shape.PER_POSITION: Way(
+        (PositionHeadConfig(), BorderHeadConfig(compatibility="helm-released")), _positions, "regression"
+    ),
     Shape.PAIR_MAP: Way((PairHeadConfig(),), _pairs, "decoding"),
 }
 """Head, loss and metric follow from the shape."""

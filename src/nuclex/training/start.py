@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -12,6 +12,7 @@ from nuclex.bundle import Bundle, load
 from nuclex.core.progress import say
 from nuclex.core.randomness import key
 from nuclex.models import BackboneConfig, LanguageModel, ModelConfig
+from nuclex.models.answering import KeptVectors
 from nuclex.models.one_hot import OneHot
 from nuclex.tokenizers import Tokenizer, TokenizerConfig
 from nuclex.training.controls import Arm
@@ -19,11 +20,15 @@ from nuclex.training.controls import Arm
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """What a run begins from: the network and tokenizer, and the bundle they come from, if any."""
+    """What a run begins from: the network and tokenizer, and the bundle they come from, if any.
+
+    ``kept`` are vectors of the bundle's model, for runs in which its weights never change.
+    """
 
     network: BackboneConfig
     tokenizer: Tokenizer
     bundle: Bundle | None
+    kept: KeptVectors = field(default_factory=KeptVectors)
 
     @classmethod
     def of(cls, path: Path | None, model: ModelConfig | None, tokenizer: TokenizerConfig | None) -> Self:

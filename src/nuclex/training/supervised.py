@@ -31,6 +31,7 @@ from nuclex.models.backbone import LanguageModel
 from nuclex.models.heads import HEADS, build_head
 from nuclex.tasks import Example, Shape, Task
 from nuclex.tokenizers import Tokenizer
+from nuclex.training.adapter import adapting
 from nuclex.training.duration import updates
 from nuclex.training.loop import Work
 
@@ -264,8 +265,10 @@ def cut_batches(
 def learning_parameters(model: AnsweringModel, thaw: Sequence[Thaw], step: int) -> list[nn.Parameter]:
     """The parameters that learn in update ``step``: all where nothing is said about thawing, and always the head's.
 
-    ``thaw`` is by steps, in their order.
+    Where the language model has adapters, they and the head. ``thaw`` is by steps, in their order.
     """
+    if changes := adapting(model.model):
+        return [*model.head.parameters(), *changes]
     blocks: int | Literal["every", "all"] = 0 if thaw else "all"
     for item in thaw:
         if item.step is not None and item.step <= step:
