@@ -74,6 +74,18 @@ def test_those_let_through_are_those_that_keep_the_rules(
         assert (not rules.broken_in(text)) == plainly(text, rules)
 
 
+@pytest.mark.parametrize("window", range(3, 14))
+def test_windows_that_end_inside_a_codon(window: int) -> None:
+    rules = Rules(Avoided(), GcRange(window, 0.4, 0.6))
+    wanted = {text for text in every("RLR*") if plainly(text, rules)}
+    try:
+        found = walked(Lattice("p", "RLR*", CODE, rules))
+    except InputError:
+        found = set()
+    assert found == wanted
+    assert wanted or window != 9
+
+
 def test_words_never_lead_to_a_dead_end() -> None:
     # LL must not hold CTN or TTAC: after the first codon only TTA, TTG, and after those not every L
     lattice = Lattice("p", "LLLA", CODE, Rules(Avoided(["CTNN", "TTAG"])))

@@ -62,7 +62,7 @@ class JudgeConfig(Config):
     clouds: CloudConfig = CloudConfig()
     synonymous: SynonymousConfig = SynonymousConfig()
     most: int = Field(default=1000, ge=4, description="generated sequences, and twice as many real ones")
-    pairs: int = Field(default=2000, ge=1, description="pairs of sequences whose edit distance makes the diversity")
+    pairs: int = Field(default=1000, ge=1, description="pairs of sequences whose edit distance makes the diversity")
     seed: int = 0
 
     @field_validator("start_codons")

@@ -1,6 +1,6 @@
 """The nearest of given sequences to each of others: has a model learned its training sequences by heart?
 
-Candidates are those that share most words of 11 letters (as in ``data.kmer_clusters``); of the five that share most the
+Candidates are those that share most words of 11 letters (as in ``data.kmer_clusters``); of the three that share most the
 one with the smallest edit distance is the nearest. A relative without a common word of 11 letters is not found.
 """
 
@@ -16,7 +16,7 @@ from nuclex.bio.alphabet import to_dna
 from nuclex.data.kmer_clusters import K, kmer_codes
 from nuclex.metrics.edit_distance import difference
 
-CANDIDATES = 5
+CANDIDATES = 3
 
 
 @dataclass(frozen=True, eq=False)
