@@ -72,6 +72,7 @@ def test_frames_are_explicit():
     assert (entries["frame"]["nucleotides_in"], entries["frame"]["nucleotides_out"]) == (10, 9)
     assert (entries["frame"]["frame"], entries["frame"]["found"]) == (1, 1)
     assert read("GATGAAATAA", frame="record", header="s gene=x frame=1")[0] == "ATGAAATAA"
+    assert read("GGATGAAATAA", frame="record", header="s vj_in_frame=T frame=2.0")[0] == "ATGAAATAA"  # as pandas writes
     assert read("ATGAAATAA", frame="record", header="s phase=0", frame_pattern=r"phase=(\d)")[0] == "ATGAAATAA"
     for header in ("s", "s frame=3", "s frame=1.5", "s inframe=1"):
         with pytest.raises(InputError, match=r"x.fa:7: 's' names no frame; coding.frame = 'record' needs"):

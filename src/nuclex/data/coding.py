@@ -40,7 +40,7 @@ class CodingConfig(Config):
         "record: as the header of each says",
     )
     frame_pattern: str = Field(
-        default=r"\bframe=([012])(?![\d.])",
+        default=r"\bframe=([012])(?:\.0+)?(?![\d.])",
         description="with frame = record: regular expression whose one group is the frame in a header",
     )
     remainder: Policy = Field(default="drop", description="one or two letters behind the last whole codon")
