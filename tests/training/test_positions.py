@@ -85,6 +85,10 @@ def test_classes_are_learned_and_measured_as_by_hand(tmp_path: Path) -> None:
         table = list(csv.DictReader(handle))
     assert list(table[0]) == ["id", "position", "nucleotide", "class", "p_S", "p_W"]
     given = {(row["id"], int(row["position"])): (row["nucleotide"], row["class"]) for row in table}
+    with pytest.raises(
+        InputError, match=r"out\.airr\.tsv: \.airr\.tsv is for regions along a sequence; .* answers a label"
+    ):
+        predict(run / "bundle", tmp_path / "all.tsv", tmp_path / "out.airr.tsv")
     for row in rows:
         for place, (letter, name) in enumerate(zip(row["sequence"], row["predicted"], strict=True)):
             assert given[row["id"], place] == (letter, name)

@@ -56,7 +56,7 @@ def predict(
     and alt, all read as by the task ``table-variant``; a row each is the answer: id, change (the table's
     words, else those of ``inference.changes.in_words``), value. ``settings`` are the keys of ``ChangeColumns``: how
     that table is read.
-    InputError for another ending, a bundle without a head, settings for a bundle that answers something else, or a
+    InputError for an ending that is not for the answer, a bundle without a head, settings for a bundle that answers something else, or a
     sequence or a change that cannot be read.
     """
     columns: ChangeColumns = load_config(ChangeColumns, None, settings)
@@ -65,7 +65,9 @@ def predict(
     assert opened.task is not None
     shape = Shape(opened.task.config["shape"])
     endings, write = WRITERS[shape]
-    if target.name.endswith(AIRR) and shape is Shape.PER_POSITION and _regions(opened):
+    if target.name.endswith(AIRR):
+        if not _regions(opened):
+            raise InputError(f"{target}: {AIRR} is for regions along a sequence; {opened.path} answers a {shape}")
         write = _write_airr
     check_table(target, endings, f"a {shape}")
     if columns.given and shape is not Shape.VARIANT:
@@ -187,8 +189,10 @@ def _positions(
 def _regions(bundle: Bundle) -> list[str]:
     """The classes that follow each other along a sequence, in their order; none for most questions."""
     assert bundle.task is not None
-    regions = bundle.task.config.get("settings", {}).get("regions", [])
-    if not set(regions) >= set(bundle.task.config["classes"]) - {OUTSIDE} and regions:
+    settings = bundle.task.config.get("settings")
+    regions = settings.get("regions", []) if isinstance(settings, dict) else []
+    named = isinstance(regions, list) and set(bundle.task.config["classes"]) - {OUTSIDE} <= set(map(str, regions))
+    if regions and not named:
         raise CorruptError(f"{bundle.path}: the regions of its answer are not readable")
     return list(regions)
 
