@@ -56,8 +56,8 @@ def predict(
     and alt, all read as by the task ``table-variant``; a row each is the answer: id, change (the table's
     words, else those of ``inference.changes.in_words``), value. ``settings`` are the keys of ``ChangeColumns``: how
     that table is read.
-    InputError for an ending that is not for the answer, a bundle without a head, settings for a bundle that answers something else, or a
-    sequence or a change that cannot be read.
+    InputError for an ending that is not for the answer, a bundle without a head, settings for a bundle that answers
+    something else, or a sequence or a change that cannot be read.
     """
     columns: ChangeColumns = load_config(ChangeColumns, None, settings)
     opened = bundle if isinstance(bundle, Bundle) else load(bundle, device=device)
