@@ -29,13 +29,12 @@ def edit_distance(first: bytes, second: bytes) -> int:
         places[letter] |= 1 << place
     everywhere, last, found = (1 << len(first)) - 1, 1 << (len(first) - 1), len(first)
     up, down = everywhere, 0  # where the column rises and falls by 1 from one letter to the next
-    for letter in second:
-        equal = places.get(letter, 0)
+    for equal in map(places.__getitem__, second):
         straight = (((equal & up) + up) ^ up) | equal | down
-        grows, shrinks = down | (everywhere & ~(straight | up)), up & straight
+        grows, shrinks = down | ((straight | up) ^ everywhere) & everywhere, up & straight
         found += bool(grows & last) - bool(shrinks & last)
-        grows, shrinks = ((grows << 1) | 1) & everywhere, (shrinks << 1) & everywhere
-        up, down = shrinks | (everywhere & ~((equal | down) | grows)), grows & (equal | down)
+        grows, equal = (grows << 1) | 1, equal | down
+        up, down = ((shrinks << 1) | ((equal | grows) ^ everywhere)) & everywhere, grows & equal
     return found
 
 
