@@ -86,6 +86,27 @@ def test_sequences_are_drawn_from_what_is_stated(tokens: str, rules: Rules, temp
         assert weights.mean() == pytest.approx(total, abs=4 * weights.std() / count**0.5)
 
 
+def test_a_pool_nears_the_model_s_own_distribution() -> None:
+    bundle, lattice, count = bundle_of("gpt2"), lattice_of("LSK"), 1500
+    sequences = every(lattice)
+    log_p = [sum(plain_log_p(bundle, codons[:place], codons[place]) for place in range(3)) for codons in sequences]
+    chances = np.exp(log_p) / np.exp(log_p).sum()
+    apart = []
+    for pool in (1, 32):
+        found = sample(bundle, lattice, Draws(1, np.arange(count)), pool)
+        counted = Counter(path.codons for path in found)
+        seen = np.array([counted[codons] for codons in sequences]) / count
+        apart.append(np.abs(seen - chances).sum() / 2)
+        place = sequences.index(found[0].codons)
+        assert found[0].log_likelihood == pytest.approx(log_p[place], abs=1e-4)
+        assert np.isnan(found[0].log_weight) == (pool > 1)
+    ideal = np.random.default_rng(0).multinomial(count, chances) / count
+    assert apart[0] > 1.5 * apart[1], apart
+    assert apart[1] < 1.5 * np.abs(ideal - chances).sum() / 2
+    again = sample(bundle, lattice, Draws(1, np.arange(7, 9)), 32)
+    assert [path.codons for path in again] == [path.codons for path in found[7:9]]
+
+
 def test_neither_company_nor_batch_matters() -> None:
     bundle, lattice = bundle_of("mamba"), lattice_of("MLSRGLSR*", STRICT)
     whole = sample(bundle, lattice, Draws(3, np.arange(8)))

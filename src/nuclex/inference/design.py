@@ -51,6 +51,9 @@ class DesignConfig(Config):
     method: Literal["sample", "best"] = "sample"
     """``sample`` draws codons, ``best`` looks for the likeliest sequence."""
     temperature: float = Field(default=1.0, ge=0, description="of sample: below 1 the likely becomes likelier")
+    pool: int = Field(
+        default=1, ge=1, description="of sample, for a model that reads from left to right: drawn for each, one is kept"
+    )
     beam: int = Field(default=32, ge=1, description="of best, for a model that reads from left to right: paths kept")
     sweeps: int = Field(
         default=5, ge=1, description="for a model that sees both sides: how often each codon is drawn anew"
@@ -176,11 +179,12 @@ def _chosen(bundle: Bundle, lattice: Lattice, config: DesignConfig, first: int) 
             raise InputError(f"count: found {config.count}; a beam of {config.beam} paths gives no more than these")
         return best_paths(bundle, lattice, config.count, config.beam)
     stream, found = key(config.seed, "design"), list[CodonPath]()
-    for start in range(0, config.count, config.batch):
-        numbers_N = first + np.arange(start, min(start + config.batch, config.count))
+    together = max(config.batch // config.pool, 1)
+    for start in range(0, config.count, together):
+        numbers_N = first + np.arange(start, min(start + together, config.count))
         draws = Draws(stream, numbers_N, config.temperature)
         if bundle.model.config.causal:
-            found += sample(bundle, lattice, draws)
+            found += sample(bundle, lattice, draws, config.pool)
             continue
         drawn = resampled(bundle, lattice, draws, config.sweeps)
         found += climbed(bundle, lattice, drawn) if config.method == "best" else drawn

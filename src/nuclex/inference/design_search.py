@@ -7,8 +7,10 @@ over the codons that are synonymous there and can still keep the rules: the sequ
 
 exactly (where the rules lead into a dead end the sequence is drawn again, so q is that of the sequences that come
 through). This is not the model's distribution over synonymous sequences, p(c) over its sum: q does not weigh in what a
-codon makes of those behind it. ``log_weight``, ln p(c) - ln q(c), corrects means by importance weights. ``best_paths``
-is a beam: with as many paths as there are sequences it finds the likeliest of all, with fewer a good one.
+codon makes of those behind it. ``log_weight``, ln p(c) - ln q(c), corrects means by importance weights; with a pool of
+several, one is kept of so many drawn, by its weight, and what is kept nears that distribution as the pool grows
+(sampling importance resampling, Rubin 1987, doi:10.2307/2289460). ``best_paths`` is a beam: with as many paths as there
+are sequences it finds the likeliest of all, with fewer a good one.
 
 A model that sees both sides has no likelihood. It is asked for one hidden codon at a time: ``resampled`` (Gibbs) draws
 it anew from the conditional, renormalised in the same way, sweep after sweep; ``climbed`` takes the likeliest until
@@ -119,12 +121,21 @@ class _Growing:
         return prefix
 
 
-def sample(bundle: Bundle, lattice: Lattice, draws: Draws) -> list[Path]:
+def sample(bundle: Bundle, lattice: Lattice, draws: Draws, pool: int = 1) -> list[Path]:
     """Draw as many sequences as ``draws`` has numbers, in their order; see above for from what.
 
-    InputError where ``TRIES`` beginnings of one of them all ended in a dead end.
+    Of a ``pool`` of several for each number one is kept; it has no weight. InputError where ``TRIES`` beginnings of a
+    sequence all ended in a dead end.
     """
-    return _drawn(lattice, draws, lambda rows: CausalReader(bundle, rows))
+    numbers_N = draws.numbers_N
+    many = Draws(draws.stream, (numbers_N[:, None] * pool + np.arange(pool)).ravel(), draws.temperature)
+    paths = _drawn(lattice, many, lambda rows: CausalReader(bundle, rows))
+    if pool == 1:
+        return paths
+    weights_NP = torch.tensor([path.log_weight for path in paths], dtype=torch.float64).view(len(numbers_N), pool)
+    kept_N = choose(weights_NP, uniform(draws.stream, numbers_N, len(lattice.options), TRIES))
+    kept = [paths[row * pool + place] for row, place in enumerate(kept_N.tolist())]
+    return [Path(path.codons, path.log_likelihood) for path in kept]
 
 
 class _Indifferent:
