@@ -24,7 +24,7 @@ from nuclex.core.progress import quiet
 from nuclex.data.sample import SamplingConfig, plan_epoch, windows
 from nuclex.data.store import Corpus
 from nuclex.models import LanguageModel
-from nuclex.training import checkpoint, loop
+from nuclex.training import checkpoint, update
 from nuclex.training.duration import TrainingConfig
 from nuclex.training.pretrain import (
     LanguageWork,
@@ -172,7 +172,8 @@ def gradients(work: LanguageWork, model: LanguageModel, micro_tokens: int) -> tu
         assert len(micros) > 4
         assert len({split.targets(micro) for micro in micros}) > 2, "unequal counts, else this test shows nothing"
     model.zero_grad()
-    running = loop._Loop(model, split, TrainingConfig(), torch.optim.SGD(model.parameters()), checkpoint.Place(), 0)
+    learner = update.Learner(torch.optim.SGD(model.parameters()))
+    running = update.Updates(model, split, TrainingConfig(), learner, checkpoint.Place(), 0)
     loss = running._accumulate(micros)
     return loss, [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
 

@@ -14,7 +14,7 @@ from nuclex.core.errors import CorruptError, DiskError, InputError, OutsideError
 from nuclex.core.lock import owned
 from nuclex.models import LanguageModel, RinalmoConfig
 from nuclex.tokenizers import NucleotideConfig
-from nuclex.training.loop import save_weights
+from nuclex.training.best import save_weights
 from nuclex.training.run import finish_bundles, load_best, opened_run, run_digest, write_facts
 
 

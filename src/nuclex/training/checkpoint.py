@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,13 @@ from nuclex.bundle.weights import read_weights, restore, unshared
 from nuclex.core.artifact import TEMPORARY, atomic_folder, verify_folder, write_json
 from nuclex.core.errors import CorruptError, InputError
 from nuclex.core.progress import say
+from nuclex.training.average import Average
 from nuclex.training.environment import drift, environment
+from nuclex.training.optimizer_state import numbers_of, remember, tensors_of
 
 STATE, FACTS = "state.safetensors", "checkpoint.json"
+NUMBERS = TypeAdapter(tuple[list[dict[str, float]], dict[str, dict[str, float | bool | None]]])
+"""What an optimizer keeps besides tensors: of groups of weights, and of weights by name."""
 
 
 @dataclass
@@ -54,17 +58,25 @@ class Place:
 
 
 def save_checkpoint(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, place: Place, identity: dict[str, Any]
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    place: Place,
+    identity: dict[str, Any],
+    average: Average | None = None,
 ) -> Path:
     """Write ``folder/step-XXXXXXXX`` atomically; ``identity`` says which run it belongs to. Returns its path."""
     from safetensors.torch import save_file
 
     target = folder / checkpoint_name(place.step)
     tensors = {f"model.{name}": value for name, value in unshared(model).items()}
-    for name, state in _optimizer_state(model, optimizer).items():
-        tensors.update({f"optimizer.{name}.{key}": value for key, value in state.items()})
+    named = list(model.named_parameters())
+    tensors.update({f"optimizer.{name}": value for name, value in tensors_of(named, optimizer).items()})
+    if average is not None:
+        tensors.update({f"average.{name}": value for name, value in average.tensors.items()})
     device = next(model.parameters()).device
-    facts = {"place": asdict(place), "identity": identity, **environment(device)}
+    kept = {"place": asdict(place), "identity": identity, "optimizer": numbers_of(named, optimizer)}
+    facts = {**kept, **environment(device)}
     with atomic_folder(target, replace=True) as temporary:
         save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary / STATE)
         write_json(temporary / FACTS, facts)
@@ -109,17 +121,23 @@ def _facts(path: Path) -> dict[str, Any]:
         facts = dict(json.loads((path / FACTS).read_bytes()))
         whole = [facts["place"][name] for name in ("step", "epoch", "batch", "tokens")]
         TypeAdapter(Place).validate_json(json.dumps(facts["place"]), strict=True)
+        numbers = facts.get("optimizer", {})
+        NUMBERS.validate_python((numbers.get("groups", []), numbers.get("weights", {})), strict=True)
         if not isinstance(facts["identity"], dict) or min(whole) < 0:
             raise ValueError
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise CorruptError(f"{path / FACTS}: is not a readable record of a checkpoint") from None
     return facts
 
 
 def load_checkpoint(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, identity: dict[str, Any]
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer | None,
+    identity: dict[str, Any],
+    average: Average | None = None,
 ) -> Place:
-    """Fill model and optimizer from a checkpoint that has been verified; InputError if it belongs to another run.
+    """Fill model, optimizer and averages from a checkpoint that has been verified; InputError if of another run.
 
     Says in one line what of the environment is not as it was.
     """
@@ -138,21 +156,29 @@ def load_checkpoint(
     if changed := drift(facts, environment(next(model.parameters()).device)):
         say(f"resuming with {changed}: not bit for bit the same")
     tensors = read_weights(path / STATE)
-    restore(model, {name[6:]: value for name, value in tensors.items() if name.startswith("model.")}, path)
+    restore(model, _part("model", tensors), path)
     if optimizer is not None:
-        optimizer.state.clear()
-        for name, parameter in model.named_parameters():
-            prefix = f"optimizer.{name}."
-            state = {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
-            for key, value in state.items():
-                if (
-                    value.shape != (torch.Size([]) if key == "step" else parameter.shape)
-                    or not value.is_floating_point()
-                ):
-                    raise CorruptError(f"{path / STATE}: {prefix}{key} does not fit its weight")
-            if state:
-                optimizer.state[parameter] = {key: _like(key, value, parameter) for key, value in state.items()}
+        named, state = list(model.named_parameters()), _part("optimizer", tensors)
+        _refuse_misfit(named, state, path)
+        remember(named, optimizer, state, facts.get("optimizer", {}))
+    if average is not None:
+        average.take(_part("average", tensors), path)
     return place
+
+
+def _part(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of one part of a checkpoint, by their names in it."""
+    prefix = f"{name}."
+    return {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+def _refuse_misfit(named: Iterable[tuple[str, nn.Parameter]], state: Mapping[str, Tensor], path: Path) -> None:
+    """CorruptError where Adam's averages have not the shape of their weight, or are not of floating point."""
+    for name, parameter in named:
+        for key, shape in (("step", torch.Size([])), ("exp_avg", parameter.shape), ("exp_avg_sq", parameter.shape)):
+            value = state.get(f"{name}.{key}")
+            if value is not None and (value.shape != shape or not value.is_floating_point()):
+                raise CorruptError(f"{path / STATE}: optimizer.{name}.{key} does not fit its weight")
 
 
 def prune(folder: Path, keep: int, step: int, spared: Iterable[int] = ()) -> None:
@@ -165,18 +191,15 @@ def prune(folder: Path, keep: int, step: int, spared: Iterable[int] = ()) -> Non
     good = [path for path in paths if path.name <= checkpoint_name(step)]
     for path in [*good[keep:], *(path for path in paths if path not in good)]:
         if path.name not in names:
-            doomed = path.rename(folder / f"{TEMPORARY}{path.name}")  # a kill must not leave half of a checkpoint
-            shutil.rmtree(doomed) if doomed.is_dir() else doomed.unlink()
+            discard(path)
+
+
+def discard(path: Path) -> None:
+    """Delete a folder (or what stands in its place) so that a kill does not leave half of it under its name."""
+    doomed = path.rename(path.with_name(f"{TEMPORARY}{path.name}"))
+    shutil.rmtree(doomed) if doomed.is_dir() else doomed.unlink()
 
 
 def checkpoint_name(step: int) -> str:
     """The folder of a step's checkpoint."""
     return f"step-{step:08d}"
-
-
-def _optimizer_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:
-    return {name: dict(optimizer.state[value]) for name, value in model.named_parameters() if value in optimizer.state}
-
-
-def _like(key: str, value: Tensor, parameter: Tensor) -> Tensor:
-    return value.to(parameter.device) if key != "step" or parameter.is_cuda else value

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from nuclex.core.config import Config
 from nuclex.training.anomalies import AnomalyConfig
+from nuclex.training.average import EmaConfig
 from nuclex.training.optimizer import OptimizerConfig
 from nuclex.training.precision import Precision
 from nuclex.training.schedule import ScheduleConfig
@@ -45,6 +46,10 @@ class TrainingConfig(Config):
         default=0, ge=0, description="looks without a better score after which the run ends; 0 = never"
     )
     keep_checkpoints: int = Field(default=2, ge=1)
+    best_metric: str = Field(default="score", description="the number of a look that says which weights are best")
+    best_mode: Literal["max", "min"] = Field(default="max", description="whether more of it is better, or less")
+    keep_best: int = Field(default=1, ge=1, description="above 1: folders best-STEP of so many of the best looks too")
+    ema: EmaConfig = EmaConfig()
     log_every: int = Field(default=10, ge=1)
     anomaly: AnomalyConfig = AnomalyConfig()
     track: tuple[TrackerName, ...] = ()

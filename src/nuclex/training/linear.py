@@ -19,8 +19,8 @@ from torch import nn
 from nuclex.models import Layout
 from nuclex.models.answering import AnsweringModel
 from nuclex.models.motifs import KmerHead, kmer_shares
+from nuclex.training.best import best_weights, save_weights
 from nuclex.training.classes import ClassAnswers
-from nuclex.training.loop import best_weights, save_weights
 from nuclex.training.scalars import ScalarAnswers
 from nuclex.training.supervised import Reading
 

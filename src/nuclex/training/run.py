@@ -31,8 +31,8 @@ from nuclex.core.plain import difference
 from nuclex.core.progress import say
 from nuclex.models import LanguageModel
 from nuclex.tokenizers import Tokenizer
+from nuclex.training.best import BEST_NUMBERS, BEST_WEIGHTS, best_weights
 from nuclex.training.device import within_memory
-from nuclex.training.loop import BEST_NUMBERS, BEST_WEIGHTS, best_weights
 
 CONFIG = "config.json"
 ADJUSTABLE = ("training", "anomaly")
