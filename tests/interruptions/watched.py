@@ -110,7 +110,7 @@ def watch(board: Board) -> None:
     from nuclex.core import artifact
     from nuclex.data import corpus, homology
     from nuclex.inference import embed, vectors
-    from nuclex.training import finetune, loop, pretrain
+    from nuclex.training import arm, loop, pretrain
 
     def done(running: Any) -> None:
         board.step = running.place.step
@@ -122,20 +122,20 @@ def watch(board: Board) -> None:
     artifact.write_manifest = board.during("saving", artifact.write_manifest)
     artifact._sync = board.during("saving", artifact._sync)
     pretrain.finish_bundles = board.during("finishing", pretrain.finish_bundles)
-    finetune._Run._write_bundle = board.during("finishing", finetune._Run._write_bundle)  # type: ignore[method-assign]
+    arm.ArmRun._write_bundle = board.during("finishing", arm.ArmRun._write_bundle)  # type: ignore[method-assign]
     corpus.build_corpus = board.during("building", corpus.build_corpus)
     corpus.exclude_similar = board.during("excluding", corpus.exclude_similar)
     homology._found = board.during("clustering", homology._found)
     embed.embed, embed.AT_ONCE = board.during("embedding", embed.embed), 256  # so that there are several parts
     vectors.WRITERS.update({name: board.during("joining", write) for name, write in vectors.WRITERS.items()})
-    go = finetune._Run.go
+    go = arm.ArmRun.go
 
-    def arm_shown(self: Any, arm: str, folder: Path, device: str, kin: Sequence[Path]) -> Any:
-        board.control = arm == "scratch" and self.start.bundle is not None
+    def arm_shown(self: Any, name: str, folder: Path, device: str, kin: Sequence[Path]) -> Any:
+        board.control = name == "scratch" and self.start.bundle is not None
         board.step = 0  # of this arm
-        return go(self, arm, folder, device, kin)
+        return go(self, name, folder, device, kin)
 
-    finetune._Run.go = arm_shown  # type: ignore[method-assign]
+    arm.ArmRun.go = arm_shown  # type: ignore[method-assign]
 
 
 def child(arguments: list[str], board: Path, errors: Path, prepare: Callable[[Board], None] | None = None) -> None:

@@ -14,19 +14,40 @@ KEPT_BYTES = 1 << 30
 """How much of the hidden vectors of a frozen model is kept at most; sequences beyond it are read anew each time."""
 
 
+class KeptVectors:
+    """Hidden vectors by the tokens of their sequence, and how much memory they take; models of equal weights may share.
+
+    >>> KeptVectors().room(1 << 31)
+    False
+    """
+
+    def __init__(self) -> None:
+        self.of: dict[bytes, Tensor] = {}
+        self.bytes = 0
+
+    def room(self, size: int) -> bool:
+        """Whether so many bytes more are kept."""
+        return self.bytes + size <= KEPT_BYTES
+
+    def keep(self, name: bytes, vectors: Tensor) -> None:
+        """Keep them as long as there is room."""
+        if self.room(vectors.nbytes):
+            self.of[name] = vectors
+            self.bytes += vectors.nbytes
+
+
 class AnsweringModel(nn.Module):
     """A language model with a head: what fine-tuning trains and prediction asks.
 
     Where no weight of the language model learns and its dropout is off (``frozen``), its hidden vectors of a sequence
     are the same each time: they are computed for that sequence by itself and kept, whatever the batch, so that a run
-    that is taken up computes what the whole run does, bit for bit.
+    that is taken up computes what the whole run does, bit for bit. ``kept`` may hold those of an equal model already.
     """
 
-    def __init__(self, model: LanguageModel | OneHot, head: Head) -> None:
+    def __init__(self, model: LanguageModel | OneHot, head: Head, kept: KeptVectors | None = None) -> None:
         super().__init__()
         self.model, self.head = model, head
-        self._kept: dict[bytes, Tensor] = {}
-        self._kept_bytes = 0
+        self._kept = KeptVectors() if kept is None else kept
 
     @property
     def frozen(self) -> bool:
@@ -34,8 +55,8 @@ class AnsweringModel(nn.Module):
         return not self.model.training and not any(part.requires_grad for part in self.model.parameters())
 
     def forget(self) -> None:
-        """Drop the kept vectors: needed where other weights were loaded."""
-        self._kept, self._kept_bytes = {}, 0
+        """Leave the kept vectors behind: needed where other weights were loaded."""
+        self._kept = KeptVectors()
 
     def class_logits(self, tokens_T: Tensor, layout: Layout) -> Tensor:
         """Scores (N, C) of N whole sequences."""
@@ -66,11 +87,9 @@ class AnsweringModel(nn.Module):
         """The vectors (L, D) of one sequence, kept from the first time on as long as there is room."""
         assert isinstance(self.model, LanguageModel)
         name = tokens_L.cpu().numpy().tobytes()
-        found = self._kept.get(name)
+        found = self._kept.of.get(name)
         if found is None:
             with torch.no_grad():
                 found = self.model.encode(tokens_L, Layout.of([len(tokens_L)], tokens_L.device))
-            if self._kept_bytes + found.nbytes <= KEPT_BYTES:
-                self._kept[name] = found
-                self._kept_bytes += found.nbytes
+            self._kept.keep(name, found)
         return found

@@ -122,6 +122,17 @@ def read_arm(folder: Path, identity: Mapping[str, Any]) -> tuple[dict[str, Any],
         raise CorruptError(f"{folder}: {ARM} or {ROWS} is not readable; remove both, and they are made again") from None
 
 
+def spread(arms: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What runs with several seeds found, by metric: the ``values`` in their order, mean and sample deviation."""
+    found = {}
+    for name, first in arms[0].items():
+        if isinstance(first, dict) and isinstance(first.get("value"), float | int):
+            values = [arm[name]["value"] for arm in arms]
+            whole_N = np.array([np.nan if value is None else value for value in values])
+            found[name] = {"values": values, "mean": whole_N.mean(), "deviation": whole_N.std(ddof=1)}
+    return plain(found)
+
+
 def headline(results: dict[str, Any], answers: Answers) -> dict[str, Any]:
     """The few numbers to quote: the first compared score of every arm with its interval, and the difference."""
     name = answers.compared[0]
