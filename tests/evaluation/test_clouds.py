@@ -51,7 +51,7 @@ def test_all_sets_are_of_one_size_and_what_cannot_be_read_is_counted() -> None:
     odd = [("short", b"ATGA"), ("strange", b"XXX!"), ("none", b"")]
     found = compare_clouds(bundle_of("gpt2"), {"made": [*drawn(9, 1), *odd]}, drawn(20, 0), (CloudConfig(), 3))
     assert (found.size, dict(found.left_out), found.enough) == (9, {"made": 3}, False)
-    with pytest.raises(InputError, match="made: the model reads 3 of these sequences; 4 are needed"):
+    with pytest.raises(InputError, match="made: this bundle reads 3 of 6 sequences; 4 are needed, or a bundle"):
         compare_clouds(bundle_of("gpt2"), {"made": [*drawn(3, 1), *odd]}, drawn(20, 0), (CloudConfig(), 3))
 
 

@@ -74,7 +74,8 @@ def compare_clouds(bundle: Bundle, sets: Mapping[str, Named], real: Named, how: 
     readable = {name: _readable(bundle, named) for name, named in wanted.items()}
     for name, named in readable.items():
         if len(named) < FEWEST:
-            raise InputError(f"{name or 'real'}: the model reads {len(named)} of these sequences; {FEWEST} are needed")
+            read = f"{name or 'real'}: this bundle reads {len(named)} of {len(wanted[name])} sequences"
+            raise InputError(f"{read}; {FEWEST} are needed, or a bundle that reads them, such as one of nucleotides")
     size = min(map(len, readable.values()))
     chosen = {name: _drawn(named, size, key(seed, "clouds")) for name, named in readable.items()}
     vectors = {name: _embedded(bundle, named, config.layer) for name, named in chosen.items()}

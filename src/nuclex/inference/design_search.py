@@ -106,7 +106,8 @@ class _Growing:
             self.log_p_M, self.log_q_M = self.log_p_M + log_MK[alive_A, chosen_A], self.log_q_M + q_A
             chosen = chosen_A.tolist()
         rows, picked = alive_A.tolist(), [options[column] for column in chosen]
-        self.prefixes = [self._taken(onward[row][column]) for row, column in zip(rows, chosen, strict=True)]
+        taken = (onward[row][column] for row, column in zip(rows, chosen, strict=True))
+        self.prefixes = [further for further in taken if further is not None]  # which none is: it was allowed
         self.codons = [[*self.codons[row], codon] for row, codon in zip(rows, picked, strict=True)]
         return alive_A, picked
 
@@ -114,11 +115,6 @@ class _Growing:
         """The finished sequences by their row."""
         numbers = zip(self.rows_M.tolist(), self.codons, self.log_p_M, self.log_p_M - self.log_q_M, strict=True)
         return {row: Path(tuple(codons), float(log_p), float(weight)) for row, codons, log_p, weight in numbers}
-
-    @staticmethod
-    def _taken(prefix: Prefix | None) -> Prefix:
-        assert prefix is not None
-        return prefix
 
 
 def sample(bundle: Bundle, lattice: Lattice, draws: Draws, pool: int = 1) -> list[Path]:
@@ -170,11 +166,11 @@ def _drawn(lattice: Lattice, draws: Draws, reader_for: Callable[[int], CausalRea
     raise dead_end(lattice, f"{attempt + 1} beginnings all")
 
 
-def dead_end(lattice: Lattice, what: str) -> InputError:
+def dead_end(lattice: Lattice, what: str, first: str = "") -> InputError:
     """The sentence for rules that one by one can be kept, and together could not."""
     return InputError(
         f"{lattice.name}: {what} led into a dead end: no synonymous sequence that keeps all rules together was found; "
-        "loosen gc_min, gc_max, homopolymer, avoid or enzymes"
+        f"{first}loosen gc_min, gc_max, homopolymer, avoid or enzymes"
     )
 
 
@@ -196,7 +192,7 @@ def best_paths(bundle: Bundle, lattice: Lattice, count: int, width: int) -> list
                 if len(kept) == width:
                     break
         if not kept:
-            raise dead_end(lattice, f"all {len(paths)} paths of the beam")
+            raise dead_end(lattice, f"all {len(paths)} paths of the beam", "widen the beam, or ")
         scores_W = np.array([sums_WK[row, column] for row, column, _ in kept])
         paths = [(further, (*paths[row][1], options[column])) for row, column, further in kept]
         if place + 1 < len(lattice.options):
