@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from nuclex.bundle import Record, write_bundle
 from nuclex.models import LanguageModel, RinalmoConfig
 from nuclex.tokenizers import NucleotideConfig
+from nuclex.training.work import Work
 
 
 class Line(nn.Module):
@@ -23,6 +25,37 @@ class Line(nn.Module):
 
     def forward(self, points: Tensor) -> Tensor:
         return self.layer(self.dropout(points))[:, 0]
+
+
+class Weighed(Work[Tensor]):
+    """One batch an epoch; notes with which weights it is looked at."""
+
+    def __init__(self) -> None:
+        self.seen: list[list[float]] = []
+
+    def batches(self, epoch: int) -> int:
+        return 1
+
+    def micro_batches(self, epoch: int, batch: int, rank: int, world: int) -> Sequence[Tensor]:
+        return [torch.full((2, 3), float(epoch % 3 + 1))]
+
+    def targets(self, micro: Tensor) -> int:
+        return len(micro)
+
+    def tokens(self, micro: Tensor) -> int:
+        return len(micro)
+
+    def loss(self, model: nn.Module, micro: Tensor) -> Tensor:
+        return (model(micro) - 1).square().sum()
+
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        self.seen.append(flat(model))
+        return {"score": -float(len(self.seen)), "loss": -float(len(self.seen))}
+
+
+def flat(model: nn.Module) -> list[float]:
+    """All weights, one after the other."""
+    return [value for parameter in model.parameters() for value in parameter.flatten().tolist()]
 
 
 def write_tiny_bundle(folder: Path, *, depth: int, width: int) -> Path:

@@ -126,7 +126,7 @@ def _class(name: str, bare: str) -> type[torch.optim.Optimizer]:
                 f"training.optimizer.name: {name!r} wants other weights to be looked at than to be trained"
             )
         return found
-    near = difflib.get_close_matches(bare, [*NAMED, *own, *more], n=3)
+    near = difflib.get_close_matches(bare, sorted({*NAMED, *own, *more}), n=3)
     hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
     raise InputError(
         f"training.optimizer.name: found {shown(name)}; the names are those of torch.optim, pytorch-optimizer and timm"
