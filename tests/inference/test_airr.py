@@ -58,6 +58,9 @@ def test_codons_learn_regions_and_their_borders_are_measured(tmp_path: Path) -> 
     assert model["accuracy"]["value"] > 0.95 > 0.8 > base["accuracy"]["value"]
     right = [np.mean([a == b for a, b in zip(row["truth"], row["predicted"], strict=True)]) for row in rows]
     assert model["accuracy"]["value"] == pytest.approx(np.mean(right))
+    assert model["exact_borders"]["value"] == pytest.approx(
+        np.mean([model["borders"][name]["exact"]["value"] for name in model["borders"]])
+    )
     for name in FRAMEWORKS_AND_LOOPS:
         both = [(spans_of(row["truth"], [name])[name], row["regions"].get(name, [-99, -99])) for row in rows]
         border = model["borders"][f"{name}_start"]

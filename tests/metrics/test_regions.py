@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nuclex.metrics.regions import FARTHEST, border_errors, distances, exact, median, overlaps, region_report
+from nuclex.metrics.regions import (
+    FARTHEST,
+    border_errors,
+    distances,
+    exact,
+    exact_share,
+    median,
+    overlaps,
+    region_report,
+)
 
 ORDER = ("v", "d", "j")
 TRUTH = [{"v": (2, 6), "d": (6, 8), "j": (8, 12)}, {"v": (0, 5), "j": (5, 9)}, {"v": (1, 4), "d": (4, 6), "j": (6, 9)}]
@@ -20,6 +29,7 @@ def test_letters_and_borders_by_hand() -> None:
     ]
     expected = [[0, 0, 0, 0], [0, np.nan, 1, 0], [-1, np.inf, -2, 0]]
     np.testing.assert_array_equal(border_errors(TRUTH, GUESS, ORDER), expected)
+    assert exact_share([*TRUTH, {}], [*GUESS, {}], ORDER).tolist() == pytest.approx([1, 2 / 3, 1 / 4, 1])
 
 
 def test_the_report_by_hand() -> None:

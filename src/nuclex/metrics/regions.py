@@ -49,6 +49,14 @@ def border_errors(truth: Sequence[Spans], guess: Sequence[Spans], order: Sequenc
     return found_NB
 
 
+def exact_share(truth: Sequence[Spans], guess: Sequence[Spans], order: Sequence[str]) -> Floats:
+    """The share of each sequence's borders that is exact (N,); of one without borders all are."""
+    error_NB = border_errors(truth, guess, order)
+    there_NB = ~np.isnan(error_NB)
+    share_N: Floats = np.where(there_NB.any(1), (error_NB == 0).sum(1) / np.maximum(there_NB.sum(1), 1), 1.0)
+    return share_N
+
+
 def distances(error_N: Floats) -> Floats:
     """How often a border is 0, 1, … ``FARTHEST`` letters off: (N, D), one 1 a row, none where there is no border."""
     off_N = np.minimum(np.abs(error_N), FARTHEST)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from nuclex.bio.regions import best_path, spans_of
+from nuclex.bio.regions import Spans, best_path, spans_of
 from nuclex.core.errors import InputError
 from nuclex.metrics import bootstrap, bootstrap_statistic, confusion_matrix, per_class
-from nuclex.metrics.regions import region_report
+from nuclex.metrics.regions import exact_share, region_report
 from nuclex.models import Layout
 from nuclex.models.answering import AnsweringModel
 from nuclex.tasks import Task
@@ -103,7 +103,10 @@ class PositionClassAnswers(Answers):
             rows.append(row)
         counts_NCC = np.array([row["counts"] for row in rows])
         right_N = np.trace(counts_NCC, axis1=1, axis2=2) / counts_NCC.sum((1, 2))
-        return Measured(rows, {"accuracy": right_N}, {"regions": self.task.regions} if self.task.regions else {})
+        if not self.task.regions:
+            return Measured(rows, {"accuracy": right_N}, {})
+        scores = {"accuracy": right_N, "exact_borders": exact_share(*self._spans(rows), self.task.regions)}
+        return Measured(rows, scores, {"regions": self.task.regions})
 
     def pooled(self, measured: Measured, which_N: NDArray[np.int64], clusters_N: NDArray[np.int64]) -> dict[str, Any]:
         """Macro F1 over all scored positions with its interval, and numbers for every class.
@@ -139,8 +142,11 @@ class PositionClassAnswers(Answers):
         return {**found, **self._regions(rows, clusters_N)}
 
     def _regions(self, rows: Sequence[dict[str, Any]], clusters_N: NDArray[np.int64]) -> dict[str, Any]:
-        truth = [spans_of(row["truth"], self.task.regions) for row in rows]
-        return region_report(truth, [row["regions"] for row in rows], self.task.regions, clusters_N)
+        return region_report(*self._spans(rows), self.task.regions, clusters_N)
+
+    def _spans(self, rows: Sequence[dict[str, Any]]) -> tuple[list[Spans], list[Spans]]:
+        """Where the regions of each row are, and where they were called."""
+        return [spans_of(row["truth"], self.task.regions) for row in rows], [row["regions"] for row in rows]
 
     def _counts(self, label_L: NDArray[np.int64], guess_L: NDArray[np.int64]) -> NDArray[np.int64]:
         where_L = label_L >= 0
