@@ -36,6 +36,13 @@ def test_relatives_are_found_as_by_comparing_all() -> None:
     assert found.share_above(0.0) == 1.0
 
 
+def test_long_sequences_are_not_preferred_for_having_many_words() -> None:
+    (own,) = drawn(1, 300, 1)
+    long = [own[:150] + text for text in drawn(5, 4000, 2)]
+    found = nearest([own], [*long, changed(own, 0.15, 3)])
+    assert found.index_N.tolist() == [5]
+
+
 def test_what_shares_no_word_has_no_nearest_one() -> None:
     found = nearest([b"A" * 40, b"ACG"], [b"C" * 40])
     assert found.index_N.tolist() == [-1, -1]

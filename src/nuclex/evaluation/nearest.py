@@ -1,7 +1,8 @@
 """The nearest of given sequences to each of others: has a model learned its training sequences by heart?
 
-Candidates are those that share most words of 11 letters (as in ``data.kmer_clusters``); of the three that share most the
-one with the smallest edit distance is the nearest. A relative without a common word of 11 letters is not found.
+Candidates are the three that share the largest part of their words of 11 letters (as in ``data.kmer_clusters``), where
+the words of the one that has more count as all; of them the one with the smallest edit distance is the nearest. A
+relative without a common word is not found; where there is no relative, which one is the nearest means little.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ def nearest(sequences: Sequence[bytes], among: Sequence[bytes]) -> Nearest:
     """Look for the nearest one of ``among`` to each sequence; only the given strand is looked at."""
     known = [to_dna(text).upper() for text in among]
     codes = [kmer_codes(text, K) for text in known]
-    words = np.concatenate([*codes, np.zeros(0, dtype=np.int64)])
-    owners = np.repeat(np.arange(len(codes)), [len(part) for part in codes])
+    words, sizes = np.concatenate([*codes, np.zeros(0, dtype=np.int64)]), np.array([len(part) for part in codes])
+    owners = np.repeat(np.arange(len(codes)), sizes.astype(np.int64))
     order = np.argsort(words, kind="stable")
     words, owners = words[order], owners[order]
     index_N, identity_N = np.full(len(sequences), -1, dtype=np.int64), np.full(len(sequences), np.nan)
@@ -47,7 +48,7 @@ def nearest(sequences: Sequence[bytes], among: Sequence[bytes]) -> Nearest:
         asked = kmer_codes(sequence, K)
         low, high = (np.searchsorted(words, asked, side=side) for side in ("left", "right"))
         found = np.concatenate([owners[a:b] for a, b in zip(low, high, strict=True)] or [owners[:0]])
-        shared = np.bincount(found, minlength=len(known)) if len(found) else np.zeros(0, dtype=np.int64)
+        shared = np.bincount(found, minlength=len(known)) / np.maximum(sizes, len(asked)) if len(found) else sizes[:0]
         best = [place for place in np.argsort(-shared, kind="stable")[:CANDIDATES].tolist() if shared[place]]
         alike = [1 - difference(sequence, known[place]) for place in best]
         if alike:
