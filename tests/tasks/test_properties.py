@@ -100,7 +100,7 @@ PROPERTIES = {  # train, validation, test
     "mrfp-expression": [1021, 219, 219],
     "riboswitch": [248, 53, 54],
     "vaccine-degradation": [1600, 400, 400],
-    "mlos-expression": [117, 17, 33],
+    "mlos-expression": [117, 25, 25],
     "ecoli-protein": [2923, 379, 325],
     "ecoli-transcript": [2818, 380, 330],
     "mrna-stability": [6052, 739, 785],

@@ -199,7 +199,7 @@ def pretrain(
 def finetune(
     recipe: Path,
     *,
-    out: Path,
+    out: Path = Path("finetuned"),
     resume: bool = False,
     dry_run: bool = False,
     device: Device = "auto",
@@ -210,7 +210,7 @@ def finetune(
     Parameters
     ----------
     recipe:
-        A TOML or YAML file; any key of it is a flag: --bundle DIR, --task.path FILE.
+        A TOML or YAML file; any key of it is a flag: --bundle DIR, --data.path FILE.
     out:
         The run folder: new, or with --resume an unfinished one.
     resume:

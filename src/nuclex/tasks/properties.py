@@ -10,7 +10,9 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from nuclex.core.errors import InputError
+from nuclex.data.homology import ClusterConfig
 from nuclex.tasks.base import TASKS, Example, Shape, Split, Task, TaskConfig, assemble, carve_missing
+from nuclex.tasks.related import divide_by_clusters
 from nuclex.tasks.table import Naming, Read, TableConfig, class_name, number, read_examples, read_labelled
 
 
@@ -83,15 +85,18 @@ class PropertyConfig(TaskConfig):
     only; ``ecoli-protein``, ``ecoli-transcript``: CaLM's abundances (that of proteins as ln(1 + abundance));
     ``mrna-stability``: iCodon's decay rates in several cells, among which ``rows`` chooses; ``yeast-half-life``: in
     minutes; ``splice-psi``: log10 of the share of BRCA2's exon 17 that is spliced in, for the 9 letters of its 5'
-    splice site. A table without a split is carved by distinct sequence.
+    splice site. A table without a split (``mlos-expression``) is divided by clusters of similar sequences.
     """
 
     kind: Literal["property"] = "property"
     shape: ClassVar[Shape] = Shape.SCALAR
     name: PropertyName = "mrfp-expression"
     rows: dict[str, str] = Field(default={}, description="only rows with these values, such as {cell_type = 'k562'}")
-    validation_share: float = Field(default=0.1, gt=0, lt=1)
-    test_share: float = Field(default=0.2, gt=0, lt=1)
+    validation_share: float = Field(default=0.15, gt=0, lt=1, description="of a table without a split, as HELM has it")
+    test_share: float = Field(default=0.15, gt=0, lt=1)
+    cluster: ClusterConfig = Field(
+        default=ClusterConfig(min_identity=0.9, strands="plus"), description="who are relatives there"
+    )
 
     def read(self) -> Task:
         """Fetch and read the tables of the catalogue."""
@@ -107,7 +112,10 @@ class PropertyConfig(TaskConfig):
         for split, example in found:
             splits[split or "train"].append(_logarithm(example) if self.name == "ecoli-protein" else example)
         shares: dict[Split, float] = {"validation": self.validation_share, "test": self.test_share}
-        whole, carved = carve_missing(splits, shares, self.seed, by_group=naming.group is not None)
+        if naming.split is None:
+            whole, carved = divide_by_clusters(splits["train"], shares, self.cluster, self.seed)
+        else:
+            whole, carved = carve_missing(splits, shares, self.seed, by_group=naming.group is not None)
         notes: Mapping[str, Any] = {"dataset": source.table, "property": self.name, "rows": self.rows, **carved}
         return assemble(self, whole, notes)
 

@@ -36,6 +36,10 @@ class RegressionConfig(Config):
         default=1.0, gt=0, description="Huber's: in standard deviations of the target, if standardised"
     )
     standardise: bool = Field(default=True, description="learn (target - mean) / deviation, both of the train split")
+    score: Literal["error", "spearman"] = Field(
+        default="error",
+        description="what tells the best weights on validation: R², or the rank correlation (one number a sequence)",
+    )
     floor: float | None = Field(default=None, description="what is foretold below becomes this: 0 for a ribosome load")
 
     def of(self, guess: Tensor, target: Tensor) -> Tensor:
@@ -112,14 +116,14 @@ class ScalarAnswers(Answers):
         return self.config.of(guess_N, target_N).sum()
 
     def validate(self, model: AnsweringModel) -> dict[str, float]:
-        """Loss, R² and rank correlation; the score is R², or minus the loss where all labels are the same."""
+        """Loss, R² and correlations; the score is R² or as ``score`` says, minus the loss where it is not defined."""
         guess_N, truth_N = self._guess(model, "validation"), self.truth["validation"]
         target_N = torch.from_numpy(self.scale.standardised(truth_N))
         loss = float(self.config.of(torch.from_numpy(guess_N), target_N).mean())
         value_N = self.scale.undone(guess_N)
         found = {f"validation_{name}": statistic(truth_N, value_N) for name, statistic in STATISTICS.items()}
-        explained = found["validation_r_squared"]
-        score = explained - TIE * loss if np.isfinite(explained) else -loss
+        quality = found["validation_r_squared" if self.config.score == "error" else "validation_spearman"]
+        score = quality - TIE * loss if np.isfinite(quality) else -loss
         defined = {name: value for name, value in found.items() if np.isfinite(value)}
         return {"validation_loss": loss, **defined, "score": score}
 

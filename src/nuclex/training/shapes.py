@@ -70,6 +70,8 @@ def _positions(task: Task, readings: dict[str, Reading], asked: Asked) -> Answer
     if not task.classes:
         if isinstance(asked.head, BorderHeadConfig):
             raise InputError(f"head.kind is 'borders'; the task {task.name!r} has numbers and needs 'position'")
+        if asked.regression is not None and asked.regression.score == "spearman":
+            raise InputError(f"regression.score: the task {task.name!r} has many numbers a sequence and needs 'error'")
         return PositionNumberAnswers(task, readings, asked.micro_tokens, asked.regression or RegressionConfig())
     if asked.regression is not None:
         raise InputError(f"regression: the task {task.name!r} has no {TABLES['regression']}")
