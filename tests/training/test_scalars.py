@@ -153,6 +153,30 @@ def test_a_constant_model_is_validated() -> None:
     assert numbers["score"] == pytest.approx(1 - (96**2 + 196**2) / (2 * 50**2) - 1e-6 * loss)
 
 
+def test_the_order_may_choose_the_weights() -> None:
+    """One model has the order and is far off, the other is near and has the order of two the wrong way round."""
+    labels = {**LABELS, "validation": [1.0, 2.0, 3.0, 4.0]}
+
+    class Given(torch.nn.Module):
+        def __init__(self, values: list[float]) -> None:
+            super().__init__()
+            self.values = torch.nn.Parameter(torch.tensor(values))
+
+        def scalars(self, tokens_T: torch.Tensor, layout: Any) -> torch.Tensor:
+            return self.values
+
+    def score(config: RegressionConfig, values: list[float]) -> float:
+        made = answers(labels, config)
+        return made.validate(Given(values))["score"]  # type: ignore[arg-type]
+
+    far, near = [10.0, 20.0, 30.0, 40.0], [1.0, 2.0, 4.0, 3.0]
+    plain, ordered = (RegressionConfig(standardise=False, score=name) for name in ("error", "spearman"))
+    assert score(plain, near) == pytest.approx(1 - 2 / 5, abs=1e-5)
+    assert score(plain, near) > score(plain, far)
+    assert score(ordered, far) == pytest.approx(1, abs=1e-3)
+    assert score(ordered, near) == pytest.approx(0.8, abs=1e-5)
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
