@@ -197,3 +197,10 @@ def test_letters_have_no_regression(tmp_path: Path) -> None:
     task = {"kind": "table-positions", "train": str(toy(tmp_path / "all.tsv", "letters", 40))}
     with pytest.raises(InputError, match="regression: the task 'table-positions' has no numbers to learn"):
         finetune(load_config(FinetuneConfig, None, {**KEYS, "task": task, "regression": {}}), tmp_path / "run")
+
+
+def test_the_order_of_one_number_a_sequence_is_no_choice_here(tmp_path: Path) -> None:
+    task = {"kind": "table-positions", "values": "numbers", "train": str(toy(tmp_path / "all.tsv", "numbers", 40))}
+    keys = {**KEYS, "task": task, "regression": {"score": "spearman"}}
+    with pytest.raises(InputError, match=r"regression\.score: the task 'table-positions' has many numbers a sequence"):
+        finetune(load_config(FinetuneConfig, None, keys), tmp_path / "run")
