@@ -110,15 +110,16 @@ def watch(board: Board) -> None:
     from nuclex.core import artifact
     from nuclex.data import corpus, homology
     from nuclex.inference import embed, vectors
-    from nuclex.training import arm, loop, pretrain
+    from nuclex.training import arm, between, pretrain, update
 
     def done(running: Any) -> None:
         board.step = running.place.step
 
-    loop._Loop.update = board.during("training", loop._Loop.update, done)  # type: ignore[method-assign]
-    loop._Loop.evaluate = board.during("evaluating", loop._Loop.evaluate)  # type: ignore[method-assign]
+    updates = update.Updates
+    updates.update = board.during("training", updates.update, done)  # type: ignore[method-assign]
+    updates.evaluate = board.during("evaluating", updates.evaluate)  # type: ignore[method-assign]
     for name in ("save_checkpoint", "save_weights", "prune"):
-        setattr(loop, name, board.during("saving", getattr(loop, name)))
+        setattr(between, name, board.during("saving", getattr(between, name)))
     artifact.write_manifest = board.during("saving", artifact.write_manifest)
     artifact._sync = board.during("saving", artifact._sync)
     pretrain.finish_bundles = board.during("finishing", pretrain.finish_bundles)

@@ -603,3 +603,17 @@ def test_what_is_trained_on_is_what_sampling_gives(tiny_corpus: Path, whole: Pat
     table = table_of(corpus, tokenizer, rows)
     assert table.clusters_N.tolist() == corpus.clusters[rows].tolist()
     assert windows(table, SamplingConfig().max_tokens).lengths_P.tolist() == (corpus.lengths[rows] + 2).tolist()
+
+
+def test_as_many_sequences_are_learnt_from_as_asked(tiny_corpus: Path) -> None:
+    """They are drawn by the seed, and what is validated on stays the same."""
+    corpus, whole = Corpus.open(tiny_corpus), recipe(tiny_corpus)
+    tokenizer = whole.tokenizer.build()
+    some = build_work(recipe(tiny_corpus, train_sequences=7), corpus, tokenizer)
+    others = build_work(recipe(tiny_corpus, train_sequences=7, seed=8), corpus, tokenizer)
+    everything = build_work(whole, corpus, tokenizer)
+    assert len(some.table) == len(set(some.table.rows_N.tolist())) == 7
+    assert set(some.table.rows_N.tolist()) < set(corpus.indices("train").tolist())
+    assert some.table.rows_N.tolist() != others.table.rows_N.tolist()
+    assert some.validation.rows_N.tolist() == everything.validation.rows_N.tolist()
+    assert len(build_work(recipe(tiny_corpus, train_sequences=999), corpus, tokenizer).table) == len(everything.table)

@@ -57,6 +57,9 @@ class PretrainConfig(Config):
     objective: AnyObjectiveConfig = MaskedConfig()
     sampling: SamplingConfig = SamplingConfig()
     training: TrainingConfig = TrainingConfig()
+    train_sequences: int | None = Field(
+        default=None, ge=1, description="at most this many of the train split, drawn by the seed; None = all"
+    )
     validation_sequences: int = Field(default=512, ge=1, description="at most this many are scored during the run")
     seed: int = 0
 
@@ -214,17 +217,20 @@ def build_model(config: PretrainConfig, tokenizer: Tokenizer) -> LanguageModel:
 
 
 def build_work(config: PretrainConfig, corpus: Corpus, tokenizer: Tokenizer) -> LanguageWork:
-    """Tokenize the train split and a fixed sample of the validation split."""
-    rows = corpus.indices("validation")
-    if not len(corpus.indices("train")):
+    """Tokenize the train split, or what is drawn from it, and a fixed sample of the validation split."""
+    learnt, rows = corpus.indices("train"), corpus.indices("validation")
+    if not len(learnt):
         raise InputError(f"{corpus.path}: its train split holds no sequences; lower the validation and test shares")
+    if config.train_sequences is not None:
+        drawn = permutation(key(config.seed, "train"), len(learnt))[: config.train_sequences]
+        learnt = np.sort(learnt[drawn])
     chosen = rows[permutation(key(config.seed, "validation"), len(rows))[: config.validation_sequences]]
     if not len(rows):
         say("the corpus has no validation split: no best model can be chosen, the last one is kept")
     return LanguageWork(
         config,
         tokenizer,
-        table_of(corpus, tokenizer, corpus.indices("train")),
+        table_of(corpus, tokenizer, learnt),
         table_of(corpus, tokenizer, np.sort(chosen)),
     )
 
