@@ -5,7 +5,7 @@
 Pre-trains each model with each loss on the same batches (recipes/pretrain/helm-*-laptop), in turn, and asks for every
 codon of the test split: codon and amino-acid accuracy, the share of errors that are synonymous, with intervals over
 homology clusters, and what each loss changes against cross entropy, paired by sequence. Then a probe on the frozen
-model for each property (recipes/finetune/helm-probe-laptop). What is there is taken up. Numbers go to
+model for each property (recipes/finetune/helm-probe-small). What is there is taken up. Numbers go to
 results/helm.json; ``--only pretrain`` leaves the probes out.
 """
 
@@ -87,7 +87,7 @@ def probed(run: Run, bundle: Path, options: argparse.Namespace) -> dict[str, Any
     told = {}
     for task in TASKS:
         settings = {"bundle": str(bundle), "seed": run[2], "task.name": task}
-        config = load_config(FinetuneConfig, "finetune/helm-probe-laptop", settings)
+        config = load_config(FinetuneConfig, "finetune/helm-probe-small", settings)
         out = options.out / f"{name(run)}-{task}"
         if not (out / "results.json").exists():
             nuclex.finetune(config, out, resume=out.exists())
