@@ -57,7 +57,10 @@ def test_a_table_of_settings_is_read_as_a_config(tiny_corpus: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"kind": "bep"}, r"tokenizers: unknown kind 'bep'; known: bpe, codon, kmer, nucleotide, unigram, wordpiece"),
+        (
+            {"kind": "bep"},
+            r"tokenizers: unknown kind 'bep'; known: amino-acid, bpe, codon, kmer, nucleotide, unigram, wordpiece",
+        ),
         (
             {"kind": "bpe", "vocab_sise": 9},
             r"^vocab_sise: unknown key \(did you mean 'vocab_size'\?\); allowed: alphabet, ",
@@ -87,7 +90,7 @@ def test_recipes_are_read_by_name_and_settings_lie_over_them(tiny_corpus: Path, 
     with pytest.raises(InputError, match=r"no such recipe file; .* tokenizer/rnaberta, tokenizer/tinydnabert"):
         read_tokenizer("tinydnabert", {})
     (tmp_path / "empty.toml").write_text("# nothing\n")
-    with pytest.raises(InputError, match=r"empty.toml: kind: found None; allowed: bpe, codon, "):
+    with pytest.raises(InputError, match=r"empty.toml: kind: found None; allowed: amino-acid, bpe, codon, "):
         read_tokenizer(tmp_path / "empty.toml", {})
 
 

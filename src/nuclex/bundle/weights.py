@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from nuclex.core.errors import CorruptError, one_line
 from nuclex.core.plain import from_json
+from nuclex.core.signals import undisturbed
 from nuclex.models.backbone import BackboneConfig, LanguageModel
 
 MOST_HEADER_BYTES, MOST_TENSORS, MOST_AXES = 4 << 20, 20_000, 8
@@ -28,7 +29,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
     _refuse_odd_header(path)
     try:
-        return load_file(path)
+        with undisturbed():
+            return load_file(path)
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise _unreadable(path, one_line(str(error))) from None
 

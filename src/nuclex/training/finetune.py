@@ -41,7 +41,12 @@ RESULTS = "results.json"
 
 
 def finetune(
-    config: FinetuneConfig, out: str | Path, *, resume: bool = False, device: str = "cpu", kin: Sequence[Path] = ()
+    config: FinetuneConfig,
+    out: str | Path = Path("finetuned"),
+    *,
+    resume: bool = False,
+    device: str = "cpu",
+    kin: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Fine-tune and measure; returns run, bundle, steps and metrics. ``resume`` continues a stopped run.
 
