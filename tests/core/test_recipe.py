@@ -146,3 +146,19 @@ def test_a_table_that_only_its_inner_tables_name_has_a_line(tmp_path: Path) -> N
 def test_numbers_of_yaml_are_those_that_are_written(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("a: 10\nb: -1\nc: 1e-4\nd: 0.5\ne: 1_000\nf: 0\ng: '010'\n")
     assert list(read_recipe(tmp_path / "a.yaml").data.values()) == [10, -1, 1e-4, 0.5, 1000, 0, "010"]
+
+
+@pytest.mark.parametrize(
+    "value", ["\"a'''b\"", '\'a"""b\'', '1  # it\'s """', "\"\\\"\" # '''", '""', "''", "'''a'''", '"""a""" # "']
+)
+def test_quotes_inside_texts_and_remarks_hide_no_line(value: str, tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(f"first = {value}\n[[thaw]]\nstep = 0\n[[thaw]]\nstep = 1\n")
+    recipe = read_recipe(tmp_path / "a.toml")
+    assert recipe.lines["first",] == 1
+    assert recipe.lines["thaw", "1", "step"] == 5
+
+
+@pytest.mark.parametrize("mark", ["'''", '"""'])
+def test_what_looks_like_a_key_inside_a_long_text_is_none(mark: str, tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(f"first = {mark}a # 'b\nsecond = 1\nthird{mark} # it's\nfourth = 2\n")
+    assert read_recipe(tmp_path / "a.toml").lines == {("first",): 1, ("fourth",): 4}

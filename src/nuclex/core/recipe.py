@@ -20,6 +20,7 @@ _MOST_DOTS, _MOST_DIGITS = 1000, 1000
 """In one line: the standard library's parser takes minutes for keys such as a.a.a.a… and reads no endless numbers."""
 _DIGITS = re.compile(r"[0-9_]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_TEXT = re.compile(r"""\"{3}|'{3}|"(?:\\.|[^"\\])*"|'[^']*'|#.*""")
 _HEADER, _ASSIGNMENT = re.compile(rf"\s*(\[\[?)\s*{_KEYS}\s*\]"), re.compile(rf"\s*{_KEYS}\s*=")
 
 
@@ -129,9 +130,9 @@ def _toml_lines(text: str) -> dict[Place, int]:
     lines: dict[Place, int] = {}
     counts: dict[Place, int] = {}
     table: Place = ()
-    quoted = False
+    quoted = ""
     for number, line in enumerate(text.split("\n"), start=1):  # other marks, as in str.splitlines, end no line of TOML
-        inside, quoted = quoted, quoted ^ bool((line.count('"""') + line.count("'''")) % 2)
+        inside, quoted = quoted, _quoted_behind(line, quoted)
         if inside:
             continue
         if header := _HEADER.match(line):
@@ -147,6 +148,22 @@ def _toml_lines(text: str) -> dict[Place, int]:
             for length in range(1, len(names) + 1):
                 lines.setdefault(table + names[:length], number)
     return lines
+
+
+def _quoted_behind(line: str, quoted: str) -> str:
+    """The three quotes of the text that goes on behind a line, none where none does; ``quoted`` is that before it."""
+    place = 0
+    while place < len(line):
+        if quoted:
+            end = line.find(quoted, place)
+            if end < 0:
+                return quoted
+            place, quoted = end + 3, ""
+        elif found := _TEXT.match(line, place):
+            quoted, place = (found[0], found.end()) if found[0] in ('"""', "'''") else ("", found.end())
+        else:
+            place += 1
+    return quoted
 
 
 def _names(keys: str) -> Place:
