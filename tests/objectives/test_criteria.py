@@ -115,7 +115,7 @@ def test_letters_are_multiplied_and_what_is_in_sight_is_certain() -> None:
                 value *= float(p[asked[turn], letter["ACGT".index(base)]]) if turn in asked else known[turn] == base
             expected.append(value)
     said = CodonView(tokenizer).spoken(logits, question, batch)
-    found = said.log_NC.exp()
+    found = said.scores_NC.exp()
     assert found[:, :64].flatten().tolist() == pytest.approx(expected, abs=1e-12)
     assert found.sum(1).tolist() == pytest.approx([1, 1])
     assert ["".join(CodonView(tokenizer).tokens[c]) for c in said.target_N.tolist()] == ["GCT", "GTT"]
@@ -137,8 +137,8 @@ def test_longer_words_are_summed_over_the_words_that_agree() -> None:
                 v for v, w in enumerate(tokenizer.vocabulary) if len(w) == 6 and w[3 * codon : 3 * codon + 3] == name
             ]
             assert len(words) == 64
-            assert said.log_NC[place, view.tokens.index(name)].exp() == pytest.approx(float(p[token, words].sum()))
-    assert said.log_NC.exp().sum(1).tolist() == pytest.approx([1] * 7)
+            assert said.scores_NC[place, view.tokens.index(name)].exp() == pytest.approx(float(p[token, words].sum()))
+    assert said.scores_NC.exp().sum(1).tolist() == pytest.approx([1] * 7)
 
 
 def test_of_overlapping_words_those_in_frame_are_codons() -> None:
@@ -148,6 +148,7 @@ def test_of_overlapping_words_those_in_frame_are_codons() -> None:
     view = CodonView(tokenizer)
     said = view.spoken(scores(question, tokenizer), question, batch)
     assert [view.tokens[column] for column in said.target_N.tolist()] == ["ATG", "GCT", "GTT"]
+    assert said.alone_M is not None
     assert int(said.alone_M.sum()) == len(question.targets_M) - 3
     shifted = CodonView(tokenizer, frame=1).spoken(scores(question, tokenizer), question, batch)
     assert [view.tokens[column] for column in shifted.target_N.tolist()] == ["TGG", "CTG"]

@@ -28,14 +28,15 @@ OTHER = "<other>"
 
 @dataclass(frozen=True, eq=False)
 class Spoken:
-    """What is said of N codons: ln of probabilities (N, C), the true ones (N,), and tokens to be judged by themselves.
+    """What is said of N codons: scores (N, C), the true ones (N,), and tokens to be judged by themselves.
 
-    ``alone_M`` marks the asked tokens (M,) that are in no whole codon: their own cross entropy is their loss.
+    A score is ln p but for a number that is the same for a whole row. ``alone_M`` marks the asked tokens (M,) that are
+    in no whole codon: their own cross entropy is their loss; None where there are none.
     """
 
-    log_NC: Tensor
+    scores_NC: Tensor
     target_N: Tensor
-    alone_M: Tensor
+    alone_M: Tensor | None
 
 
 class CodonView:
@@ -71,19 +72,22 @@ class CodonView:
     def spoken(self, logits_MV: Tensor, question: Question, batch: PackedBatch) -> Spoken:
         """What the scores of the asked tokens say of codons."""
         target_M = torch.from_numpy(question.targets_M).to(logits_MV.device)
-        log_MV = F.log_softmax(logits_MV if logits_MV.dtype is torch.float64 else logits_MV.float(), dim=-1)
+        logits_MV = logits_MV if logits_MV.dtype is torch.float64 else logits_MV.float()
+        if self.size == 3 and self.stride == 3:
+            return Spoken(logits_MV, target_M, None)
+        log_MV = F.log_softmax(logits_MV, dim=-1)
         if self.size == 1:
             return self._of_letters(log_MV, question, batch)
-        alone_M = np.zeros(len(target_M), dtype=bool)
-        if self.stride == 1:
-            alone_M = (batch.position_T[question.places_M] - self.frame) % 3 != 0
+        if self.stride > 1:
+            return self._of_words(log_MV, target_M, None)
+        alone_M = (batch.position_T[question.places_M] - self.frame) % 3 != 0
         kept = torch.from_numpy(np.flatnonzero(~alone_M)).to(log_MV.device)
         alone = torch.from_numpy(alone_M).to(log_MV.device)
         if self.size == 3:
             return Spoken(log_MV[kept], target_M[kept], alone)
         return self._of_words(log_MV[kept], target_M[kept], alone)
 
-    def _of_words(self, log_NV: Tensor, target_N: Tensor, alone_M: Tensor) -> Spoken:
+    def _of_words(self, log_NV: Tensor, target_N: Tensor, alone_M: Tensor | None) -> Spoken:
         """Row after row of each token: its first codon, its second …; a token that is no word has one row."""
         device, rows, targets = log_NV.device, [], []
         rest = torch.from_numpy(self._rest).to(device)

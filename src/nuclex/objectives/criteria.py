@@ -100,8 +100,10 @@ class CodonCriterionConfig(CriterionConfig):
         """Sum over codons; a token that is in no whole codon counts by its own cross entropy."""
         view = _view(tokenizer, self.frame)
         said = view.spoken(logits_MV, question, batch)
-        losses = _losses(self, view, said.log_NC.shape[1], said.log_NC.device)
-        found = losses(said.log_NC, said.target_N).sum()
+        losses = _losses(self, view, said.scores_NC.shape[1], said.scores_NC.device)
+        found = losses(said.scores_NC, said.target_N).sum()
+        if said.alone_M is None:
+            return found
         targets_M = torch.from_numpy(question.targets_M).to(logits_MV.device)
         return found + token_cross_entropy(logits_MV[said.alone_M], targets_M[said.alone_M])
 
