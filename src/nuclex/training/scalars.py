@@ -108,6 +108,7 @@ class ScalarAnswers(Answers):
             split: np.array([example.number for example in reading.examples]) for split, reading in readings.items()
         }
         self.scale = Scale.of(self.truth["train"], config, task.name, centred=not variants)
+        self.quoted = ("r_squared" if config.score == "error" else "spearman",)
 
     def loss(self, model: AnsweringModel, index_N: NDArray[np.int64]) -> Tensor:
         """Sum over sequences, in squared standard deviations of the target."""
