@@ -194,3 +194,23 @@ def test_the_catalogues_reads_and_gold(mirror: Path) -> None:
         assert example.stratum == row["locus"]
         same += all(example.sequence[a:b] == row[name].upper() for name, (a, b) in spans.items())
     assert same == 994  # of 6 rows IMGT mended an indel in the letters that it gives
+
+
+def test_only_reads_of_train_get_other_ends(tmp_path: Path) -> None:
+    rows = [read(seed) for seed in range(40)]
+    plain = task_of(tmp_path / "a.tsv", rows)
+    moved = task_of(tmp_path / "a.tsv", rows, shift={"before": 30})
+    for split in SPLITS:
+        same = [
+            (old.id, old.sequence, old.track.tolist()) == (new.id, new.sequence, new.track.tolist())
+            for old, new in zip(plain.examples(split), moved.examples(split), strict=True)
+        ]
+        assert all(same) if split != "train" else sum(same) < 3
+    assert task_of(tmp_path / "a.tsv", rows, shift={"before": 30}).digest == moved.digest
+    assert task_of(tmp_path / "a.tsv", rows, shift={"before": 30}, seed=1).digest != moved.digest
+
+
+@pytest.mark.parametrize("settings", [{"letters": "regions"}, {"labels": "helm"}])
+def test_no_other_ends_where_nothing_lies_outside(settings: dict[str, str]) -> None:
+    with pytest.raises(InputError, match=r"shift: puts letters around the regions, and (letters|labels): '\w+' has"):
+        load_config(AntibodyRegionsConfig, None, {"path": "a.tsv", "shift": {}, **settings})

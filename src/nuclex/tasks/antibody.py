@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from nuclex.bio.regions import OUTSIDE, labels_of
 from nuclex.core.errors import InputError
+from nuclex.tasks.antibody_shift import Shift, shifted
 from nuclex.tasks.antibody_tables import ORDERS, Annotated, Columns, Labels
 from nuclex.tasks.base import SPLITS, TASKS, Example, Shape, Split, Task, TaskConfig, assemble, carve_missing
 from nuclex.tasks.table import Table
@@ -32,6 +33,7 @@ class AntibodyRegionsConfig(TaskConfig):
     ``labels``: "regions" (``fwr1_start`` …, or the letters of ``fwr1`` … in tables without positions), "segments" (v,
     np1, d, np2, j, and c where it is given: ``v_sequence_start`` …), "helm" (what is before V as sp, V, all up to the
     end of J as dj, what is behind J as c). A letter in none of them is "outside"; N at an end is left out there.
+    ``shift`` gives each read of train (never of validation or test) other ends, in place of its own.
     """
 
     kind: Literal["antibody-regions"] = "antibody-regions"
@@ -46,6 +48,9 @@ class AntibodyRegionsConfig(TaskConfig):
     codons: bool = Field(
         default=False, description="leave out letters before the first and behind the last whole codon, by CDR3's frame"
     )
+    shift: Shift | None = Field(
+        default=None, description="train on reads that begin and end anywhere; None = as they were read"
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -53,6 +58,9 @@ class AntibodyRegionsConfig(TaskConfig):
             raise ValueError("test: is for a path of your own; without one, test_on names a test of the catalogue")
         if self.path is None and self.labels != "regions":
             raise ValueError(f"labels: the catalogue's reads have no positions of genes for {self.labels!r}; give path")
+        if self.shift is not None and (self.letters != "read" or self.labels == "helm"):
+            found = f"letters: {self.letters!r}" if self.letters != "read" else "labels: 'helm'"
+            raise ValueError(f"shift: puts letters around the regions, and {found} has none there; give one of both")
         return self
 
     def read(self) -> Task:
@@ -67,6 +75,9 @@ class AntibodyRegionsConfig(TaskConfig):
                 given[split].append(self._example(one))
         apart, shared = _apart(given)
         splits, carved = carve_missing(apart, SHARES, self.seed, by_group=True)
+        if self.shift is not None:
+            step = 3 if self.codons else 1
+            splits["train"] = [shifted(one, self.shift, self.seed, step=step) for one in splits["train"]]
         files = {"files": [str(path) for path in (self.path, self.test) if path is not None]}
         sources = files if self.path is not None else {"dataset": "antibody-regions", "test": self.test_on}
         notes: dict[str, Any] = {**sources, **carved, **left_out, "junction_in_another_split": shared}
