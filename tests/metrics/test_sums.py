@@ -68,6 +68,18 @@ def test_numbers_by_their_moments() -> None:
     assert np.isnan(sums.correlated(moments(truth_N, np.full(50, 3.0)).sum(axis=0)))
 
 
+def test_the_mean_over_columns_is_of_the_errors_not_of_their_squares() -> None:
+    rng = np.random.default_rng(3)
+    pairs = [(rng.normal(size=size), rng.normal(0, scale, size=size)) for size, scale in ((20, 1.0), (30, 9.0))]
+    total_K6 = np.stack([moments(*pair).sum(axis=0) for pair in pairs])
+    assert sums.mcrmse(total_K6) == pytest.approx(np.mean([rmse(*pair) for pair in pairs]))
+    assert sums.mcrmse(total_K6) != pytest.approx(sums.root_mean_square(total_K6.sum(axis=0)), rel=0.1)
+    assert sums.mean_correlated(total_K6) == pytest.approx(np.mean([pearson(*pair) for pair in pairs]))
+    assert sums.mcrmse(np.stack([total_K6, total_K6 * 2])).shape == (2,)
+    total_K6[1] = 0  # a column that nothing was measured of
+    assert np.isnan([sums.mcrmse(total_K6), sums.mean_correlated(total_K6)]).all()
+
+
 def test_intervals_are_those_of_drawing_rows() -> None:
     truth_N, guess_N = classes(3, 3, rows=200)
     units_N = np.arange(200) // 2

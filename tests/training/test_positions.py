@@ -21,14 +21,8 @@ from nuclex.models.heads import PositionHeadConfig, build_head
 from nuclex.tasks import Example, Shape, Task
 from nuclex.tokenizers import KmerConfig, NucleotideConfig
 from nuclex.training.finetune import FinetuneConfig, finetune
-from nuclex.training.positions import (
-    PositionClassAnswers,
-    PositionNumberAnswers,
-    correlated,
-    macro_f1,
-    position_logits,
-    root_mean_square,
-)
+from nuclex.training.positions import PositionClassAnswers, macro_f1, position_logits
+from nuclex.training.profiles import PositionNumberAnswers
 from nuclex.training.scalars import RegressionConfig
 from nuclex.training.supervised import Reading
 
@@ -141,7 +135,7 @@ def test_the_loss_is_the_mean_over_what_was_measured() -> None:
     task, readings = task_of(NUMBERS, ())
     answers, model = PositionNumberAnswers(task, readings, 100, RegressionConfig()), small(1)
     known = np.concatenate([row[np.isfinite(row)] for row in NUMBERS])
-    assert (answers.scale.mean, answers.scale.deviation) == (known.mean(), known.std())
+    assert (answers.scales.of_each[0].mean, answers.scales.of_each[0].deviation) == (known.mean(), known.std())
     losses = []
     for index, row in enumerate(NUMBERS):
         guess = position_logits(model, readings["train"], np.array([index]))[:, 0].detach().double().numpy()
@@ -171,13 +165,6 @@ def test_what_was_not_measured_gives_no_gradient() -> None:
 
 def test_sums_give_the_same_as_rows() -> None:
     random = np.random.default_rng(0)
-    x, y = random.normal(5, 1, 40), random.normal(4, 2, 40)
-    parts = [slice(0, 10), slice(10, 40)]
-    moments = np.array([[len(x[p]), x[p].sum(), y[p].sum(), x[p] @ x[p], y[p] @ y[p], x[p] @ y[p]] for p in parts])
-    assert root_mean_square(moments) == pytest.approx(rmse(x, y))
-    assert correlated(moments) == pytest.approx(pearson(x, y))
-    constant = np.array([[3.0, 6.0, 1.0, 12.0, 5.0, 2.0]])
-    assert np.isnan(correlated(constant))
     truth, guess = random.integers(0, 3, 50), random.integers(0, 2, 50)
     counts = np.stack([confusion_matrix(truth[p], guess[p], 4) for p in (slice(0, 20), slice(20, 50))])
     assert macro_f1(counts) == pytest.approx(precision_recall_f1(truth, guess, "macro").f1)

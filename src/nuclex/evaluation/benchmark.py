@@ -22,7 +22,7 @@ from nuclex.evaluation.suite import QuotedConfig
 from nuclex.metrics.calibration import Reliability
 from nuclex.metrics.statistics import Interval, PairedDifference
 from nuclex.training.controls import CONTROLS
-from nuclex.training.majority import BASELINES, FROM_NEARER_END, FROM_START
+from nuclex.training.majority import BASELINES, FROM_NEARER_END, FROM_START, MEAN, MEAN_BY_POSITION
 
 ARMS: dict[str, str] = {"pretrained": "", **{name: name for name in (*CONTROLS, *BASELINES)}}
 """The arms of a run, what is known without a model among them, and the folder of each inside it."""
@@ -38,6 +38,8 @@ WORDS = {
     "k-mers": "linear in shares of k-mers",
     FROM_START: "the commonest label at a position",
     FROM_NEARER_END: "the same, from the nearer end",
+    MEAN: "the mean of the train split",
+    MEAN_BY_POSITION: "the mean at a position",
     ZERO_SHOT: ZERO_SHOT,
     "jacobian": "zero-shot, categorical Jacobian",
     "attention": "zero-shot, attention",
@@ -67,7 +69,7 @@ class System:
     def binary(self) -> bool:
         """Whether the labels are the numbers 0 and 1, and nothing else."""
         truths = [row["truth"] for row in self.rows[0]]
-        return not any(isinstance(truth, str | list) for truth in truths) and set(truths) == {0, 1}
+        return not any(isinstance(truth, str | list | dict) for truth in truths) and set(truths) == {0, 1}
 
     def has(self, metric: str) -> bool:
         """Whether each test sequence has this score by itself."""

@@ -32,11 +32,13 @@ NUMBERS: dict[str, Callable[..., float]] = {
 """Of truth and prediction of all sequences, a number each; ``sided`` says which way they are held."""
 AREAS = ("auroc", "auprc")
 MOMENTS: Mapping[str, Callable[[Floats], Floats]] = {"pearson": sums.correlated, "rmse": sums.root_mean_square}
+OF_TARGETS: Mapping[str, Callable[[Floats], Floats]] = {"mcrmse": sums.mcrmse, "mean_pearson": sums.mean_correlated}
+"""Of several numbers a position."""
 WEIGHTED = {f"length_weighted_{score}": score for score in ("strict_f1", "relaxed_f1", "mcc")}
 """Means in which each structure weighs as much as it has nucleotides."""
 KNOTS, FALSE_ALARMS = "pseudoknot_f1", "pseudoknot_false_alarms"
 """F1 of pseudoknotted pairs, of the structures that have some; the share of the others in which one was predicted."""
-TOGETHER = frozenset([*NUMBERS, *CLASSES, *OF_TWO, *MOMENTS, *WEIGHTED, KNOTS, FALSE_ALARMS])
+TOGETHER = frozenset([*NUMBERS, *CLASSES, *OF_TWO, *MOMENTS, *OF_TARGETS, *WEIGHTED, KNOTS, FALSE_ALARMS])
 """Metrics that are no plain mean over all test sequences."""
 
 
@@ -82,7 +84,7 @@ def together(
     row = system.rows[0][0]
     if "moments" in row:
         columns = [np.array([row["moments"] for row in rows], dtype=np.float64) for rows in system.rows]
-        return _of_sums(MOMENTS, columns, question, level)
+        return _of_sums(MOMENTS if columns[0].ndim == 2 else OF_TARGETS, columns, question, level)
     if "counts" in row:
         columns = [sums.counts_of([row["counts"] for row in rows]) for rows in system.rows]
         return _of_classes(columns, question, level)

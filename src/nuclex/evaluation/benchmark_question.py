@@ -35,6 +35,7 @@ SPOKEN = {
     "spearman_of_sizes": "rank correlation of sizes",
     "negative_squared_error": "squared error, with a minus",
     "r_squared": "R²",
+    "mcrmse": "MCRMSE",
 }
 
 

@@ -32,7 +32,8 @@ from nuclex.training.device import within_memory
 from nuclex.training.letters import Letters
 from nuclex.training.pairs import check_one_token_a_nucleotide, pair_probabilities, stored_decoding
 from nuclex.training.positions import Scores, all_positions, called, check_positions
-from nuclex.training.scalars import Scale, all_scalars, changed_sequences
+from nuclex.training.profiles import Scales
+from nuclex.training.scalars import all_scalars, changed_sequences
 from nuclex.training.supervised import Reading, answering_model
 
 AT_ONCE = 1024
@@ -49,9 +50,9 @@ def predict(
 
     Classes go to .tsv, .csv or .parquet (id, class, and the probability of each class in a column of its own), numbers
     too (id, value in the units of the data), labels of positions with a row a nucleotide (id, position counted from 0,
-    nucleotide, and value or class), structures to .dbn (header, sequence, dot-bracket). Of regions the class is that of
-    the most probable way through them, and a name that ends in .airr.tsv gives a row a sequence with their starts and
-    ends (``inference.airr``). The file is whole or not there.
+    nucleotide, and class or value, or of several targets the value_NAME of each), structures to .dbn (header, sequence,
+    dot-bracket). Of regions the class is that of the most probable way through them, and a name that ends in .airr.tsv
+    gives a row a sequence with their starts and ends (``inference.airr``). The file is whole or not there.
     Variants are asked about in a table that has, beside sequence, the column alternative or change, or position, ref
     and alt, all read as by the task ``table-variant``; a row each is the answer: id, change (the table's
     words, else those of ``inference.changes.in_words``), value. ``settings`` are the keys of ``ChangeColumns``: how
@@ -130,7 +131,7 @@ def _values(
     of: Callable[[Reading], Reading | None] = lambda reading: None,
 ) -> Iterator[tuple[Example, float]]:
     """What each sequence gets, or how much more what it is changed to (``of``), in units of the data."""
-    scale = _scale(bundle)
+    (scale,) = _scales(bundle).of_each
     for reading in readings:
         value_N = scale.undone(all_scalars(model, reading, MICRO_TOKENS, of(reading)))
         yield from zip(reading.examples, value_N.tolist(), strict=True)
@@ -140,17 +141,20 @@ def _write_positions(path: Path, model: AnsweringModel, readings: Iterator[Readi
     assert bundle.task is not None
     classes = bundle.task.config["classes"]
     columns: dict[str, type] = {"id": str, "position": int, "nucleotide": str}
-    columns |= {"class": str, **{f"p_{name}": float for name in classes}} if classes else {"value": float}
-    scale, count = None if classes else _scale(bundle), 0
+    scales, count = None if classes else _scales(bundle), 0
+    if scales is None:
+        columns |= {"class": str, **{f"p_{name}": float for name in classes}}
+    else:
+        columns |= dict.fromkeys([f"value_{name}" for name in scales.targets] or ["value"], float)
 
     def rows() -> Iterator[list[Any]]:
         nonlocal count
         for example, logits_LC, guess_L in _positions(model, readings, bundle):
             count += 1
-            if scale is None:
+            if scales is None:
                 answer_LK = _class_columns(logits_LC, [classes[guess] for guess in guess_L.tolist()])
             else:
-                answer_LK = iter(scale.undone(logits_LC))
+                answer_LK = iter(scales.undone(logits_LC))
             for position, (letter, answers) in enumerate(zip(example.sequence, answer_LK, strict=True)):
                 yield [example.id, position, letter, *answers]
 
@@ -203,10 +207,10 @@ def _class_columns(logits_LC: Floats, names: Sequence[str]) -> Iterator[list[Any
         yield [name, *probability_C.tolist()]
 
 
-def _scale(bundle: Bundle) -> Scale:
+def _scales(bundle: Bundle) -> Scales:
     assert bundle.task is not None
     try:
-        return Scale.from_settings(bundle.task.config["settings"])
+        return Scales.from_settings(bundle.task.config["settings"])
     except (KeyError, TypeError, ValueError):
         raise CorruptError(f"{bundle.path}: the settings of its scale are not readable") from None
 

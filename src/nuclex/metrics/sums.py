@@ -80,17 +80,34 @@ def f1(counts: Floats) -> Floats:
 def root_mean_square(moments: Floats) -> Floats:
     """The root of the mean of (x - y)², from sums (..., 6) of 1, x, y, x², y² and xy."""
     n, _, _, xx, yy, xy = np.moveaxis(moments, -1, 0)
-    found: Floats = np.sqrt(np.maximum(xx + yy - 2 * xy, 0) / n)
+    with np.errstate(invalid="ignore"):  # of no rows: nan
+        found: Floats = np.sqrt(np.maximum(xx + yy - 2 * xy, 0) / n)
+    return found
+
+
+def mcrmse(moments: Floats) -> Floats:
+    """The mean over K columns of the root mean square error of each, from sums (..., K, 6): OpenVaccine's score.
+
+    Columns in units of their own, each over the rows that it has (doi:10.1038/s42256-022-00571-8).
+    """
+    found: Floats = root_mean_square(moments).mean(-1)
+    return found
+
+
+def mean_correlated(moments: Floats) -> Floats:
+    """The mean over K columns of Pearson's correlation of each, from sums (..., K, 6); nan where one has none."""
+    found: Floats = correlated(moments).mean(-1)
     return found
 
 
 def correlated(moments: Floats) -> Floats:
     """Pearson's correlation from the same sums; nan where x or y is constant."""
     n, x, y, xx, yy, xy = np.moveaxis(moments, -1, 0)
-    spread_x, spread_y = xx - x * x / n, yy - y * y / n
-    constant = (spread_x <= 1e-12 * xx) | (spread_y <= 1e-12 * yy)
-    root = np.sqrt(np.where(constant, 1, spread_x) * np.where(constant, 1, spread_y))
-    found: Floats = np.where(constant, np.nan, np.clip((xy - x * y / n) / root, -1, 1))
+    with np.errstate(invalid="ignore"):  # of no rows: nan
+        spread_x, spread_y = xx - x * x / n, yy - y * y / n
+        constant = (spread_x <= 1e-12 * xx) | (spread_y <= 1e-12 * yy)
+        root = np.sqrt(np.where(constant, 1, spread_x) * np.where(constant, 1, spread_y))
+        found: Floats = np.where(constant, np.nan, np.clip((xy - x * y / n) / root, -1, 1))
     return found
 
 

@@ -42,7 +42,10 @@ class Shape(StrEnum):
 
 
 Track = NDArray[np.float64] | NDArray[np.str_]
-"""A label for each nucleotide of a sequence (L,): numbers, nan where nothing was measured, or names, "" where none."""
+"""A label for each nucleotide of a sequence (L,): numbers, nan where nothing was measured, or names, "" where none.
+
+Of a task with several targets (L, K) numbers.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +94,8 @@ class Example:
 class Task:
     """A question with its examples in three splits; ``notes`` say where they came from and what was left out.
 
-    ``regions`` are those classes of positions that follow each other along a sequence, each once at most, in order.
+    ``regions`` are those classes of positions that follow each other along a sequence, each once at most, in order;
+    ``targets`` the names of the K numbers that each position has, none where it has one.
     """
 
     name: str
@@ -100,6 +104,7 @@ class Task:
     classes: tuple[str, ...] = ()
     notes: Mapping[str, Any] = field(default_factory=dict)
     regions: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for split in SPLITS:

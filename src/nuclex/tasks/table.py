@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from nuclex.bio.base_pairs import Pairs
@@ -45,6 +46,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 class Naming:
     """What the columns are called; None: sequence and id by their usual names, no relatives, no split.
 
+    ``labels``: several columns of numbers of positions, where ``label`` is not the only one; they become (L, K).
     ``only``: rows that have other values than these in these columns are left out, and with ``measured`` those whose
     label is empty, with their sequences.
     """
@@ -56,6 +58,12 @@ class Naming:
     split: str | None = None
     only: tuple[tuple[str, str], ...] = ()
     measured: bool = False
+    labels: tuple[str, ...] = ()
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The columns that hold the answer."""
+        return self.labels or (self.label,)
 
 
 @dataclass(frozen=True)
@@ -98,11 +106,12 @@ class Table:
     def kept(self, naming: Naming) -> tuple[Row, ...]:
         """The rows that ``only`` and ``measured`` leave; InputError where they leave none."""
         wanted = [(self.place(name, "rows"), value) for name, value in naming.only]
-        label = self.place(naming.label, "label_column")
+        labels = [self.place(name, "label_column") for name in naming.answers]
         left = tuple(
             row
             for row in self.rows
-            if all(row[1][place] == value for place, value in wanted) and (row[1][label].strip() or not naming.measured)
+            if all(row[1][place] == value for place, value in wanted)
+            and (not naming.measured or any(row[1][place].strip() for place in labels))
         )
         if not left:
             raise InputError(f"{self.path}: has no row with {dict(naming.only)} and a label")
@@ -203,7 +212,7 @@ Answered = tuple[Split | None, Answer, str | None]
 class Places:
     """Where in a row the answer, the relatives and the split are; None where none are asked for."""
 
-    label: int
+    labels: tuple[int, ...]
     group: int | None
     split: int | None
 
@@ -212,15 +221,37 @@ class Places:
         """Find them by name; InputError where a column is missing."""
         group = None if naming.group is None else table.place(naming.group, "group_column")
         split = None if naming.split is None else table.place(naming.split, "split_column")
-        return cls(table.place(naming.label, "label_column"), group, split)
+        return cls(tuple(table.place(name, "label_column") for name in naming.answers), group, split)
 
     def answer(self, fields: list[str], read: Read, where: str) -> Answered:
         """What a row says; InputError, which begins with ``where``, for what it should not."""
+        answers = [read(fields[place], where) for place in self.labels]
         return (
             None if self.split is None else split_name(fields[self.split], where),
-            read(fields[self.label], where),
+            answers[0] if len(answers) == 1 else beside(answers, where),
             None if self.group is None else _relatives(fields[self.group], where),
         )
+
+
+def beside(columns: Sequence[Answer], where: str) -> Track:
+    """Numbers of positions, columns (L,) of equal length, as one (L, K); a column of nothing at all is nan.
+
+    InputError where their lengths differ, or where no position has a number.
+    """
+    tracks = [np.asarray(column, dtype=np.float64) for column in columns]
+    lengths = sorted({len(track) for track in tracks} - {0})
+    if len(lengths) > 1:
+        found = " and ".join(map(str, lengths))
+        raise InputError(f"{where}: the columns of labels have {found} numbers; as many in each are needed")
+    nothing = np.full(lengths[0] if lengths else 0, np.nan)
+    return some_numbers(np.stack([track if len(track) else nothing for track in tracks], axis=1), where)
+
+
+def some_numbers(values: NDArray[np.float64], where: str) -> Track:
+    """Numbers of positions as they are; InputError where all are nan."""
+    if not np.isfinite(values).any():
+        raise InputError(f"{where}: no position has a number; at least one is needed")
+    return values
 
 
 def split_name(text: str, where: str) -> Split:

@@ -74,7 +74,7 @@ class ArmRun:
 
     def _model(self, arm: Arm) -> AnsweringModel:
         config = self.config
-        seed, outputs = key(config.seed, "head"), outputs_of(self.task.classes)
+        seed, outputs = key(config.seed, "head"), outputs_of(self.task.classes, self.task.targets)
         if reads_letters(arm):
             return letter_model(arm, self.readings, outputs, seed)
         under, head_config = self.start.model(arm, config.seed), config.answering_head

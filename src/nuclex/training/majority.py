@@ -1,4 +1,4 @@
-"""What position alone says about a label: the commonest one so many letters from the start, or from the nearer end.
+"""What position alone says about a label: the commonest or the mean one, so many letters from the start or the end.
 
 It knows no letter of a sequence. Where regions are always as long, it is hard to beat, and a number of a model says
 little without it.
@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
 FROM_START, FROM_NEARER_END = "majority-by-position", "majority-from-nearer-end"
-BASELINES = (FROM_START, FROM_NEARER_END)
+MEAN, MEAN_BY_POSITION = "train-mean", "mean-by-position"
+BASELINES = (FROM_START, FROM_NEARER_END, MEAN, MEAN_BY_POSITION)
 
 
 def majorities(train: Sequence[Integers], lengths: Sequence[int], classes: int) -> Mapping[str, list[Integers]]:
@@ -35,6 +37,28 @@ def majorities(train: Sequence[Integers], lengths: Sequence[int], classes: int) 
         plain.append(start_L)
         nearer.append(np.where(place_L < length / 2, start_L, end_L[::-1]))
     return {FROM_START: plain, FROM_NEARER_END: nearer}
+
+
+def means(train: Sequence[Floats], lengths: Sequence[int]) -> Mapping[str, list[Floats]]:
+    """The mean train number of each of K columns for sequences of these lengths, (L, K): everywhere, and by position.
+
+    ``train`` are numbers (L, K), nan where there is none; each column has one. ``train-mean`` is the mean of all of
+    them, the one answer with the least squared error; ``mean-by-position`` that of those so many letters from the
+    start, and the mean of all where train has none.
+
+    >>> means([np.array([[1.0], [np.nan]]), np.array([[3.0], [8.0]])], [3])["mean-by-position"][0].ravel().tolist()
+    [2.0, 8.0, 4.0]
+    """
+    sum_PK, count_PK = (np.zeros((max([*lengths, *map(len, train)]), train[0].shape[1])) for _ in range(2))
+    for value_LK in train:
+        sum_PK[: len(value_LK)] += np.nan_to_num(value_LK)
+        count_PK[: len(value_LK)] += np.isfinite(value_LK)
+    whole_K = sum_PK.sum(0) / count_PK.sum(0)
+    by_position_PK = np.where(count_PK > 0, sum_PK / np.maximum(count_PK, 1), whole_K)
+    return {
+        MEAN: [np.tile(whole_K, (length, 1)) for length in lengths],
+        MEAN_BY_POSITION: [by_position_PK[:length] for length in lengths],
+    }
 
 
 def _commonest(labels: Sequence[Integers], classes: int) -> Integers:

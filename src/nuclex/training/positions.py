@@ -22,7 +22,6 @@ from nuclex.tasks import Task
 from nuclex.training.letters import Letters
 from nuclex.training.majority import majorities
 from nuclex.training.pairs import check_one_token_a_nucleotide
-from nuclex.training.scalars import RegressionConfig, Scale, interval_of
 from nuclex.training.supervised import TIE, Answers, Measured, Reading
 
 Floats = NDArray[np.float64]
@@ -153,78 +152,6 @@ class PositionClassAnswers(Answers):
         return confusion_matrix(label_L[where_L], guess_L[where_L], len(self.task.classes))
 
 
-class PositionNumberAnswers(Answers):
-    """A number at each position."""
-
-    compared: ClassVar[tuple[str, ...]] = ("negative_squared_error",)
-    """The mean squared error over a sequence's scored positions, with a minus before it: more is better."""
-
-    def __init__(self, task: Task, readings: dict[str, Reading], micro_tokens: int, config: RegressionConfig) -> None:
-        self.task, self.readings, self.micro_tokens = task, checked(readings, task.name), micro_tokens
-        self.config = config
-        self.truth = {
-            split: [np.asarray(example.track, dtype=np.float64) for example in reading.examples]
-            for split, reading in readings.items()
-        }
-        train_P = np.concatenate(self.truth["train"])
-        self.scale = Scale.of(train_P[np.isfinite(train_P)], config, task.name)
-
-    def loss(self, model: AnsweringModel, index_N: NDArray[np.int64]) -> Tensor:
-        """Sum over sequences of the mean over scored positions, in squared standard deviations of the target."""
-        truth_T, weight_T = weighed([self.truth["train"][index] for index in index_N.tolist()])
-        guess_T = position_logits(model, self.readings["train"], index_N)[:, 0]
-        target_T = torch.from_numpy(np.nan_to_num(self.scale.standardised(truth_T))).to(guess_T)
-        return (self.config.of(guess_T, target_T) * weight_T.to(guess_T)).sum()
-
-    def validate(self, model: AnsweringModel) -> dict[str, float]:
-        """Loss, root mean square error and correlation over all scored positions; the score is minus the error."""
-        losses, moments = [], []
-        for index, logits_LC in all_positions(model, self.readings["validation"], self.micro_tokens):
-            truth_L, guess_L = self.truth["validation"][index], logits_LC[:, 0]
-            where_L = scored(truth_L)
-            target = torch.from_numpy(self.scale.standardised(truth_L[where_L]))
-            losses.append(float(self.config.of(torch.from_numpy(guess_L[where_L]), target).mean()))
-            moments.append(self._moments(truth_L, self.scale.undone(guess_L)))
-        loss, moments_N6 = float(np.mean(losses)), np.array(moments)
-        error, correlation = root_mean_square(moments_N6), correlated(moments_N6)
-        found = {"validation_loss": loss, "validation_rmse": error, "score": -error - TIE * loss}
-        return {**found, "validation_pearson": correlation} if np.isfinite(correlation) else found
-
-    def measure(self, model: AnsweringModel) -> Measured:
-        """The number at every position of every test sequence, in units of the data."""
-        reading = self.readings["test"]
-        rows: list[dict[str, Any]] = [{} for _ in reading.examples]
-        for index, logits_LC in all_positions(model, reading, self.micro_tokens):
-            example, truth_L = reading.examples[index], self.truth["test"][index]
-            value_L = self.scale.undone(logits_LC[:, 0])
-            rows[index] = {
-                "id": example.id,
-                "sequence": example.sequence,
-                "truth": [
-                    value if known else None for value, known in zip(truth_L.tolist(), scored(truth_L), strict=True)
-                ],
-                "predicted": value_L.tolist(),
-                "moments": self._moments(truth_L, value_L).tolist(),
-            }
-        moments_N6 = np.array([row["moments"] for row in rows])
-        error_N = np.array([root_mean_square(row_6[None]) for row_6 in moments_N6])
-        return Measured(rows, {"negative_squared_error": -np.square(error_N)}, self.scale.to_data())
-
-    def pooled(self, measured: Measured, which_N: NDArray[np.int64], clusters_N: NDArray[np.int64]) -> dict[str, Any]:
-        """Root mean square error and Pearson's correlation over all scored positions; sequences are what is drawn."""
-        moments_N6 = np.array([measured.rows[row]["moments"] for row in which_N.tolist()])
-        return {
-            "rmse": interval_of(root_mean_square, [moments_N6], clusters_N, "rmse"),
-            "pearson": interval_of(correlated, [moments_N6], clusters_N, "pearson"),
-            "positions": int(moments_N6[:, 0].sum()),
-        }
-
-    def _moments(self, truth_L: Floats, guess_L: Floats) -> Floats:
-        """Of the scored positions: n, and the sums of x, y, x², y², xy, both less the mean of the train split."""
-        x_L, y_L = ((values_L - self.scale.mean)[scored(truth_L)] for values_L in (truth_L, guess_L))
-        return np.array([len(x_L), x_L.sum(), y_L.sum(), x_L @ x_L, y_L @ y_L, x_L @ y_L])
-
-
 def called(logits_LC: Floats, classes: Sequence[str], regions: Sequence[str]) -> NDArray[np.int64]:
     """The class of each token (L,): the most probable one, of regions that of the most probable way through them."""
     return best_path(logits_LC, classes, regions) if regions else logits_LC.argmax(1)
@@ -246,21 +173,6 @@ def macro_f1(counts_NCC: NDArray[np.int64]) -> float:
     total_CC = counts_NCC.sum(0)
     occurs_C = (total_CC.sum(0) + total_CC.sum(1)) > 0
     return float(per_class(total_CC).f1[occurs_C].mean())
-
-
-def root_mean_square(moments_N6: Floats) -> float:
-    """The root of the mean of (x - y)², from sums of n, x, y, x², y² and xy."""
-    n, _, _, xx, yy, xy = moments_N6.sum(0).tolist()
-    return float(np.sqrt(max(xx + yy - 2 * xy, 0.0) / n))
-
-
-def correlated(moments_N6: Floats) -> float:
-    """Pearson's correlation from the same sums; nan where x or y is constant."""
-    n, x, y, xx, yy, xy = moments_N6.sum(0).tolist()
-    spread_x, spread_y = xx - x * x / n, yy - y * y / n
-    if spread_x <= 1e-12 * xx or spread_y <= 1e-12 * yy:
-        return float("nan")
-    return float(np.clip((xy - x * y / n) / np.sqrt(spread_x * spread_y), -1.0, 1.0))
 
 
 def position_logits(model: AnsweringModel, reading: Reading, index_N: NDArray[np.int64]) -> Tensor:

@@ -22,7 +22,7 @@ from nuclex.core.plain import from_json, plain
 from nuclex.data.homology import joined
 from nuclex.metrics import bootstrap, paired_difference
 from nuclex.tasks import Example, Task
-from nuclex.training.majority import BASELINES, FROM_NEARER_END, FROM_START
+from nuclex.training.majority import BASELINES, FROM_NEARER_END, FROM_START, MEAN, MEAN_BY_POSITION
 from nuclex.training.supervised import Answers, Measured
 
 UNIT = "95 % bootstrap over {}; one training seed, so the spread between seeds is not in it"
@@ -38,6 +38,8 @@ DIFFERENCES = {
     "k-mers": "difference_from_k_mers",
     FROM_START: "difference_from_majority",
     FROM_NEARER_END: "difference_from_majority_from_nearer_end",
+    MEAN: "difference_from_train_mean",
+    MEAN_BY_POSITION: "difference_from_mean_by_position",
 }
 """What the pre-trained run minus each control, or each of the ``Answers.baselines``, is called."""
 QUOTED = ("pretrained", "frozen", "scratch", *BASELINES)
@@ -134,15 +136,18 @@ def spread(arms: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def headline(results: dict[str, Any], answers: Answers) -> dict[str, Any]:
-    """The few numbers to quote: the first compared score of every arm with its interval, and the difference."""
+    """The few numbers to quote: of every arm the first compared score and what else is ``quoted``, with intervals.
+
+    And the difference of that score.
+    """
     name = answers.compared[0]
     quoted: dict[str, Any] = {}
     for subset, found in results["test"].items():
         prefix = "" if subset == "all" else f"{subset}_"
         quoted[f"{prefix}n"] = found["n"]
         for arm in QUOTED:
-            if arm in found:
-                quoted |= _interval(f"{prefix}{arm}_{name}", found[arm][name])
+            for metric in (name, *answers.quoted) if arm in found else ():
+                quoted |= _interval(f"{prefix}{arm}_{metric}", found[arm][metric])
         if "difference" in found:
             difference = found["difference"][name]
             quoted |= _interval(f"{prefix}difference", difference["difference"])

@@ -21,7 +21,8 @@ from nuclex.tasks import Shape, Task
 from nuclex.training.borders import BorderAnswers
 from nuclex.training.classes import ClassAnswers
 from nuclex.training.pairs import DecodingConfig, PairAnswers
-from nuclex.training.positions import PositionClassAnswers, PositionNumberAnswers
+from nuclex.training.positions import PositionClassAnswers
+from nuclex.training.profiles import PositionNumberAnswers
 from nuclex.training.scalars import RegressionConfig, ScalarAnswers
 from nuclex.training.supervised import Answers, Reading
 

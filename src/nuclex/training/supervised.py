@@ -137,6 +137,8 @@ class Answers(ABC):
 
     compared: ClassVar[tuple[str, ...]]
     """The ``scores`` by which models are compared, the one to quote first."""
+    quoted: tuple[str, ...] = ()
+    """What of ``pooled`` is quoted beside it."""
     task: Task
     readings: dict[str, Reading]
     micro_tokens: int
@@ -281,9 +283,9 @@ def learning_parameters(model: AnsweringModel, thaw: Sequence[Thaw], step: int) 
     return [parameter for part in parts for parameter in part.parameters()]
 
 
-def outputs_of(classes: Sequence[str]) -> int:
-    """How many numbers a head gives: one a class, or one where the answer is no class."""
-    return max(len(classes), 1)
+def outputs_of(classes: Sequence[str], targets: Sequence[str]) -> int:
+    """How many numbers a head gives: one a class or a target, or one where the answer is a single number."""
+    return max(len(classes), len(targets), 1)
 
 
 def answering_model(bundle: Bundle) -> AnsweringModel:
@@ -293,10 +295,11 @@ def answering_model(bundle: Bundle) -> AnsweringModel:
     config = bundle.task.config
     try:
         head_config, shape, classes = HEADS.parse(config["head"]), Shape(config["shape"]), list(config["classes"])
+        outputs = outputs_of(classes, dict(config.get("settings") or {}).get("targets", ()))
     except (KeyError, ValueError, TypeError):
         raise CorruptError(f"{bundle.path}: the description of its head is not readable") from None
     if shape is Shape.CLASS and not classes:
         raise CorruptError(f"{bundle.path}: the description of its head names no classes")
-    head = build_head(head_config, bundle.model.config.width, outputs_of(classes), 0)
+    head = build_head(head_config, bundle.model.config.width, outputs, 0)
     restore(head, bundle.task.weights, bundle.path)
     return AnsweringModel(bundle.model, head.to(next(bundle.model.parameters()).device)).eval()
