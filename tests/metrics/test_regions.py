@@ -11,9 +11,11 @@ from nuclex.metrics.regions import (
     distances,
     exact,
     exact_share,
+    mean,
     median,
     overlaps,
     region_report,
+    within_a_codon,
 )
 
 ORDER = ("v", "d", "j")
@@ -46,6 +48,13 @@ def test_the_report_by_hand() -> None:
         {"v_start": 0, "d_start": FARTHEST / 2, "j_start": 1, "j_end": 0}
     )
     assert [(one["n"], one["missed"]) for one in borders.values()] == [(3, 0), (2, 1), (3, 0), (3, 0)]
+    # distances by hand: 0 0 0 0 · 0 - 1 0 · 1 far 2 0
+    off = [0, 0, 0, 0, 0, 1, 0, 1, FARTHEST, 2, 0]
+    every = {name: found["every_border"][name]["value"] for name in ("median", "mean", "exact", "within_3")}
+    assert every == pytest.approx({"median": 0, "mean": np.mean(off), "exact": 7 / 11, "within_3": 10 / 11})
+    assert (found["every_border"]["n"], found["every_border"]["missed"]) == (11, 1)
+    assert borders["d_start"]["mean"]["value"] == pytest.approx(FARTHEST / 2)
+    assert borders["j_start"]["mean"]["value"] == pytest.approx(1)
     assert found["all_borders_exact"]["value"] == pytest.approx(1 / 3)
 
 
@@ -56,6 +65,8 @@ def test_the_median_is_numpys_and_far_is_far() -> None:
         counts = distances(off).sum(0)
         assert median(counts) == np.median(np.abs(off))
         assert exact(counts) == np.mean(off == 0)
+        assert within_a_codon(counts) == np.mean(np.abs(off) <= 3)
+        assert mean(counts) == pytest.approx(np.mean(np.abs(off)))
     assert median(distances(np.array([500.0, -500.0, np.inf])).sum(0)) == FARTHEST
     assert np.isnan(median(distances(np.array([np.nan])).sum(0)))
 

@@ -6,7 +6,7 @@ sequences, and intervals are over whole clusters of related ones.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -69,6 +69,16 @@ def exact(counts: Floats) -> Floats:
     return _share(counts[..., 0], counts.sum(-1))
 
 
+def within_a_codon(counts: Floats) -> Floats:
+    """The share of borders at most 3 letters off, from counts (..., D); nan where there is none."""
+    return _share(counts[..., :4].sum(-1), counts.sum(-1))
+
+
+def mean(counts: Floats) -> Floats:
+    """The mean distance in letters, ``FARTHEST`` for what is farther off, from counts (..., D); nan without any."""
+    return _share((counts * np.arange(counts.shape[-1])).sum(-1), counts.sum(-1))
+
+
 def median(counts: Floats) -> Floats:
     """The median distance in letters, from counts (..., D); of an even number, the mean of the middle two."""
     total = counts.sum(-1)
@@ -78,13 +88,23 @@ def median(counts: Floats) -> Floats:
     return found
 
 
+DISTANCES: Mapping[str, Callable[[Floats], Floats]] = {
+    "median": median,
+    "mean": mean,
+    "exact": exact,
+    "within_3": within_a_codon,
+}
+"""What is said of how far borders are off, from counts (..., D)."""
+
+
 def region_report(
     truth: Sequence[Spans], guess: Sequence[Spans], order: Sequence[str], clusters_N: ArrayLike | None = None
 ) -> dict[str, Any]:
-    """Of each region the share of its letters that were called, of each border its median distance and share exact.
+    """Of each region the share of its letters that were called, of each border how far it is off.
 
     Plain data with intervals: ``regions`` (name → accuracy, n sequences), ``borders`` (``fwr1_start`` … ``fwr4_end`` →
-    median in letters, exact, n, missed: how many were not called at all), and ``all_borders_exact``, the share of
+    median and mean distance in letters, ``FARTHEST`` at most, the shares exact and within_3, n, missed: how many were
+    not called at all), ``every_border`` the same of all of them together, and ``all_borders_exact``, the share of
     sequences that have every border right.
     """
     letters_NR2, error_NB = overlaps(truth, guess, order), border_errors(truth, guess, order)
@@ -95,13 +115,20 @@ def region_report(
             accuracy = bootstrap_sums({"accuracy": _called}, letters_N2, clusters=clusters_N)["accuracy"]
             regions[name] = {"accuracy": asdict(accuracy), "n": held}
     for name, error_N in zip(names, error_NB.T, strict=True):
-        if held := int((~np.isnan(error_N)).sum()):
-            found = bootstrap_sums({"median": median, "exact": exact}, distances(error_N), clusters=clusters_N)
-            missed = int(np.isinf(error_N).sum())
-            borders[name] = {**{key: asdict(one) for key, one in found.items()}, "n": held, "missed": missed}
+        if not np.isnan(error_N).all():
+            borders[name] = _distances(error_N[:, None], clusters_N)
     right_N2 = np.stack([(np.isnan(error_NB) | (error_NB == 0)).all(1), np.ones(len(error_NB))], axis=1)
     whole = bootstrap_sums({"whole": _called}, right_N2, clusters=clusters_N)["whole"]
-    return {"regions": regions, "borders": borders, "all_borders_exact": asdict(whole)}
+    every = _distances(error_NB, clusters_N)
+    return {"regions": regions, "borders": borders, "every_border": every, "all_borders_exact": asdict(whole)}
+
+
+def _distances(error_NB: Floats, clusters_N: ArrayLike | None) -> dict[str, Any]:
+    """How far these borders are off, each counted once."""
+    counts_ND = np.sum([distances(error_N) for error_N in error_NB.T], axis=0)
+    found = bootstrap_sums(DISTANCES, counts_ND, clusters=clusters_N)
+    held, missed = int((~np.isnan(error_NB)).sum()), int(np.isinf(error_NB).sum())
+    return {**{name: asdict(one) for name, one in found.items()}, "n": held, "missed": missed}
 
 
 def _called(sums: Floats) -> Floats:
