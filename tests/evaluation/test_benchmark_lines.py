@@ -12,6 +12,7 @@ from sklearn import metrics as sklearn
 from nuclex.evaluation.benchmark import ZERO_SHOT, Line, Question, System
 from nuclex.evaluation.benchmark_comparisons import comparisons
 from nuclex.evaluation.benchmark_lines import TOGETHER, lines
+from nuclex.evaluation.tables import markdown, metrics_tables
 from nuclex.metrics import rmse, spearman
 from nuclex.metrics.statistics import bootstrap
 from nuclex.tasks import Example
@@ -133,6 +134,37 @@ def test_numbers_of_positions_have_a_correlation_and_an_error_with_intervals() -
     for name in ("pearson", "rmse"):
         assert found[name].interval.low < found[name].interval.value < found[name].interval.high
         assert (found[name].units, found[name].interval.n) == (20, 40)
+
+
+def test_several_numbers_of_positions_have_the_mean_error_of_their_columns() -> None:
+    rng = np.random.default_rng(0)
+    tracks = [(x, x + [1, 9] * rng.normal(size=x.shape)) for x in (rng.normal(size=(n, 2)) for n in range(5, 45))]
+    rows = [
+        {
+            **{"truth": {}, "predicted": {}},
+            "moments": [[len(a), a.sum(), b.sum(), a @ a, b @ b, a @ b] for a, b in zip(x.T, y.T, strict=True)],
+        }
+        for x, y in tracks
+    ]
+    found = by_metric(question(rows))
+    x, y = (np.concatenate(part) for part in zip(*tracks, strict=True))
+    assert found["mcrmse"].interval.value == pytest.approx(np.mean([rmse(x[:, k], y[:, k]) for k in (0, 1)]))
+    wanted = np.mean([np.corrcoef(x[:, k], y[:, k])[0, 1] for k in (0, 1)])
+    assert found["mean_pearson"].interval.value == pytest.approx(wanted)
+    for line in found.values():
+        assert line.interval.low < line.interval.value < line.interval.high
+    assert not question(rows).systems[0].binary
+
+
+def test_the_mean_of_train_has_an_error_and_no_correlation() -> None:
+    rows = [{"truth": [float(n)], "predicted": [2.0], "moments": [1, n, 2, n * n, 4, 2 * n]} for n in range(40)]
+    asked = question(rows, arm="train-mean")
+    found = by_metric(asked)
+    assert found["rmse"].interval.low < found["rmse"].interval.value == pytest.approx(rmse(np.arange(40), [2] * 40))
+    assert np.isnan(found["pearson"].interval.value)
+    assert found["pearson"].interval.method.startswith("none: pearson is not defined")
+    (shown,) = metrics_tables(asked, list(found.values()))
+    assert "the mean of the train split" in markdown(shown)
 
 
 def effects(seed: int, sign: float = 1.0) -> list[dict[str, Any]]:
