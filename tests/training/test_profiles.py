@@ -189,7 +189,14 @@ def test_one_column_by_itself_is_a_task_without_targets() -> None:
 def test_a_split_without_a_target_is_refused() -> None:
     bare = [np.where([True, False], label, np.nan) for label in NUMBERS]
     task, readings = asked(bare, ("a", "b"))
-    with pytest.raises(InputError, match="toy: the train split has no number of 'b'; every split needs one"):
+    with pytest.raises(InputError, match="toy, 'b': the train split has no number; every split needs one"):
+        PositionNumberAnswers(task, readings, 100, RegressionConfig())
+
+
+def test_a_target_that_is_always_the_same_is_named() -> None:
+    same = [np.where(np.isfinite(label), [1, 0] * label + [0, 7], np.nan) for label in NUMBERS]
+    task, readings = asked(same, ("a", "b"))
+    with pytest.raises(InputError, match="toy, 'b': all labels of the train split are 7; there is nothing to learn"):
         PositionNumberAnswers(task, readings, 100, RegressionConfig())
 
 

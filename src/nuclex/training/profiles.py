@@ -69,13 +69,15 @@ class PositionNumberAnswers(Answers):
         self.truth = {
             split: [columns_of(item.track) for item in reading.examples] for split, reading in readings.items()
         }
+        names = [f"{task.name}, {shown(target)}" for target in task.targets] or [task.name]
         for split, tracks in self.truth.items():
             measured_K = np.any([scored(truth_LK).any(0) for truth_LK in tracks], axis=0)
-            if not measured_K.all():
-                missing = shown(task.targets[int(measured_K.argmin())])
-                raise InputError(f"{task.name}: the {split} split has no number of {missing}; every split needs one")
+            for name, measured in zip(names, measured_K.tolist(), strict=True):
+                if not measured:
+                    raise InputError(f"{name}: the {split} split has no number; every split needs one")
         train_PK = np.concatenate(self.truth["train"])
-        of_each = (Scale.of(train_P[np.isfinite(train_P)], config, task.name) for train_P in train_PK.T)
+        columns = zip(names, train_PK.T, strict=True)
+        of_each = (Scale.of(train_P[np.isfinite(train_P)], config, name) for name, train_P in columns)
         self.scales = Scales(tuple(of_each), task.targets)
 
     def loss(self, model: AnsweringModel, index_N: NDArray[np.int64]) -> Tensor:
