@@ -6,6 +6,7 @@ A new kind is one file and one import line here.
 from nuclex.tokenizers.amino_acid import AminoAcidConfig, AminoAcidTokenizer
 from nuclex.tokenizers.base import (
     TOKENIZERS,
+    FixedConfig,
     SpecialTokens,
     Tokenizer,
     TokenizerConfig,
@@ -30,6 +31,7 @@ __all__ = [
     "Census",
     "CodonConfig",
     "CodonTokenizer",
+    "FixedConfig",
     "KmerConfig",
     "KmerTokenizer",
     "LearnedConfig",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Literal, final
 
 import numpy as np
@@ -11,7 +10,7 @@ from pydantic import field_validator
 
 from nuclex.bio.alphabet import DNA, to_rna
 from nuclex.bio.genetic_code import GeneticCode
-from nuclex.tokenizers.base import TOKENIZERS, SpecialTokens, Tokenizer, TokenizerConfig, same_or_corrupt
+from nuclex.tokenizers.base import TOKENIZERS, FixedConfig, SpecialTokens, Tokenizer
 from nuclex.tokenizers.codon import Compatibility
 from nuclex.tokenizers.exported import added_token, merging_model, tokenizer_json
 from nuclex.tokenizers.nucleotide import SPECIAL, SPECIAL_ORDER
@@ -26,7 +25,7 @@ HELM_AFTER = (*"XBUZO.-", "start_codon", "end_codon", "<mask>", "<distill_token>
 
 
 @TOKENIZERS.register
-class AminoAcidConfig(TokenizerConfig):
+class AminoAcidConfig(FixedConfig):
     """One token for the amino acid of each codon: 20, ``*`` for stop, and five special ones.
 
     A sequence of nucleotides is read in the ``frame`` that must be stated and translated by the NCBI's
@@ -54,14 +53,6 @@ class AminoAcidConfig(TokenizerConfig):
     def build(self) -> AminoAcidTokenizer:
         """The tokenizer."""
         return AminoAcidTokenizer(self)
-
-    def train(self, sequences: Iterable[str | bytes]) -> AminoAcidTokenizer:
-        """The tokenizer; its vocabulary is fixed and the sequences are not read."""
-        return self.build()
-
-    def restore(self, tokenizer_json: str) -> Tokenizer:
-        """The tokenizer, after a look whether the stored vocabulary is its own."""
-        return same_or_corrupt(self.build(), tokenizer_json)
 
 
 @final

@@ -155,6 +155,24 @@ class TokenizerConfig(Config, ABC):
         """The tokenizer whose ``to_json`` this was; CorruptError if this config cannot have written it."""
 
 
+class FixedConfig(TokenizerConfig, ABC):
+    """The rules of a kind whose vocabulary follows from them alone: there is nothing to learn."""
+
+    def train(self, sequences: Iterable[str | bytes]) -> Tokenizer:
+        """The tokenizer; its vocabulary is fixed and the sequences are not read."""
+        return self.build()
+
+    def restore(self, tokenizer_json: str) -> Tokenizer:
+        """The tokenizer, after a look whether the stored vocabulary is its own."""
+        built, found = self.build(), vocabulary_of(stored_model(tokenizer_json))
+        if found != built.vocabulary:
+            raise CorruptError(
+                f"its {len(found)} tokens are not the {len(built)} that the stored config of a "
+                f"{self.kind} tokenizer builds"
+            )
+        return built
+
+
 TOKENIZERS: Registry[TokenizerConfig] = Registry("tokenizers", TokenizerConfig)  # type: ignore[type-abstract]
 
 
@@ -246,14 +264,3 @@ def stored_model(tokenizer_json: str) -> Mapping[str, Any]:
     except (ValueError, KeyError, TypeError, AttributeError):
         raise CorruptError("is not a readable tokenizer") from None
     return dict(model)
-
-
-def same_or_corrupt(built: Tokenizer, tokenizer_json: str) -> Tokenizer:
-    """``built`` itself if the stored vocabulary is its own, else CorruptError."""
-    found = vocabulary_of(stored_model(tokenizer_json))
-    if found != built.vocabulary:
-        raise CorruptError(
-            f"its {len(found)} tokens are not the {len(built)} that the stored config of a "
-            f"{built.config.kind} tokenizer builds"
-        )
-    return built

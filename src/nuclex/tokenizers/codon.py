@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import product
 from typing import Literal, final
 
@@ -10,13 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nuclex.bio.alphabet import DNA, to_rna
-from nuclex.tokenizers.base import (
-    TOKENIZERS,
-    SpecialTokens,
-    Tokenizer,
-    TokenizerConfig,
-    same_or_corrupt,
-)
+from nuclex.tokenizers.base import TOKENIZERS, FixedConfig, SpecialTokens, Tokenizer
 from nuclex.tokenizers.exported import added_token, split_at, tokenizer_json, word_model
 from nuclex.tokenizers.reading import Ids, ascii_bytes, folding
 from nuclex.tokenizers.triplets import PLACEHOLDER, Frame, Remainder, Triplets
@@ -30,7 +23,7 @@ IN_A_TREE = ("<cls>", "<distill_token>", "<eos>", "<mask>", "<pad>", "<unk>")  #
 
 
 @TOKENIZERS.register
-class CodonConfig(TokenizerConfig):
+class CodonConfig(FixedConfig):
     """One token a codon; every other triplet (one with N, say) is ``<unk>``.
 
     ``frame``, which has no default, is the number of nucleotides before the first codon; they are passed over.
@@ -53,14 +46,6 @@ class CodonConfig(TokenizerConfig):
     def build(self) -> CodonTokenizer:
         """The tokenizer."""
         return CodonTokenizer(self)
-
-    def train(self, sequences: Iterable[str | bytes]) -> CodonTokenizer:
-        """The tokenizer; its vocabulary is fixed and the sequences are not read."""
-        return self.build()
-
-    def restore(self, tokenizer_json: str) -> Tokenizer:
-        """The tokenizer, after a look whether the stored vocabulary is its own."""
-        return same_or_corrupt(self.build(), tokenizer_json)
 
 
 @final

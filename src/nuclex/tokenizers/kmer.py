@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import product
 from typing import Any, Literal, final
 
@@ -12,14 +12,7 @@ from pydantic import Field, model_validator
 
 from nuclex.bio.alphabet import DNA, to_rna
 from nuclex.core.errors import InputError
-from nuclex.tokenizers.base import (
-    TOKENIZERS,
-    SpecialTokens,
-    Tokenizer,
-    TokenizerConfig,
-    checked_ids,
-    same_or_corrupt,
-)
+from nuclex.tokenizers.base import TOKENIZERS, FixedConfig, SpecialTokens, Tokenizer, checked_ids
 from nuclex.tokenizers.exported import (
     Part,
     added_token,
@@ -37,7 +30,7 @@ UNKNOWN_ID = SPECIAL_ORDER.index(SPECIAL.unk)
 
 
 @TOKENIZERS.register
-class KmerConfig(TokenizerConfig):
+class KmerConfig(FixedConfig):
     """One token for ``k`` nucleotides; the next token begins ``stride`` nucleotides on, 1 to ``k`` (as by default).
 
     Tokens: five special ones, then all words of k letters from AA… to TT… (UU…), then, where ``remainder`` is "keep",
@@ -81,14 +74,6 @@ class KmerConfig(TokenizerConfig):
     def build(self) -> KmerTokenizer:
         """The tokenizer."""
         return KmerTokenizer(self)
-
-    def train(self, sequences: Iterable[str | bytes]) -> KmerTokenizer:
-        """The tokenizer; its vocabulary is fixed and the sequences are not read."""
-        return self.build()
-
-    def restore(self, tokenizer_json: str) -> Tokenizer:
-        """The tokenizer, after a look whether the stored vocabulary is its own."""
-        return same_or_corrupt(self.build(), tokenizer_json)
 
 
 @final

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Literal, final
 
 import numpy as np
@@ -10,13 +10,7 @@ from numpy.typing import NDArray
 
 from nuclex.bio.alphabet import to_rna
 from nuclex.core.errors import InputError
-from nuclex.tokenizers.base import (
-    TOKENIZERS,
-    SpecialTokens,
-    Tokenizer,
-    TokenizerConfig,
-    same_or_corrupt,
-)
+from nuclex.tokenizers.base import TOKENIZERS, FixedConfig, SpecialTokens, Tokenizer
 from nuclex.tokenizers.exported import added_token, letter_rules, merging_model, tokenizer_json
 from nuclex.tokenizers.reading import Ids, ascii_bytes, folding, look_up_table, refuse_unknown
 
@@ -28,7 +22,7 @@ RANDOM_SYMBOLS = "ACGTN"
 
 
 @TOKENIZERS.register
-class NucleotideConfig(TokenizerConfig):
+class NucleotideConfig(FixedConfig):
     """One token a nucleotide: ACGT (or ACGU), inosine, the IUPAC letters and the gap; 22 tokens with the specials.
 
     >>> NucleotideConfig().build().encode("ACGU").tolist()
@@ -40,14 +34,6 @@ class NucleotideConfig(TokenizerConfig):
     def build(self) -> NucleotideTokenizer:
         """The tokenizer."""
         return NucleotideTokenizer(self)
-
-    def train(self, sequences: Iterable[str | bytes]) -> NucleotideTokenizer:
-        """The tokenizer; its vocabulary is fixed and the sequences are not read."""
-        return self.build()
-
-    def restore(self, tokenizer_json: str) -> Tokenizer:
-        """The tokenizer, after a look whether the stored vocabulary is its own."""
-        return same_or_corrupt(self.build(), tokenizer_json)
 
 
 @final
