@@ -174,7 +174,7 @@ def gradients(work: LanguageWork, model: LanguageModel, micro_tokens: int) -> tu
     model.zero_grad()
     learner = update.Learner(torch.optim.SGD(model.parameters()))
     running = update.Updates(model, split, TrainingConfig(), learner, checkpoint.Place(), 0)
-    loss = running._accumulate(micros)
+    loss = running._accumulate(running._dealt(0, 0))
     return loss, [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
 
 

@@ -130,7 +130,8 @@ def _fail(error: NuclexError, arguments: Sequence[str]) -> int:
         import traceback
 
         traceback.print_exc()
-    _say(str(error))
+    if not error.told:
+        _say(str(error))
     return error.exit_code
 
 

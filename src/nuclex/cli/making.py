@@ -169,8 +169,10 @@ def pretrain(
     dry_run: bool = False,
     device: Device = "auto",
     set: Settings = (),
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """Train a language model. Example: nuclex pretrain recipes/pretrain/rinalmo-nano.toml --corpus corpus --out run
+
+    On several devices: torchrun --nproc-per-node 4 -m nuclex pretrain … (docs/many-devices.md).
 
     Parameters
     ----------
@@ -193,7 +195,7 @@ def pretrain(
     config = load_config(PretrainConfig, recipe, parse_settings(set))
     if dry_run:
         return nuclex.plan(config)
-    return nuclex.pretrain(config, out, resume=resume, device=choose_device(device))
+    return nuclex.pretrain(config, out, resume=resume, device=choose_device(device)) or None  # the first process tells
 
 
 def finetune(

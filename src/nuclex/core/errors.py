@@ -17,6 +17,8 @@ class NuclexError(Exception):
     """Anything nuclex refuses on purpose; an exception that is not one of these is a bug in nuclex."""
 
     exit_code = 1
+    told = False
+    """Whether another process of the same run has said it already."""
 
 
 class InputError(NuclexError):

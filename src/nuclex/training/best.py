@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from torch import nn
 
-from nuclex.bundle.weights import unshared
 from nuclex.core.artifact import atomic_folder, verify_folder, write_json
 from nuclex.core.errors import CorruptError, InputError
 from nuclex.core.progress import say
 from nuclex.training.checkpoint import discard
+from nuclex.training.distributed import ALONE, Group, whole_weights
 
 BEST_WEIGHTS, BEST_NUMBERS = "model.safetensors", "numbers.json"
 Direction = Literal["max", "min"]
@@ -25,12 +25,15 @@ def best_weights(run: Path) -> Path:
     return run / "checkpoints" / "best"
 
 
-def save_weights(folder: Path, model: nn.Module, numbers: dict[str, Any]) -> None:
-    """Write the model's weights (and the numbers they reached) as one summed folder."""
+def save_weights(folder: Path, model: nn.Module, numbers: dict[str, Any], group: Group = ALONE) -> None:
+    """Write the model's weights (and the numbers they reached) as one summed folder; of a group the first writes."""
     from safetensors.torch import save_file
 
+    weights = whole_weights(model, group)
+    if not group.first:
+        return
     with atomic_folder(folder, replace=True) as temporary:
-        save_file({name: value.cpu().contiguous() for name, value in unshared(model).items()}, temporary / BEST_WEIGHTS)
+        save_file({name: value.cpu().contiguous() for name, value in weights.items()}, temporary / BEST_WEIGHTS)
         write_json(temporary / BEST_NUMBERS, numbers)
 
 
@@ -48,7 +51,12 @@ def rated(numbers: Mapping[str, float], metric: str, direction: Direction) -> fl
 
 
 def keep_among_best(
-    folder: Path, model: nn.Module, numbers: dict[str, Any], rule: tuple[str, Direction], count: int
+    folder: Path,
+    model: nn.Module,
+    numbers: dict[str, Any],
+    rule: tuple[str, Direction],
+    count: int,
+    group: Group = ALONE,
 ) -> None:
     """Write ``folder/best-XXXXXXXX`` if these weights are among the ``count`` best so far, and delete what is not.
 
@@ -59,7 +67,7 @@ def keep_among_best(
     if value is None or not math.isfinite(value):
         return
     ranked = [(-value, step)]
-    for path in sorted(folder.glob("best-*")):
+    for path in sorted(folder.glob("best-*")) if group.first else ():
         try:
             verify_folder(path)
             reached = json.loads((path / BEST_NUMBERS).read_text())
@@ -70,8 +78,8 @@ def keep_among_best(
         if reached["step"] != step:
             ranked.append((-(rated(reached, *rule) or 0.0), reached["step"]))
     kept = {number for _, number in sorted(ranked)[:count]}
-    if step in kept:
-        save_weights(folder / _name(step), model, numbers)
+    if group.shared(step in kept):
+        save_weights(folder / _name(step), model, numbers, group)
     for _, number in ranked:
         if number not in kept and (folder / _name(number)).exists():
             discard(folder / _name(number))

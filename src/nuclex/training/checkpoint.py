@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Iterable, Mapping
@@ -13,13 +14,15 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from nuclex.bundle.weights import read_weights, restore, unshared
+from nuclex.bundle.weights import restore, unshared
 from nuclex.core.artifact import TEMPORARY, atomic_folder, verify_folder, write_json
 from nuclex.core.errors import CorruptError, InputError
 from nuclex.core.progress import say
 from nuclex.training.average import Average
+from nuclex.training.distributed import devices, present
 from nuclex.training.environment import drift, environment
 from nuclex.training.optimizer_state import numbers_of, remember, tensors_of
+from nuclex.training.shards import SHARDS, read_state, write_shards
 
 STATE, FACTS = "state.safetensors", "checkpoint.json"
 NUMBERS = TypeAdapter(tuple[list[dict[str, float]], dict[str, dict[str, float | bool | None]]])
@@ -68,19 +71,56 @@ def save_checkpoint(
     """Write ``folder/step-XXXXXXXX`` atomically; ``identity`` says which run it belongs to. Returns its path."""
     from safetensors.torch import save_file
 
-    target = folder / checkpoint_name(place.step)
-    tensors = {f"model.{name}": value for name, value in unshared(model).items()}
-    named = list(model.named_parameters())
-    tensors.update({f"optimizer.{name}": value for name, value in tensors_of(named, optimizer).items()})
-    if average is not None:
-        tensors.update({f"average.{name}": value for name, value in average.tensors.items()})
-    device = next(model.parameters()).device
-    kept = {"place": asdict(place), "identity": identity, "optimizer": numbers_of(named, optimizer)}
-    facts = {**kept, **environment(device)}
+    target, tensors = folder / checkpoint_name(place.step), _state(model, optimizer, average)
     with atomic_folder(target, replace=True) as temporary:
         save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary / STATE)
-        write_json(temporary / FACTS, facts)
+        write_json(temporary / FACTS, _known(model, optimizer, place, identity))
     return target
+
+
+def save_shared_out(
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    place: Place,
+    identity: dict[str, Any],
+    average: Average | None = None,
+) -> Path:
+    """``save_checkpoint`` by all processes of a run at once, where each has a part of every weight (``shards/``).
+
+    The first makes the folder, which all must see, and the sums of what they wrote.
+    """
+    target, group = folder / checkpoint_name(place.step), present("fsdp")
+    tensors = {name: value.detach() for name, value in _state(model, optimizer, average).items()}
+    making = atomic_folder(target, replace=True) if group.first else contextlib.nullcontext()
+    with making as temporary:
+        shards = folder / group.shared(temporary and temporary.name) / SHARDS
+        if group.first:
+            shards.mkdir()
+        group.shared(None)
+        write_shards(shards, tensors)
+        group.wait()
+        if group.first:
+            write_json(shards.parent / FACTS, _known(model, optimizer, place, identity))
+    return target
+
+
+def _state(model: nn.Module, optimizer: torch.optim.Optimizer, average: Average | None) -> dict[str, Tensor]:
+    """All tensors of a checkpoint by name."""
+    tensors = {f"model.{name}": value for name, value in unshared(model).items()}
+    tensors |= {
+        f"optimizer.{name}": value for name, value in tensors_of(list(model.named_parameters()), optimizer).items()
+    }
+    return tensors | ({} if average is None else {f"average.{name}": value for name, value in average.tensors.items()})
+
+
+def _known(
+    model: nn.Module, optimizer: torch.optim.Optimizer, place: Place, identity: dict[str, Any]
+) -> dict[str, Any]:
+    """What a checkpoint says of itself."""
+    named, device = list(model.named_parameters()), next(model.parameters()).device
+    kept = {"place": asdict(place), "identity": identity, "optimizer": numbers_of(named, optimizer)}
+    return {**kept, **environment(device), "devices": devices()}
 
 
 def latest_checkpoint(folder: Path, upto: int | None = None) -> Path | None:
@@ -141,21 +181,10 @@ def load_checkpoint(
 
     Says in one line what of the environment is not as it was.
     """
-    facts = _facts(path)
-    for key, value in identity.items():
-        if facts["identity"].get(key) != value:
-            raise InputError(
-                f"{path}: was written with another {key}; resume with the same recipe and corpus, or give a new --out"
-            )
-    try:
-        place = Place(**facts["place"])
-    except TypeError:
-        raise InputError(
-            f"{path}: was written by a version of nuclex that this one cannot follow; give a new --out"
-        ) from None
-    if changed := drift(facts, environment(next(model.parameters()).device)):
+    facts, place = _facts(path), place_of(path, identity)
+    if changed := drift(facts, {**environment(next(model.parameters()).device), "devices": devices()}):
         say(f"resuming with {changed}: not bit for bit the same")
-    tensors = read_weights(path / STATE)
+    tensors = read_state(path / (SHARDS if (path / SHARDS).is_dir() else STATE), model)
     restore(model, _part("model", tensors), path)
     if optimizer is not None:
         named, state = list(model.named_parameters()), _part("optimizer", tensors)
@@ -164,6 +193,22 @@ def load_checkpoint(
     if average is not None:
         average.take(_part("average", tensors), path)
     return place
+
+
+def place_of(path: Path, identity: dict[str, Any]) -> Place:
+    """Where the run of a verified checkpoint stood; InputError if it is of another run."""
+    facts = _facts(path)
+    for key, value in identity.items():
+        if facts["identity"].get(key) != value:
+            raise InputError(
+                f"{path}: was written with another {key}; resume with the same recipe and corpus, or give a new --out"
+            )
+    try:
+        return Place(**facts["place"])
+    except TypeError:
+        raise InputError(
+            f"{path}: was written by a version of nuclex that this one cannot follow; give a new --out"
+        ) from None
 
 
 def _part(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

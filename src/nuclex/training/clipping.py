@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from nuclex.training.distributed import whole
 from nuclex.training.optimizer import OptimizerConfig
 
 LEAST_NORM = 1e-3
@@ -20,14 +21,14 @@ def clip_gradients(model: nn.Module, config: OptimizerConfig) -> float:
     """
     limit = config.clip or math.inf
     parameters = list(model.parameters())
+    norm = whole(nn.utils.get_total_norm([value.grad for value in parameters if value.grad is not None]))
     if config.clip_mode == "norm" or limit == math.inf:
-        return nn.utils.clip_grad_norm_(parameters, limit).item()
-    norm = nn.utils.get_total_norm([value.grad for value in parameters if value.grad is not None]).item()
-    if config.clip_mode == "value":
+        nn.utils.clip_grads_with_norm_(parameters, limit, norm)
+    elif config.clip_mode == "value":
         nn.utils.clip_grad_value_(parameters, limit)
     else:
         clip_adaptively([value for name, value in model.named_parameters() if "head" not in name.split(".")], limit)
-    return norm
+    return norm.item()
 
 
 @torch.no_grad()

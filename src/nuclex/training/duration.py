@@ -11,12 +11,15 @@ from pydantic import Field, model_validator
 from nuclex.core.config import Config
 from nuclex.training.anomalies import AnomalyConfig
 from nuclex.training.average import EmaConfig
+from nuclex.training.distributed import DistributedConfig
 from nuclex.training.optimizer import OptimizerConfig
 from nuclex.training.precision import Precision
 from nuclex.training.schedule import ScheduleConfig
 from nuclex.training.tracking import TrackerName
 
 USUAL_STEPS = 1000
+ELEMENTWISE = ("adam", "adamw", "sgd")
+"""Optimizers that treat every number of a weight by itself, so that parts of weights do."""
 
 
 def _usual_steps(given: Mapping[str, Any]) -> int:
@@ -52,6 +55,7 @@ class TrainingConfig(Config):
     ema: EmaConfig = EmaConfig()
     log_every: int = Field(default=10, ge=1)
     anomaly: AnomalyConfig = AnomalyConfig()
+    distributed: DistributedConfig = DistributedConfig()
     track: tuple[TrackerName, ...] = ()
 
     @model_validator(mode="after")
@@ -61,6 +65,16 @@ class TrainingConfig(Config):
             raise ValueError(f"{found}, and a run has one length; leave one of them out, or set it to 0")
         if not self.steps and not self.epochs:
             raise ValueError("steps and epochs are both 0; one of them says how long the run is")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_shared_out(self) -> Self:
+        name, mode = self.optimizer.name.lower(), self.optimizer.clip_mode
+        if self.distributed.kind == "fsdp" and name not in ELEMENTWISE:
+            allowed = ", ".join(ELEMENTWISE)
+            raise ValueError(f"distributed.kind 'fsdp' works with the optimizers {allowed}; found {name!r}")
+        if self.distributed.kind == "fsdp" and mode == "agc":
+            raise ValueError("distributed.kind 'fsdp' has no whole rows of weights to clip by; found clip_mode 'agc'")
         return self
 
     def counted(self, batches: Callable[[int], int]) -> Self:

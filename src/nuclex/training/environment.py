@@ -26,7 +26,7 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def drift(then: dict[str, Any], now: dict[str, Any]) -> str | None:
-    """What changed between two environments, in one line; None where nothing did.
+    """What changed between two environments, in one line; None where nothing did. ``devices`` is how many took part.
 
     >>> then = {"threads": 2, "cpu": "AVX2", "packages": {"torch": "2.12.0"}}
     >>> drift(then, {"threads": 1, "cpu": "AVX512", "packages": {"torch": "2.12.0"}})
@@ -39,6 +39,8 @@ def drift(then: dict[str, Any], now: dict[str, Any]) -> str | None:
 def _pairs(then: dict[str, Any], now: dict[str, Any]) -> Iterator[tuple[Any, str]]:
     if then.get("threads") != now.get("threads"):
         yield then.get("threads"), f"{now.get('threads')} threads"
+    if then.get("devices", 1) != now.get("devices", 1):
+        yield then.get("devices", 1), f"{now.get('devices', 1)} devices"
     for name in ("device", "cpu", "machine"):
         if then.get(name) != now.get(name):
             yield then.get(name), f"{name} {now.get(name)}"

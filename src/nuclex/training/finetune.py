@@ -26,6 +26,7 @@ from nuclex.tasks import SPLITS, Task
 from nuclex.tokenizers import Tokenizer
 from nuclex.training.arm import ArmRun, fitting
 from nuclex.training.controls import CONTROLS, LETTERS, Arm, reads_letters, training_of
+from nuclex.training.distributed import refuse_several
 from nuclex.training.duration import TrainingConfig
 from nuclex.training.grid import Settings, points, search
 from nuclex.training.question import FinetuneConfig
@@ -56,6 +57,7 @@ def finetune(
     ``grid`` each combination is trained first, and the one that is best on validation goes on as the run. Raises
     InputError (exit 2) where recipe, bundle and data do not fit, StoppedError after a signal.
     """
+    refuse_several("finetune")
     run, start = Path(out), _start(config)
     asked = _Asked.of(config, start)
     searched, results = None, {}

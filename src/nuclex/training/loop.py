@@ -21,11 +21,13 @@ from nuclex.training.anomalies import Anomaly
 from nuclex.training.average import Average
 from nuclex.training.best import best_weights
 from nuclex.training.between import Between
-from nuclex.training.checkpoint import Place, latest_checkpoint, load_checkpoint
+from nuclex.training.checkpoint import Place, latest_checkpoint, load_checkpoint, place_of
+from nuclex.training.distributed import ALONE, Group, shared_out
 from nuclex.training.duration import TrainingConfig
 from nuclex.training.optimizer import build_optimizer
 from nuclex.training.tracking import open_trackers
 from nuclex.training.update import Learner, Updates
+from nuclex.training.width import growth_of
 from nuclex.training.work import Work
 
 
@@ -37,20 +39,31 @@ class Outcome:
     last: dict[str, float] = field(default_factory=dict)
 
 
-def train(model: nn.Module, work: Work[Any], config: TrainingConfig, run: Path, identity: dict[str, Any]) -> Outcome:
+def train(
+    model: nn.Module,
+    work: Work[Any],
+    config: TrainingConfig,
+    run: Path,
+    identity: dict[str, Any],
+    group: Group = ALONE,
+) -> Outcome:
     """Train ``model`` in place to the end of ``config``; the newest sound checkpoint in ``run`` is taken up first.
 
-    Where an average of the weights is kept, ``model`` has the average as its weights in the end.
+    Where an average of the weights is kept, ``model`` has the average as its weights in the end. Where the ``group``
+    shares a model out, it is so afterwards. All processes of a group call this at once; the first one writes.
     Raises StoppedError after SIGINT or SIGTERM and NonFiniteError where a batch ends the run; both leave a checkpoint
     of the last finished step. CorruptError where there are checkpoints and none of them is whole.
     """
     config = config.counted(work.batches)
-    optimizer = build_optimizer(model.named_parameters(), config.optimizer, work.rates(model))
-    learner = Learner(optimizer, Average(model, config.ema) if config.ema.decay else None)
-    clear_leftovers(run)
-    clear_leftovers(run / "checkpoints")
+    shared_out(model, group, halved=config.precision == "bf16-weights")
+    optimizer = build_optimizer(model.named_parameters(), config.optimizer, work.rates(model), growth_of(model))
+    learner = Learner(optimizer, Average(model, config.ema) if config.ema.decay else None, group)
+    if group.first:
+        clear_leftovers(run)
+        clear_leftovers(run / "checkpoints")
     found, place = _taken_up(model, learner, run, identity)
-    trackers = open_trackers(run, config.track, place.step if found is not None else None, place.lines)
+    resumed = place.step if found is not None else None
+    trackers = open_trackers(run, config.track, resumed, place.lines) if group.first else ()
     loop = Updates(model, work, config, learner, place, int(identity["seed"]))
     between = Between(loop, run, identity, trackers, resumed=found is not None)
     try:
@@ -73,27 +86,37 @@ def train(model: nn.Module, work: Work[Any], config: TrainingConfig, run: Path, 
 
 
 def _taken_up(model: nn.Module, learner: Learner, run: Path, identity: dict[str, Any]) -> tuple[Path | None, Place]:
-    """The newest sound checkpoint, taken up; one from before the best weights were made where those are damaged.
+    """The checkpoint that ``_chosen`` names in the first process, taken up by all."""
+    name, lost = learner.group.shared(_chosen(run, identity) if learner.group.first else None)
+    if name is None:
+        return None, Place()
+    found = run / "checkpoints" / name
+    place = load_checkpoint(found, model, learner.optimizer, identity, learner.average)
+    if lost:
+        place.best_score, place.best_step, place.looked = None, None, 0
+    return found, place
 
-    Where there is none from before, the run goes on without them, and says so.
+
+def _chosen(run: Path, identity: dict[str, Any]) -> tuple[str | None, bool]:
+    """The newest sound checkpoint by name; one from before the best weights were made where those are damaged.
+
+    Where there is none from before, the run goes on without them, and says so: then the second is true.
     """
     folder, best = run / "checkpoints", best_weights(run)
     found = latest_checkpoint(folder)
     if found is None:
-        return None, Place()
-    place = load_checkpoint(found, model, learner.optimizer, identity, learner.average)
+        return None, False
+    place = place_of(found, identity)
     if place.best_step is None:
-        return found, place
+        return found.name, False
     try:
         verify_folder(best)  # now, and not when the run has ended
     except CorruptError as error:
         earlier = latest_checkpoint(folder, place.best_step - 1)
         if earlier is not None:
             say(f"refused damaged best weights: {error}; they are made again, going on from {earlier.name}")
-            place = load_checkpoint(earlier, model, learner.optimizer, identity, learner.average)
         else:
-            place.best_score, place.best_step, place.looked = None, None, 0
             say(f"refused damaged best weights: {error}; from here on the best that comes is kept, theirs are lost")
         shutil.rmtree(best, ignore_errors=True)
-        return earlier or found, place
-    return found, place
+        return (earlier or found).name, earlier is None
+    return found.name, False

@@ -16,18 +16,23 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from nuclex.training.distributed import ALONE, Group, Together
+
 Precision = Literal["fp32", "bf16", "bf16-weights"]
 
 
 class Computing:
     """Computes losses and gradients of ``model`` in a precision; the gradients arrive in ``model``'s parameters."""
 
-    def __init__(self, model: nn.Module, precision: Precision) -> None:
-        self.model, self.precision = model, precision
-        self.twin = copy.deepcopy(model).to(torch.bfloat16) if precision == "bf16-weights" else None
+    def __init__(self, model: nn.Module, precision: Precision, group: Group = ALONE) -> None:
+        self.model, self.precision, self.group = model, precision, group
+        copied = precision == "bf16-weights" and not group.sharded  # FSDP2 makes copies of its own
+        self.twin = copy.deepcopy(model).to(torch.bfloat16) if copied else None
+        self.together = Together(model, group, by_hand=copied)
 
     def begin(self) -> None:
         """Before an update: the copy gets the weights as they are, what is frozen, and the mode."""
+        self.together.begin()
         if self.twin is None:
             return
         with torch.no_grad():
@@ -41,15 +46,22 @@ class Computing:
         for copied_part, own_part in zip(self.twin.modules(), self.model.modules(), strict=True):
             copied_part.training = own_part.training
 
-    def gradients(self, loss_of: Callable[[Any], Tensor]) -> float:
-        """Add the gradients of ``loss_of(model)`` to the parameters' and return the loss."""
-        with self.context():
-            loss = loss_of(self.model if self.twin is None else self.twin)
-        if loss.requires_grad:
-            loss.backward()
+    def gradients(self, loss_of: Callable[[Any], Tensor], *, counts: bool = True, last: bool = True) -> float:
+        """Add the gradients of ``loss_of(model)`` to the parameters' and return the loss.
+
+        With the ``last`` pass of an update the gradients become the sums over all devices. What does not count is
+        computed all the same, and adds nothing.
+        """
+        with self.together.waiting(last):
+            with self.context():
+                loss = self.together.run(loss_of) if self.twin is None else loss_of(self.twin)
+            if loss.requires_grad:
+                (loss * (self.group.world if counts else 0) if self.group.world > 1 else loss).backward()
         if self.twin is not None:
             self._handed_over()
-        return loss.item()
+        if last:
+            self.together.end()
+        return loss.item() if counts else 0.0
 
     def context(self) -> contextlib.AbstractContextManager[Any]:
         """What a forward pass of ``model`` itself runs under; scoring during a run does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +15,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 from torch import Tensor, nn
 
 from nuclex.bundle import Record
+from nuclex.bundle.weights import restore
 from nuclex.core.artifact import MANIFEST, atomic_folder, verify_folder
 from nuclex.core.config import Config
 from nuclex.core.errors import InputError
@@ -36,6 +38,7 @@ from nuclex.tokenizers import (
     tokenizer_hash,
 )
 from nuclex.training.checkpoint import Place
+from nuclex.training.distributed import Group, joined, tell_idle, whole_weights
 from nuclex.training.duration import TrainingConfig
 from nuclex.training.loop import Work, train
 from nuclex.training.plan import make_plan
@@ -144,17 +147,26 @@ class LanguageWork(Work[_Micro]):
 def pretrain(config: PretrainConfig, out: str | Path, *, resume: bool = False, device: str = "cpu") -> dict[str, Any]:
     """Train a language model; returns run, bundle, steps and metrics. ``resume`` continues a stopped run.
 
-    Raises InputError (exit 2) where recipe and corpus do not fit, StoppedError after a signal.
+    Started by torchrun, its processes train together, and what is returned is empty in all but the first. Raises
+    InputError (exit 2) where recipe and corpus do not fit, StoppedError after a signal, OutsideError where a process of
+    several is lost.
     """
+    with joined(config.training.distributed, device) as group:
+        told = _pretrained(config, Path(out), device, group, resume=resume)
+        return told if group.first else {}
+
+
+def _pretrained(config: PretrainConfig, run: Path, device: str, group: Group, *, resume: bool) -> dict[str, Any]:
     if config.corpus is None:
         raise InputError("corpus: missing; give the folder of a corpus with --corpus DIR")
-    corpus, run = Corpus.open(config.corpus), Path(out)
+    corpus = Corpus.open(config.corpus)
     check_lengths(config)
-    with opened_run(run, config, resume=resume):
-        tokenizer = _tokenizer(config, corpus, run)
+    tell_idle(group, config.sampling.batch_tokens, config.sampling.micro_tokens)
+    with opened_run(run, config, resume=resume) if group.first else contextlib.nullcontext():
+        tokenizer = group.after_first(lambda: _tokenizer(config, corpus, run))
         work = build_work(config, corpus, tokenizer)
         model = build_model(config, tokenizer).to(device)
-        facts = {"seed": config.seed, "threads": torch.get_num_threads(), "device": device}
+        facts = {"seed": config.seed, "threads": torch.get_num_threads(), "device": device, "devices": group.world}
         lengths, training = work.table.lengths_N, config.training.counted(work.batches)
         plan = make_plan(
             config.model,
@@ -165,14 +177,21 @@ def pretrain(config: PretrainConfig, out: str | Path, *, resume: bool = False, d
             head_share=config.objective.expected_share(),
         )
         plan = plan.model_copy(update={"epochs": config.training.epochs or None})
-        write_facts(run, plan=plan.to_data(), provenance=provenance(**facts))
+        if group.first:
+            write_facts(run, plan=plan.to_data(), provenance=provenance(**facts))
         identity = {
             "config": run_digest(config),
             "corpus": corpus.fingerprint,
             "tokenizer": tokenizer_hash(tokenizer),
             "seed": config.seed,
         }
-        outcome = train(model, work, config.training, run, identity)
+        outcome = train(model, work, config.training, run, identity, group)
+        if group.sharded:
+            weights, model = whole_weights(model, group), build_model(config, tokenizer)
+        if not group.first:
+            return {}
+        if group.sharded:
+            restore(model, weights, run)
         record = _record(config, corpus, outcome.last, outcome.place)
         bundle = finish_bundles(run, model, tokenizer, record)
     place = outcome.place

@@ -35,8 +35,9 @@ from nuclex.training.best import BEST_NUMBERS, BEST_WEIGHTS, best_weights
 from nuclex.training.device import within_memory
 
 CONFIG = "config.json"
-ADJUSTABLE = ("training", "anomaly")
-"""Where in a recipe the keys are that may differ when a run is taken up: what to do with a batch that breaks it."""
+ADJUSTABLE = ("training", ("anomaly", "distributed"))
+"""Where in a recipe the keys are that may differ when a run is taken up: what to do with a batch that breaks it, and
+whether devices share the model."""
 MOVABLE = "bundle"
 """The key of a recipe that names where the pre-trained model lies; what it is, checkpoints know by its weights."""
 
@@ -45,9 +46,9 @@ MOVABLE = "bundle"
 def opened_run(run: Path, config: Config, *, resume: bool) -> Iterator[None]:
     """Own a run folder for the length of the block; an existing one is taken up with ``resume`` and an equal config.
 
-    Only ``training.anomaly`` and the path of ``bundle`` may differ. A new folder goes again if the block finds that
-    recipe, data, memory and disk do not fit, before there is anything to resume. OutsideError at once where another
-    process owns it.
+    Only ``training.anomaly``, ``training.distributed`` and the path of ``bundle`` may differ. A new folder goes again
+    if the block finds that recipe, data, memory and disk do not fit, before there is anything to resume. OutsideError
+    at once where another process owns it.
     """
     with disk_errors(run), folder_around(run):
         _refuse_foreign(run)
@@ -71,9 +72,9 @@ def lasting(data: Any) -> Any:
     """A config as plain data without what may differ when a run is taken up."""
     if not isinstance(data, dict):
         return data
-    (table, key), kept = ADJUSTABLE, {name: value for name, value in data.items() if name != MOVABLE}
+    (table, free), kept = ADJUSTABLE, {name: value for name, value in data.items() if name != MOVABLE}
     if isinstance(kept.get(table), dict):
-        kept[table] = {name: value for name, value in kept[table].items() if name != key}
+        kept[table] = {name: value for name, value in kept[table].items() if name not in free}
     if data.get(MOVABLE) is not None:
         kept[MOVABLE] = "given"
     return kept

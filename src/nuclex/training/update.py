@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from nuclex.training.anomalies import Anomaly, History
 from nuclex.training.average import Average
 from nuclex.training.checkpoint import Place
 from nuclex.training.clipping import clip_gradients
+from nuclex.training.distributed import ALONE, Group
 from nuclex.training.duration import TrainingConfig
 from nuclex.training.optimizer import set_rate
 from nuclex.training.precision import Computing
@@ -24,10 +24,23 @@ from nuclex.training.work import Work
 
 
 class Learner(NamedTuple):
-    """What changes the weights, and the average of them where one is kept."""
+    """What changes the weights, the average of them where one is kept, and the devices that do it together."""
 
     optimizer: torch.optim.Optimizer
     average: Average | None = None
+    group: Group = ALONE
+
+
+class Dealt(NamedTuple):
+    """One device's share of an update: forward passes, and the predictions of the whole update on all devices.
+
+    Every device makes as many passes, because the sums wait for all: behind its ``own`` passes a device repeats one
+    that counts for nothing.
+    """
+
+    micros: list[Any]
+    own: int
+    targets: int
 
 
 class Updates:
@@ -43,10 +56,10 @@ class Updates:
         seed: int,
     ) -> None:
         self.model, self.work, self.config = model, work, config
-        self.optimizer, self.average = learner.optimizer, learner.average
+        self.optimizer, self.average, self.group = learner
         self.place, self.seed = place, seed
         self.device = next(model.parameters()).device
-        self.computing = Computing(model, config.precision)
+        self.computing = Computing(model, config.precision, self.group)
         work.prepare(model, max(place.step - 1, 0))  # as the last update left it
 
     def own_random(self) -> contextlib.AbstractContextManager[None]:
@@ -62,18 +75,22 @@ class Updates:
         self.work.prepare(self.model, place.step)
         rate = self.rate()
         set_rate(self.optimizer, rate)
-        micros = self.work.micro_batches(place.epoch, place.batch, 0, 1)
-        loss = self._accumulate(micros)
+        dealt = self._dealt(place.epoch, place.batch)
+        loss = self._accumulate(dealt)
         norm = clip_gradients(self.model, config.optimizer)
+        tokens = sum(self.work.tokens(micro) for micro in dealt.micros[: dealt.own])
+        told = self.group.gathered([loss, tokens, norm])
+        loss, tokens, norm = sum(row[0] for row in told), int(sum(row[1] for row in told)), told[0][2]
         history = History(place.losses, place.norms)
         if reason := history.oddity(loss, norm, config.anomaly):
             self.optimizer.zero_grad(set_to_none=True)
+            micros = self.work.micro_batches(place.epoch, place.batch, 0, 1)
             members = dict.fromkeys(name for micro in micros for name in self.work.members(micro))
             return Anomaly(reason, place.step + 1, place.epoch, place.batch, (loss, norm), tuple(members))
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         history.add(loss, norm, config.anomaly)
-        tokens, seconds = sum(self.work.tokens(micro) for micro in micros), time.perf_counter() - began
+        seconds = time.perf_counter() - began
         place.step, place.batch, place.tokens = place.step + 1, place.batch + 1, place.tokens + tokens
         place.seconds, place.refused = place.seconds + seconds, 0
         if self.average is not None:
@@ -87,13 +104,26 @@ class Updates:
         an_epoch = max(self.work.batches(0), 1) if schedule.per == "epoch" else 1
         return learning_rate(schedule, place.step, self.config.steps, an_epoch=an_epoch, reductions=place.reductions)
 
-    def _accumulate(self, micros: Sequence[Any]) -> float:
-        """Sum the gradients of all micro-batches, each divided by the targets of the whole batch; the mean loss."""
+    def _dealt(self, epoch: int, batch: int) -> Dealt:
+        """What this device computes of a batch, the passes dealt in turn."""
+        rank, world = self.group.rank, self.group.world
+        micros = list(self.work.micro_batches(epoch, batch, rank, world))
+        told = self.group.gathered([len(micros), sum(self.work.targets(micro) for micro in micros)])
+        passes, most = int(sum(row[0] for row in told)), int(max(row[0] for row in told))
+        own, repeated = len(micros), micros[-1:] or list(self.work.micro_batches(epoch, batch, 0, max(passes, 1)))
+        return Dealt(micros + repeated * (most - own), own, max(int(sum(row[1] for row in told)), 1))
+
+    def _accumulate(self, dealt: Dealt) -> float:
+        """Sum the gradients of all passes, each divided by the targets of the whole batch; this device's part of the
+        mean loss."""
         self.computing.begin()
-        total, mean = max(sum(self.work.targets(micro) for micro in micros), 1), 0.0
-        for number, micro in enumerate(micros):
+        mean = 0.0
+        for place, micro in enumerate(dealt.micros):
+            number = self.group.rank + self.group.world * place  # among the passes of all devices
             torch.manual_seed(key(self.seed, self.place.step, number))
-            mean += self.computing.gradients(partial(self._share, micro, total))
+            share = partial(self._share, micro, dealt.targets)
+            counts, last = place < dealt.own, place == len(dealt.micros) - 1
+            mean += self.computing.gradients(share, counts=counts, last=last)
         return mean
 
     def _share(self, micro: Any, total: int, model: nn.Module) -> Tensor:
