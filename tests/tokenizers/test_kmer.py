@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 import tokenizers as library
 from nuclex.core.errors import InputError
-from nuclex.tokenizers import KmerConfig
+from nuclex.tokenizers import CodonConfig, KmerConfig
 
 ANY = [(k, stride) for k in range(1, 9) for stride in sorted({1, k})]
 SOUP = st.text("ACGTacgtuUNRYKMSWBDHVX-? ", max_size=40)
@@ -30,6 +30,47 @@ def test_vocabulary_is_specials_words_in_alphabetical_order_and_single_letters()
     assert kmers(remainder="drop").vocabulary == kmers(remainder="error").vocabulary == tokenizer.vocabulary[:69]
     assert kmers(alphabet="rna").vocabulary[68:] == ("UUU", "A", "C", "G", "U")
     assert [len(KmerConfig(k=k).build()) for k in (1, 3, 6, 8)] == [5 + 4, 5 + 64 + 4, 5 + 4096 + 4, 5 + 65536 + 4]
+
+
+def helms(k, **values):
+    return kmers(k=k, compatibility="helm-released", remainder="drop", **values)
+
+
+def test_helms_vocabularies_are_had_by_their_name():
+    six = helms(6)
+    places = {token: index for index, token in enumerate(six.vocabulary)}
+    # lines of the list in HELM's kmer_vocab.py, counted from 0
+    listed = {"<mask>": 4, "AAAAAA": 5, "AAAAAT": 6, "AAAATA": 9, "TAAAAA": 1029, "CAGCTC": 2283, "GGGGGG": 4100}
+    assert (len(six), {token: places[token] for token in listed}) == (4101, listed)
+    assert six.random_ids.tolist() == list(range(5, 4101))
+    assert helms(3).vocabulary == CodonConfig(frame=0).build().vocabulary
+    assert helms(3, stride=1).special_ids.tolist() == [0, 1, 2, 3, 68, 69]
+    assert helms(1).vocabulary == ("<cls>", "<pad>", "<eos>", "<unk>", "A", "T", "C", "G", "<mask>")
+    assert helms(6, alphabet="rna").vocabulary[6] == "AAAAAU"
+    for tokenizer in (six, helms(3), helms(1)):
+        assert [tokenizer.cls_id, tokenizer.pad_id, tokenizer.eos_id, tokenizer.unk_id] == [0, 1, 2, 3]
+        assert tokenizer.vocabulary[tokenizer.mask_id] == "<mask>"
+
+
+@pytest.mark.parametrize(("k", "stride"), [(1, 1), (3, 1), (3, 2), (3, 3), (6, 6), (6, 4)])
+@given(letters=SOUP)
+@settings(max_examples=20, deadline=None)
+def test_helms_ids_equal_a_walk_through_the_sequence(k, stride, letters):
+    tokenizer = helms(k, stride=stride, max_unknown_share=1.0)
+    read = letters.upper().replace("U", "T")
+    ids = {"".join(word): place for place, word in enumerate(product("ATCG", repeat=k), 5 if k == 6 else 4)}
+    expected = [0, *(ids.get(read[i : i + k], 3) for i in range(0, len(read) - k + 1, stride)), 2]
+    assert tokenizer.encode(letters).tolist() == expected
+    file = library.Tokenizer.from_str(tokenizer.to_json())
+    assert file.encode(letters).ids == expected
+    assert tokenizer.decode([*expected, tokenizer.mask_id]) == tokenizer.decode(expected)
+
+
+def test_what_helm_has_not_is_refused():
+    with pytest.raises(ValidationError, match="compatibility: HELM has words of 1, 3 and 6 letters; found k = 4"):
+        KmerConfig(k=4, compatibility="helm-released", remainder="drop")
+    with pytest.raises(ValidationError, match="HELM has no single letters beside its words; say remainder = 'drop'"):
+        KmerConfig(k=6, compatibility="helm-released")
 
 
 def test_stride_is_k_unless_words_shall_overlap():

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from nuclex.bio.alphabet import DNA, to_rna
 from nuclex.core.errors import InputError
 from nuclex.tokenizers.base import TOKENIZERS, FixedConfig, SpecialTokens, Tokenizer, checked_ids
+from nuclex.tokenizers.codon import BEFORE_CODONS, NUCLEOTIDES, Compatibility
 from nuclex.tokenizers.exported import (
     Part,
     added_token,
@@ -27,6 +28,12 @@ from nuclex.tokenizers.nucleotide import SPECIAL, SPECIAL_ORDER
 from nuclex.tokenizers.reading import Ids, ascii_bytes, folding, look_up_table, refuse_unknown
 
 UNKNOWN_ID = SPECIAL_ORDER.index(SPECIAL.unk)
+# HELM's special tokens before and behind its words of 1, 3 and 6 letters; the first four are those of SPECIAL_ORDER.
+HELM_SPECIAL: dict[int, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    1: (BEFORE_CODONS, ("<mask>",)),
+    3: (BEFORE_CODONS, ("<mask>", "<distill_token>")),
+    6: (SPECIAL_ORDER, ()),
+}
 
 
 @TOKENIZERS.register
@@ -39,7 +46,9 @@ class KmerConfig(FixedConfig):
     "error" refuses the sequence. With a stride between 1 and k it is one of the last two: behind words that overlap in
     part, a single letter could not be told from an overlap. HELM's ``overlap`` is k - ``stride``, with "drop". A word
     with any other letter is ``<unk>``; with stride 1 one N makes k of them. With stride 1 a single masked word can be
-    read off the words around it, so a model learns nothing from it alone.
+    read off the words around it, so a model learns nothing from it alone. ``compatibility`` = "helm-released" has the
+    tokens of HELM's code (arXiv:2410.12459) for k = 1, 3 or 6 in its order: words from AA…A by way of T and C to GG…G,
+    and no single letters beside them.
 
     >>> KmerConfig(k=2).build().encode("AAACG", start=False, end=False).tolist()
     [5, 6, 23]
@@ -53,6 +62,7 @@ class KmerConfig(FixedConfig):
     )
     stride: int
     remainder: Literal["keep", "drop", "error"] = "keep"
+    compatibility: Compatibility = "none"
 
     @model_validator(mode="before")
     @classmethod
@@ -71,6 +81,16 @@ class KmerConfig(FixedConfig):
             )
         return self
 
+    @model_validator(mode="after")
+    def _helm_has_it(self) -> KmerConfig:
+        if self.compatibility == "none":
+            return self
+        if self.k not in HELM_SPECIAL:
+            raise ValueError(f"compatibility: HELM has words of 1, 3 and 6 letters; found k = {self.k}")
+        if self.k > 1 and self.remainder == "keep":
+            raise ValueError("compatibility: HELM has no single letters beside its words; say remainder = 'drop'")
+        return self
+
     def build(self) -> KmerTokenizer:
         """The tokenizer."""
         return KmerTokenizer(self)
@@ -82,16 +102,20 @@ class KmerTokenizer(Tokenizer):
 
     def __init__(self, config: KmerConfig) -> None:
         self._config = config
-        self._letters = to_rna(DNA.symbols) if config.alphabet == "rna" else DNA.symbols
+        own, helms = (to_rna if config.alphabet == "rna" else str), config.compatibility == "helm-released"
+        self._letters, order = own(DNA.symbols), own(NUCLEOTIDES if helms else DNA.symbols)
         self._fold = folding(config.case, config.alphabet)
         self._words = 4**config.k
-        words = ("".join(letters) for letters in product(self._letters, repeat=config.k))
+        before, after = HELM_SPECIAL[config.k] if helms else (SPECIAL_ORDER, ())
+        words = ("".join(letters) for letters in product(order, repeat=config.k))
         singles = self._letters if config.remainder == "keep" and config.k > 1 else ""
-        self._vocabulary = (*SPECIAL_ORDER, *words, *singles)
+        self._vocabulary = (*before, *words, *singles, *after)
+        self._first = len(before)
+        self._special = (*range(self._first), *range(len(self._vocabulary) - len(after), len(self._vocabulary)))
         # An unknown letter weighs as much as all words together, so that a sum that large means one of them is unknown.
-        values = {letter: value for value, letter in enumerate(self._letters)}
+        values = {letter: value for value, letter in enumerate(order)}
         self._digits = look_up_table(values, self._fold, unknown=self._words)
-        first = len(SPECIAL_ORDER) + self._words
+        first = self._first + self._words
         ids = {letter: first + place for place, letter in enumerate(singles)}
         self._singles = look_up_table(ids, self._fold, unknown=UNKNOWN_ID)
 
@@ -102,7 +126,7 @@ class KmerTokenizer(Tokenizer):
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
-        """The special tokens, the 4ᵏ words in alphabetical order, the single letters where remainders are kept."""
+        """Special tokens, the 4ᵏ words in alphabetical order, single letters where remainders are kept; or HELM's."""
         return self._vocabulary
 
     @property
@@ -112,13 +136,13 @@ class KmerTokenizer(Tokenizer):
 
     @property
     def special_ids(self) -> Ids:
-        """Ids 0 to 4."""
-        return np.arange(len(SPECIAL_ORDER), dtype=np.int64)
+        """Ids 0 to 4; of HELM's tokens also 0 to 3 and what is behind the words."""
+        return np.array(self._special, dtype=np.int64)
 
     @property
     def random_ids(self) -> Ids:
         """Ids of the words; a single letter stands only at the end of a sequence."""
-        return np.arange(len(SPECIAL_ORDER), len(SPECIAL_ORDER) + self._words, dtype=np.int64)
+        return np.arange(self._first, self._first + self._words, dtype=np.int64)
 
     def encode(self, sequence: str | bytes, *, start: bool = True, end: bool = True) -> Ids:
         """Turn a sequence into ids: (L,) int64, one for each word and kept nucleotide, plus the start and end tokens.
@@ -134,7 +158,7 @@ class KmerTokenizer(Tokenizer):
             numbers_L += self._digits[letters_L[place :: self._config.stride][:count]]
         ids_L = np.full(int(start) + count + left + int(end), UNKNOWN_ID, dtype=np.int64)
         inner_L = ids_L[int(start) : len(ids_L) - int(end)]
-        inner_L[:count] = np.where(numbers_L < self._words, numbers_L + len(SPECIAL_ORDER), UNKNOWN_ID)
+        inner_L[:count] = np.where(numbers_L < self._words, numbers_L + self._first, UNKNOWN_ID)
         inner_L[count:] = self._singles[letters_L[len(letters) - left :]]
         self._refuse_unknown(letters, inner_L)
         if start:
@@ -162,7 +186,7 @@ class KmerTokenizer(Tokenizer):
         ids_L = checked_ids(self, ids)
         if self._config.stride == self._config.k:
             return super().decode(ids_L, skip_special=skip_special)
-        first, behind = len(SPECIAL_ORDER), len(SPECIAL_ORDER) + self._words
+        first, behind = self._first, self._first + self._words
         written, new = [], self._config.k  # how many letters of the next word have not been written
         for index in ids_L.tolist():
             token = self._vocabulary[index]
@@ -172,7 +196,7 @@ class KmerTokenizer(Tokenizer):
                 continue
             holds_place = index in (self.unk_id, self.mask_id)
             new = min(new + self._config.stride, self._config.k) if holds_place else self._config.k
-            if index >= behind or not skip_special:
+            if index not in self._special or not skip_special:
                 written.append(token)
         return "".join(written)
 
@@ -192,7 +216,7 @@ class KmerTokenizer(Tokenizer):
         return tokenizer_json(
             word_model(self._vocabulary, SPECIAL.unk),
             rules=rules,
-            added=[added_token(token, index, special=True) for index, token in enumerate(SPECIAL_ORDER)],
+            added=[added_token(self._vocabulary[index], index, special=True) for index in self._special],
             split=split,
             ends=(SPECIAL.cls, SPECIAL.eos),
             decoder=decoder,
