@@ -144,7 +144,19 @@ def measured(task: Task, guesses: Mapping[str, Guesses]) -> dict[str, Any]:
                 continue
             for other in (name for name in right if name.startswith("majority")):
                 more = paired_difference(right_N[rows], right[other][rows], clusters=units_N)
-                told[kind]["ways"][way][f"less_{other}"] = asdict(more)
+                told[kind]["ways"][way][f"less_{other}"] = {
+                    "difference": asdict(more.difference),
+                    "p_value": more.p_value,
+                }
+    return told
+
+
+def brief(told: Any) -> Any:
+    """The same with each interval as [value, low, high], to four places."""
+    if isinstance(told, Mapping):
+        if {"value", "low", "high"} <= told.keys():
+            return [round(float(told[key]), 4) for key in ("value", "low", "high")]
+        return {name: brief(one) for name, one in told.items()}
     return told
 
 
@@ -172,7 +184,7 @@ def main() -> None:
         guesses = baselines(task) | {run.name: predicted(run, task) for run in options.runs}
         results[letters] = measured(task, guesses)
         show(letters, results[letters])
-    text = json.dumps(results, indent=1, default=float)
+    text = json.dumps(brief(results), default=float).replace('}, "', '},\n"')
     (Path(__file__).parent / "results" / "antibody.json").write_text(text + "\n", encoding="utf-8")
 
 
