@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import random
+import re
 import shutil
 import signal
 import time
@@ -80,6 +81,27 @@ def whole(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("whole") / "run"
     run_quietly(recipe(tiny_corpus), run)
     return run
+
+
+@pytest.mark.parametrize(
+    "tokenizer", [{"kind": "nucleotide"}, {"kind": "codon", "frame": 0, "remainder": "trim"}, {"kind": "kmer", "k": 3}]
+)
+def test_the_number_that_decides_is_asked_for_before_the_run(tiny_corpus: Path, tokenizer: dict[str, Any]) -> None:
+    """Every number that a look gives may decide, and no other; of a stored tokenizer it may be one of codons."""
+
+    def deciding(metric: str, **settings: Any) -> PretrainConfig:
+        return recipe(tiny_corpus, tokenizer=tokenizer, training={"best_metric": metric}, **settings)
+
+    config = deciding("score")
+    work = build_work(config, Corpus.open(tiny_corpus), config.tokenizer.build())
+    given = work.evaluate(build_model(config, work.tokenizer).eval())
+    assert ("validation_amino_acid_accuracy" in given) == (tokenizer["kind"] != "nucleotide")
+    for metric in given:
+        deciding(metric)
+    sentence = re.escape(f"training.best_metric: found 'val_loss'; a look gives {', '.join(sorted(given))}")
+    with pytest.raises(InputError, match=sentence):
+        deciding("val_loss")
+    deciding("validation_amino_acid_accuracy", tokenizer_folder="trained")
 
 
 # ---- a whole run ----

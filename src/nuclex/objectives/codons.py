@@ -21,7 +21,7 @@ from nuclex.core.errors import InputError
 from nuclex.data.pack import PackedBatch
 from nuclex.objectives.hierarchical import LOWEST
 from nuclex.objectives.question import Question
-from nuclex.tokenizers.base import Tokenizer
+from nuclex.tokenizers.base import Tokenizer, TokenizerConfig
 
 OTHER = "<other>"
 
@@ -141,14 +141,18 @@ class CodonView:
         return at_N3, asked_T[at_N3], ~fits_M
 
 
+def is_of_codons(config: TokenizerConfig) -> bool:
+    """Whether each word of a kind of tokenizer is one codon: codons, or three letters side by side."""
+    return config.kind == "codon" or (getattr(config, "k", 0), getattr(config, "stride", 0)) == (3, 3)
+
+
 def codon_meanings(tokenizer: Tokenizer, code: int, rows: int) -> NDArray[np.int64] | None:
     """What each of ``rows`` outputs means under a genetic code of the NCBI: those of one number are one amino acid, or
     stop.
 
     What is no codon means itself; so do rows beyond the vocabulary. None where a token is not one codon.
     """
-    config = tokenizer.config
-    if config.kind != "codon" and (getattr(config, "k", 0), getattr(config, "stride", 0)) != (3, 3):
+    if not is_of_codons(tokenizer.config):
         return None
     letters = dict(zip(CODONS, GeneticCode.ncbi(code).amino_acids, strict=True))
     names = [letters.get(to_dna(token), token) for token in tokenizer.vocabulary]

@@ -28,6 +28,7 @@ from nuclex.data.store import Corpus
 from nuclex.data.tokens import TokenTable, tokenize
 from nuclex.models import AnyModelConfig, LanguageModel, Layout
 from nuclex.objectives import AnyObjectiveConfig, MaskedConfig, ObjectiveConfig, Question
+from nuclex.objectives.codons import is_of_codons
 from nuclex.tokenizers import (
     TOKENIZERS,
     LearnedConfig,
@@ -43,7 +44,7 @@ from nuclex.training.duration import TrainingConfig
 from nuclex.training.loop import Work, train
 from nuclex.training.plan import make_plan
 from nuclex.training.run import finish_bundles, opened_run, run_digest, write_facts
-from nuclex.training.validation import score
+from nuclex.training.validation import names_of_a_look, score
 
 AnyTokenizerConfig = Annotated[SerializeAsAny[TokenizerConfig], BeforeValidator(TOKENIZERS.validator())]
 
@@ -77,6 +78,14 @@ class PretrainConfig(Config):
             raise ValueError(f"objective.kind {asks.kind!r} needs a model that {needed}, found one that {found}")
         if asks.causal and self.sampling.max_tokens < 4:
             raise ValueError("sampling.max_tokens is 3; a causal model needs 4 or more, so that windows can overlap")
+        return self
+
+    @model_validator(mode="after")
+    def _knows_the_best(self) -> Self:
+        maybe_codons = self.tokenizer_folder is not None or is_of_codons(self.tokenizer)
+        names, metric = names_of_a_look(codons=maybe_codons), self.training.best_metric
+        if metric not in names:
+            raise ValueError(f"training.best_metric: found {metric!r}; a look gives {', '.join(names)}")
         return self
 
 
@@ -140,8 +149,7 @@ class LanguageWork(Work[_Micro]):
         assert isinstance(model, LanguageModel)
         sampling, code = self.config.sampling, getattr(self.objective.criterion, "code", 1)
         scores = score(model, self.tokenizer, self.validation, sampling.max_tokens, sampling.micro_tokens, code=code)
-        numbers = scores.summary()
-        return {**{f"validation_{name}": value for name, value in numbers.items()}, "score": -numbers["loss"]}
+        return scores.look()
 
 
 def pretrain(config: PretrainConfig, out: str | Path, *, resume: bool = False, device: str = "cpu") -> dict[str, Any]:

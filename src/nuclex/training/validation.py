@@ -27,6 +27,16 @@ FOLDS = 7
 """Turns in which a sequence is hidden: 1/7 = 14.3 % at a time, close to the 15 % of training."""
 
 
+def names_of_a_look(*, codons: bool) -> list[str]:
+    """The names of the validation numbers of a language model, whose tokens are codons or not, in alphabetical order.
+
+    >>> names_of_a_look(codons=False)
+    ['score', 'validation_accuracy', 'validation_loss', 'validation_perplexity', 'validation_tokens']
+    """
+    none_N = np.zeros(1, dtype=np.int64)
+    return sorted(Scores(none_N, none_N, np.zeros(1), none_N if codons else None).look())
+
+
 @dataclass(frozen=True)
 class Scores:
     """Sums over the scored tokens of each of N sequences: how many, how many right, and -ln p in nats.
@@ -58,6 +68,11 @@ class Scores:
         if self.kin_N is not None:
             numbers |= codon_summary(int(self.tokens_N.sum()), int(self.hits_N.sum()), int(self.kin_N.sum()))
         return {**numbers, "tokens": int(self.tokens_N.sum())}
+
+    def look(self) -> dict[str, float]:
+        """The summary as numbers of a look during training; ``score``, the higher the better, is minus the loss."""
+        numbers = self.summary()
+        return {**{f"validation_{name}": value for name, value in numbers.items()}, "score": -numbers["loss"]}
 
 
 def codon_summary(tokens: int, hits: int, kin: int) -> dict[str, float]:
