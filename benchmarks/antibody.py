@@ -125,7 +125,7 @@ def measured(task: Task, guesses: Mapping[str, Guesses]) -> dict[str, Any]:
     """Of each kind of read the numbers of each way, and how much more the models' accuracy is than each baseline's."""
     test = task.examples("test")
     clusters_N, _ = units_of(test)
-    truth = [spans_of(example.track, task.regions) for example in test]
+    truth = [spans_of(example.track.astype(np.str_), task.regions) for example in test]
     right = {
         way: np.array([np.mean(example.track == np.array(guess)) for example, guess in zip(test, said, strict=True)])
         for way, said in guesses.items()
