@@ -11,7 +11,7 @@ from pydantic import field_validator
 from nuclex.bio.alphabet import DNA, to_rna
 from nuclex.bio.genetic_code import GeneticCode
 from nuclex.tokenizers.base import TOKENIZERS, FixedConfig, SpecialTokens, Tokenizer
-from nuclex.tokenizers.codon import Compatibility
+from nuclex.tokenizers.codon import BEFORE_CODONS, Compatibility
 from nuclex.tokenizers.exported import added_token, merging_model, tokenizer_json
 from nuclex.tokenizers.nucleotide import SPECIAL, SPECIAL_ORDER
 from nuclex.tokenizers.reading import Ids, folding
@@ -19,7 +19,6 @@ from nuclex.tokenizers.script import RESIDUES, CodonScript
 from nuclex.tokenizers.triplets import Frame, Remainder, Triplets, known_code
 
 # HELM's order; the two behind the gap are for its losses on amino acids, and no sequence is read as them.
-HELM_BEFORE = ("<cls>", "<pad>", "<eos>", "<unk>")
 HELM_RESIDUES = "LAGVSERTIDPKQNFYMHWC"
 HELM_AFTER = (*"XBUZO.-", "start_codon", "end_codon", "<mask>", "<distill_token>")
 
@@ -65,8 +64,8 @@ class AminoAcidTokenizer(Tokenizer):
         self._triplets = Triplets(folding(config.case, config.alphabet), letters, config.frame, config.remainder)
         self._script = CodonScript(self._triplets, GeneticCode.ncbi(config.genetic_code), config.max_unknown_share)
         helms = config.compatibility == "helm-released"
-        self._vocabulary = (*HELM_BEFORE, *HELM_RESIDUES, *HELM_AFTER) if helms else (*SPECIAL_ORDER, *RESIDUES)
-        self._special = HELM_BEFORE + HELM_AFTER[-4:] if helms else SPECIAL_ORDER
+        self._vocabulary = (*BEFORE_CODONS, *HELM_RESIDUES, *HELM_AFTER) if helms else (*SPECIAL_ORDER, *RESIDUES)
+        self._special = BEFORE_CODONS + HELM_AFTER[-4:] if helms else SPECIAL_ORDER
         places = {token: index for index, token in enumerate(self._vocabulary)}
         self._ids = np.array([places.get(letter, self.unk_id) for letter in map(chr, range(128))], dtype=np.int64)
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from nuclex.bio.alphabet import DNA, to_rna
 from nuclex.tokenizers.base import TOKENIZERS, FixedConfig, SpecialTokens, Tokenizer
 from nuclex.tokenizers.exported import added_token, split_at, tokenizer_json, word_model
+from nuclex.tokenizers.nucleotide import SPECIAL
 from nuclex.tokenizers.reading import Ids, ascii_bytes, folding
 from nuclex.tokenizers.triplets import PLACEHOLDER, Frame, Remainder, Triplets
 
 Compatibility = Literal["none", "helm-released"]
-SPECIAL = SpecialTokens(cls="<cls>", pad="<pad>", eos="<eos>", unk="<unk>", mask="<mask>")
 BEFORE_CODONS = ("<cls>", "<pad>", "<eos>", "<unk>")
 AFTER_CODONS = ("<mask>", "<distill_token>")
 NUCLEOTIDES = "ATCG"  # HELM nests its codons in this order: AAA, AAT, AAC, AAG, ATA, … GGG

@@ -136,7 +136,7 @@ class KmerTokenizer(Tokenizer):
 
     @property
     def special_ids(self) -> Ids:
-        """Ids 0 to 4; of HELM's tokens also 0 to 3 and what is behind the words."""
+        """Ids 0 to 4; of HELM's words of one and three letters 0 to 3 and those behind the words."""
         return np.array(self._special, dtype=np.int64)
 
     @property

@@ -7,6 +7,8 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
+from nuclex.core.signals import received_by
+
 
 class Cut(BaseException):
     """A signal came in work that is not worth waiting for."""
@@ -27,17 +29,8 @@ class Stopping:
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
         """Take SIGINT and SIGTERM over for the length of the block."""
-        previous = {}
-        try:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                previous[number] = signal.signal(number, self._received)
-        except ValueError:  # not the main thread: the caller's thread handles its own signals
-            pass
-        try:
+        with received_by(self._received):
             yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
 
     @contextlib.contextmanager
     def cutting(self) -> Iterator[None]:
