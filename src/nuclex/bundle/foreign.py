@@ -170,7 +170,7 @@ def _joined(weight: Weight, parts: list[Tensor], origin: Path) -> Tensor:
 def essence(config: BackboneConfig) -> BackboneConfig:
     """The config without what changes nothing that is computed: first weights, speed, keys of parts that it has not.
 
-    μP's 1/d with the multiplier √d is 1/√d.
+    μP's 1/d with the multiplier √d is 1/√d, and at its base width μP is the standard parametrisation.
     """
     kinds, attends = set(config.mixers), config.attends
     positions = config.positions if attends or config.positions == "learned" else "none"
@@ -183,6 +183,8 @@ def essence(config: BackboneConfig) -> BackboneConfig:
         idle |= {"activation", "feedforward_bias"}
     if config.head == "none":
         idle.add("tied")
+    if config.head == "none" or config.width == config.base_width:
+        idle |= {"base_width", "base_inner"}
     if positions != "rotary":
         idle.add("rotary_base")
     if positions != "learned":
@@ -193,7 +195,8 @@ def essence(config: BackboneConfig) -> BackboneConfig:
         idle.add("hyena")
     if len(kinds) == 1:
         idle.add("attention_every")
-    usual = {name: BackboneConfig.model_fields[name].default for name in idle}
+    standard = BackboneConfig(depth=1, width=2, inner=0)
+    usual = {name: getattr(standard, name) for name in idle}
     mixer = {"mixer": config.mixers[0]} if len(kinds) == 1 else {}
     changes = {**usual, **mixer, "positions": positions, "state_space": _state_space(config, kinds)}
     return config.model_copy(update=changes)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from nuclex.models.backbone import LanguageModel
-from nuclex.models.heads import Head, inside
+from nuclex.models.heads import Head, HeadConfig, build_head, inside
 from nuclex.models.layout import Layout
 from nuclex.models.one_hot import OneHot
+from nuclex.models.scaling import Growth, growth, resize
 
 KEPT_BYTES = 1 << 30
 """How much of the hidden vectors of a frozen model is kept at most; sequences beyond it are read anew each time."""
@@ -36,17 +39,44 @@ class KeptVectors:
             self.bytes += vectors.nbytes
 
 
+def head_over(
+    config: HeadConfig, model: LanguageModel | OneHot, outputs: int, seed: int
+) -> tuple[Head, dict[str, Growth]]:
+    """A head for ``model`` with the random weights that ``seed`` gives, and how its weights grew with the width.
+
+    Over a network with a base width what reads the hidden vectors begins as a read-out does (``models/scaling``);
+    without one nothing grew.
+    """
+    if isinstance(model, OneHot):
+        return build_head(config, model.width, outputs, seed), {}
+    head, base_width = build_head(config, model.config.width, outputs, seed), model.config.base_width
+    if not base_width:
+        return head, {}
+    with torch.device("meta"):
+        base = config.build(base_width, outputs)
+    if base_width != model.config.width:
+        resize(head, base, by_inputs=True)
+    return head, growth(head, base)
+
+
 class AnsweringModel(nn.Module):
     """A language model with a head: what fine-tuning trains and prediction asks.
 
     Where no weight of the language model learns and its dropout is off (``frozen``), its hidden vectors of a sequence
     are the same each time: they are computed for that sequence by itself and kept, whatever the batch, so that a run
     that is taken up computes what the whole run does, bit for bit. ``kept`` may hold those of an equal model already.
+    ``head_growth`` is that of ``head_over``, for the rates at which the head learns.
     """
 
-    def __init__(self, model: LanguageModel | OneHot, head: Head, kept: KeptVectors | None = None) -> None:
+    def __init__(
+        self,
+        model: LanguageModel | OneHot,
+        head: Head,
+        kept: KeptVectors | None = None,
+        head_growth: Mapping[str, Growth] | None = None,
+    ) -> None:
         super().__init__()
-        self.model, self.head = model, head
+        self.model, self.head, self.head_growth = model, head, dict(head_growth or {})
         self._kept = KeptVectors() if kept is None else kept
 
     @property

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+import math
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from nuclex.models.base import MODELS, Layers, ModelConfig, Size
 from nuclex.models.blocks.attention import AttentionConfig, Scale
@@ -13,6 +14,22 @@ from nuclex.models.blocks.hyena import HyenaConfig
 from nuclex.models.blocks.state_space import StateSpaceConfig
 
 MixerName = Literal["attention", "mamba", "mamba2", "hyena"]
+BASE_WIDTH: Any = Field(
+    default=0, ge=0, le=1 << 20, description="the width whose learning rates hold at this one (μP); 0 = standard"
+)
+BASE_INNER: Any = Field(
+    default=0, ge=0, le=1 << 20, description="feed-forward width at base_width; 0 = in proportion to the width"
+)
+
+
+def _usual_scale(given: dict[str, Any]) -> Scale:
+    return "1/d" if given.get("base_width") else "1/sqrt(d)"
+
+
+def _usual_multiplier(given: dict[str, Any]) -> float:
+    """What makes 1/d the usual 1/sqrt(d) at the base width, where there is one and nothing else was said."""
+    wide = given.get("base_width") and given.get("attention_scale") == "1/d"
+    return math.sqrt(given["base_width"] / given["heads"]) if wide and "heads" in given else 1.0
 
 
 @MODELS.register
@@ -20,13 +37,15 @@ class BackboneConfig(ModelConfig):
     """The whole description of a network; only the vocabulary is missing, which comes from the tokenizer.
 
     Attention uses the keys from ``heads`` to ``attention_dropout``, ``mamba`` and ``mamba2`` those of ``state_space``,
-    ``hyena`` those of ``hyena``. A state space looks back only: where ``causal`` is false, each of its layers is two,
+    ``hyena`` those of ``hyena``. ``base_width`` is that of the maximal update parametrisation (``models/scaling``). A
+    state space looks back only: where ``causal`` is false, each of its layers is two,
     one of which reads the sequence backwards, as in HELM's bidirectional Mamba (arXiv:2410.12459).
     """
 
     kind: Literal["backbone"] = "backbone"
     depth: Layers
     width: Size
+    base_width: int = BASE_WIDTH
     mixer: MixerName = "attention"
     attention_every: int = Field(
         default=0, ge=0, le=1024, description="hybrids: every so many layers attention mixes instead; 0 = never"
@@ -35,10 +54,12 @@ class BackboneConfig(ModelConfig):
     hyena: HyenaConfig = HyenaConfig()
     heads: Size = 1
     attention_bias: bool = True
-    attention_scale: Scale = "1/sqrt(d)"
-    attention_multiplier: float = Field(default=1.0, gt=0)
+    attention_scale: Scale = Field(default_factory=_usual_scale)
+    attention_multiplier: float = Field(default_factory=_usual_multiplier, gt=0)
+    """Where nothing is said: 1/sqrt(d) and 1, with ``base_width`` 1/d and the root of the head size at that width."""
     attention_dropout: float = Field(default=0.0, ge=0, lt=1)
     inner: int = Field(ge=0, le=1 << 20, description="feed-forward width F; 0 = blocks without feed-forward")
+    base_inner: int = BASE_INNER
     activation: Activation = "gelu"
     feedforward_bias: bool = True
     norm: Literal["pre", "post", "rinalmo"] = "pre"
@@ -89,6 +110,7 @@ class BackboneConfig(ModelConfig):
             raise ValueError("norm_kind 'rms' goes with norm 'pre' or 'rinalmo', found 'post'")
         self._refuse_what_cannot_be()
         self._refuse_odd_positions()
+        self._refuse_no_base()
         return self
 
     def _refuse_what_cannot_be(self) -> None:
@@ -122,6 +144,34 @@ class BackboneConfig(ModelConfig):
                 f"position_use 'concatenate' needs tied false and 0 < position_width < width {self.width}, found "
                 f"position_width {size} and tied {str(self.tied).lower()}"
             )
+
+    def _refuse_no_base(self) -> None:
+        if self.base_inner and not (self.base_width and self.inner):
+            raise ValueError(f"base_inner goes with base_width and inner, found {self.base_inner} without them")
+        try:
+            _ = self.base
+        except ValueError as error:
+            why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            why = why.removeprefix("Value error, ")
+            raise ValueError(f"base_width {self.base_width} makes no network: {why}") from None
+
+    @property
+    def base(self) -> BackboneConfig | None:
+        """The network of ``base_width``, in standard parametrisation; None where this one is standard, too.
+
+        ValueError where a size does not shrink to a whole number with the width.
+        """
+        if not self.base_width:
+            return None
+        found: dict[str, Any] = {"width": self.base_width, "base_width": 0, "base_inner": 0}
+        for name in ("inner", "position_width"):
+            found[name], left = divmod(getattr(self, name) * self.base_width, self.width)
+            if name == "inner" and self.base_inner:
+                found[name], left = self.base_inner, 0
+            if left:
+                hint = "; give base_inner" if name == "inner" else ""
+                raise ValueError(f"{name} {getattr(self, name)} does not shrink from width {self.width} with it{hint}")
+        return BackboneConfig(**{**dict(self), **found})
 
     def backbone(self) -> BackboneConfig:
         """This value itself."""

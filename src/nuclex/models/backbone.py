@@ -22,19 +22,24 @@ from nuclex.models.blocks.embedding import Embedding
 from nuclex.models.blocks.mixer import CosSin, Mixer, State
 from nuclex.models.blocks.rotary import rotation
 from nuclex.models.layout import Layout
+from nuclex.models.scaling import Growth, growth, resize
 
 __all__ = ["BackboneConfig", "Cache", "LanguageHead", "LanguageModel", "refuse_uneven"]
+
+
+READOUT = "head.decoder.weight"
 
 
 class LanguageHead(nn.Module):
     """Hidden vectors to scores over the vocabulary.
 
-    ``dense``: Linear, exact GELU, norm, Linear (tied or not), with biases. ``linear``: one matrix.
+    ``dense``: Linear, exact GELU, norm, Linear (tied or not), with biases. ``linear``: one matrix. With a
+    base width, what the last matrix reads is multiplied with base width / width (``share``).
     """
 
     def __init__(self, config: BackboneConfig, rows: int) -> None:
         super().__init__()
-        self.kind = config.head
+        self.kind, self.share = config.head, config.base_width / config.width if config.base_width else 1.0
         if config.head == "dense":
             self.dense = nn.Linear(config.width, config.width)
             self.norm = norm(config)
@@ -44,6 +49,8 @@ class LanguageHead(nn.Module):
         """(M, D) to (M, V)."""
         if self.kind == "dense":
             hidden_MD = self.norm(F.gelu(self.dense(hidden_MD)))
+        if self.share != 1:
+            hidden_MD = hidden_MD * self.share
         return self.decoder(hidden_MD)
 
 
@@ -76,6 +83,9 @@ class LanguageModel(nn.Module):
         self.head = LanguageHead(config, self.vocabulary_size) if config.head != "none" else None
         if config.initialisation != "torch":
             self._initialise()
+        base = config.base
+        if base is not None and (base.width, base.inner) != (config.width, config.inner):
+            resize(self, self._bare(base), by_inputs=config.initialisation == "torch", readout=READOUT)
         if config.tied and self.head is not None:
             self.head.decoder.weight = self.embedding.tokens.weight
 
@@ -134,6 +144,16 @@ class LanguageModel(nn.Module):
         if self.head is None:
             raise InputError("this model is an encoder without a language head (head = 'none'); it gives no scores")
         return self.head(hidden_MD)
+
+    def growth(self) -> dict[str, Growth] | None:
+        """How every weight grew from the base width on, by its name; None in standard parametrisation."""
+        base = self.config.base
+        return None if base is None else growth(self._bare(self.config), self._bare(base), readout=READOUT)
+
+    def _bare(self, config: BackboneConfig) -> LanguageModel:
+        """A network that takes no memory."""
+        with torch.device("meta"):
+            return LanguageModel(config, vocabulary_size=self.vocabulary_size, pad_id=0, mask_id=0)
 
     def _refuse_lookahead(self) -> None:
         if not self.config.causal:

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from nuclex.models.architecture import BackboneConfig, refuse_uneven
+from nuclex.models.architecture import BASE_INNER, BASE_WIDTH, BackboneConfig, refuse_uneven
 from nuclex.models.base import MODELS, Layers, ModelConfig, Size
 from nuclex.models.blocks.hyena import HyenaConfig
 from nuclex.models.blocks.state_space import StateSpaceConfig
@@ -19,8 +19,10 @@ class _Encoder(ModelConfig):
 
     depth: Layers = 12
     width: Size = 768
+    base_width: int = BASE_WIDTH
     heads: Size = 12
     inner: Size = 3072
+    base_inner: int = BASE_INNER
     norm_epsilon: float = Field(default=1e-12, gt=0)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     attention_dropout: float = Field(default=0.1, ge=0, lt=1)
@@ -32,6 +34,7 @@ class _Encoder(ModelConfig):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         refuse_uneven(self.width, self.heads)
+        self.backbone()
         return self
 
     def _network(self, max_positions: int, offset: int, *, causal: bool = False) -> BackboneConfig:
@@ -56,11 +59,6 @@ class RobertaConfig(_Encoder):
     kind: Literal["roberta"] = "roberta"
     max_positions: Size = Field(default=514, ge=3)
     position_offset: int = Field(default=2, ge=1, le=1024, description="pad id + 1; 2 where <pad> is 1, as in RoBERTa")
-
-    @model_validator(mode="after")
-    def _has_positions(self) -> Self:
-        self.backbone()
-        return self
 
     def backbone(self) -> BackboneConfig:
         """The network these sizes stand for."""
@@ -90,6 +88,7 @@ class RinalmoConfig(ModelConfig):
     kind: Literal["rinalmo"] = "rinalmo"
     depth: Layers = 12
     width: Size = 480
+    base_width: int = BASE_WIDTH
     heads: Size = 20
     dropout: float = Field(default=0.1, ge=0, lt=1)
     attention_dropout: float = Field(default=0.1, ge=0, lt=1)
@@ -105,6 +104,7 @@ class RinalmoConfig(ModelConfig):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         refuse_uneven(self.width, self.heads, even=self.positions == "rotary")
+        self.backbone()
         return self
 
     def backbone(self) -> BackboneConfig:
@@ -113,7 +113,9 @@ class RinalmoConfig(ModelConfig):
             depth=self.depth,
             width=self.width,
             heads=self.heads,
-            inner=int(2 / 3 * 4 * self.width) if self.activation == "swiglu-beta" else 4 * self.width,
+            inner=self._inner(self.width),
+            base_width=self.base_width,
+            base_inner=self._inner(self.base_width),
             norm=self.norm,
             positions=self.positions,
             max_positions=self.max_positions,
@@ -127,6 +129,9 @@ class RinalmoConfig(ModelConfig):
             initialisation="torch",
         )
 
+    def _inner(self, width: int) -> int:
+        return int(2 / 3 * 4 * width) if self.activation == "swiglu-beta" else 4 * width
+
 
 @MODELS.register
 class Gpt2Config(ModelConfig):
@@ -135,8 +140,10 @@ class Gpt2Config(ModelConfig):
     kind: Literal["gpt2"] = "gpt2"
     depth: Layers = 12
     width: Size = 768
+    base_width: int = BASE_WIDTH
     heads: Size = 12
     inner: Size = 3072
+    base_inner: int = BASE_INNER
     positions: Literal["learned", "rotary", "relative", "none"] = "learned"
     max_positions: Size = Field(default=1024, ge=1)
     position_use: Literal["add", "concatenate"] = "add"
@@ -175,7 +182,9 @@ class MambaConfig(ModelConfig):
     version: Literal[1, 2] = 1
     depth: Layers = 24
     width: Size = 768
+    base_width: int = BASE_WIDTH
     inner: int = Field(default=0, ge=0, le=1 << 20, description="width of the gated feed-forward; 0 = none")
+    base_inner: int = BASE_INNER
     state_space: StateSpaceConfig = StateSpaceConfig()
     attention_every: int = Field(default=0, ge=0, le=1024)
     heads: Size = Field(default=8, description="of those layers that are attention")
@@ -214,7 +223,9 @@ class HyenaModelConfig(ModelConfig):
     kind: Literal["hyena"] = "hyena"
     depth: Layers = 7
     width: Size = 768
+    base_width: int = BASE_WIDTH
     inner: Size = 3072
+    base_inner: int = BASE_INNER
     hyena: HyenaConfig = HyenaConfig()
     attention_every: int = Field(default=0, ge=0, le=1024)
     heads: Size = Field(default=8, description="of those layers that are attention")

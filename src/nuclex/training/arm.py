@@ -18,9 +18,10 @@ from nuclex.core.progress import say
 from nuclex.core.provenance import provenance
 from nuclex.core.randomness import key
 from nuclex.models import LanguageModel
-from nuclex.models.answering import AnsweringModel
-from nuclex.models.heads import Head, PooledHeadConfig, build_head
+from nuclex.models.answering import AnsweringModel, head_over
+from nuclex.models.heads import Head, PooledHeadConfig
 from nuclex.models.one_hot import OneHot
+from nuclex.models.scaling import Growth
 from nuclex.tasks import Task
 from nuclex.tokenizers import tokenizer_hash
 from nuclex.training.adapter import adapting, lay_in, merge
@@ -80,13 +81,12 @@ class ArmRun:
         under, head_config = self.start.model(arm, config.seed), config.answering_head
         if isinstance(under, OneHot) and isinstance(head_config, PooledHeadConfig):
             head_config = head_config.model_copy(update={"pooling": "mean"})  # its start token says nothing
-        width = under.width if isinstance(under, OneHot) else self.start.network.width
-        head = fitting(lambda: build_head(head_config, width, outputs, seed))
+        head, grown = fitting(lambda: head_over(head_config, under, outputs, seed))
         if arm == "pretrained" and config.adapter is not None:
             assert isinstance(under, LanguageModel)
             lay_in(under, config.adapter, key(config.seed, "adapter"))
         shared = config.probes and arm in ("pretrained", "frozen")  # the bundle's weights to the end
-        return AnsweringModel(under, head, self.start.kept if shared else None)
+        return AnsweringModel(under, head, self.start.kept if shared else None, grown)
 
     def _learned(
         self, arm: Arm, model: AnsweringModel, folder: Path, identity: dict[str, Any]
@@ -155,8 +155,8 @@ class ArmRun:
         write_bundle(folder, model.cpu(), self.start.tokenizer, record, task=part, replace=True)
 
 
-def fitting(build: Callable[[], Head]) -> Head:
-    """The head; InputError where it cannot give as many answers as the task has."""
+def fitting(build: Callable[[], tuple[Head, dict[str, Growth]]]) -> tuple[Head, dict[str, Growth]]:
+    """The head and how it grew; InputError where it cannot give as many answers as the task has."""
     try:
         return build()
     except ValueError as error:

@@ -13,9 +13,11 @@ from torch import nn
 
 from nuclex.core.config import Config
 from nuclex.core.errors import InputError, shown
+from nuclex.models.scaling import Growth
 from nuclex.training.lookahead import look_ahead
 from nuclex.training.optimizer_names import chosen
 from nuclex.training.optimizer_state import refuse_forgetful
+from nuclex.training.width import rule_of
 
 UNDECAYED = ("A_log",)
 """Matrices by name that are logarithms of rates: pulling them to 0 would make every channel forget alike."""
@@ -54,19 +56,25 @@ class OptimizerConfig(Config):
 
 
 def build_optimizer(
-    parameters: Iterable[tuple[str, nn.Parameter]], config: OptimizerConfig, rates: Mapping[str, float] | None = None
+    parameters: Iterable[tuple[str, nn.Parameter]],
+    config: OptimizerConfig,
+    rates: Mapping[str, float] | None = None,
+    growth: Mapping[str, Growth] | None = None,
 ) -> torch.optim.Optimizer:
     """Matrices decay; biases, norms and other vectors do not, nor how fast a state space forgets.
 
     ``rates`` gives the learning rate of parameters by name, as a share of the schedule's (1 where it is silent); a
-    group of equal ones holds it as ``share``. ``layer_decay`` multiplies it. InputError for an optimizer that is not
-    there, takes other settings, or cannot be resumed bit for bit (it is tried on two small weights).
+    group of equal ones holds it as ``share``. ``layer_decay`` multiplies it, and so does what ``growth`` (of a network
+    with a base width; ``training/width``) says of rates and decay. InputError for an optimizer that is not there, takes
+    other settings, cannot be resumed bit for bit (it is tried on two small weights), or whose rates by width nobody
+    knows.
     """
     found, settings, lookahead = chosen(config.name)
     given = _settings(config, found, settings)
+    rates, decays = _by_width(config.name, found, rates or {}, growth)
 
     def build(named: Iterable[tuple[str, nn.Parameter]]) -> torch.optim.Optimizer:
-        groups = _groups(named, config, rates or {}, apart="adamw_lr" in _arguments(found))
+        groups = _groups(named, config, (rates, decays), apart="adamw_lr" in _arguments(found))
         optimizer = found(groups, **given)
         if lookahead:
             look_ahead(optimizer)
@@ -100,26 +108,42 @@ def depth_shares(names: Iterable[str], decay: float) -> dict[str, float]:
     return {name: decay ** (top - (top if floor is None else floor)) for name, floor in floors.items()}
 
 
+def _by_width(
+    name: str, found: type[torch.optim.Optimizer], rates: Mapping[str, float], growth: Mapping[str, Growth] | None
+) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """Shares of the learning rate and factors of the decay, 1 where a weight is not listed."""
+    if growth is None:
+        return rates, {}
+    rule = rule_of(name, found, growth)
+    shares = {key: rates.get(key, 1.0) * grown.share(rule) for key, grown in growth.items()}
+    return {**rates, **shares}, {key: grown.decay(rule) for key, grown in growth.items()}
+
+
 def _groups(
-    named: Iterable[tuple[str, nn.Parameter]], config: OptimizerConfig, rates: Mapping[str, float], *, apart: bool
+    named: Iterable[tuple[str, nn.Parameter]],
+    config: OptimizerConfig,
+    factors: tuple[Mapping[str, float], Mapping[str, float]],
+    *,
+    apart: bool,
 ) -> list[dict[str, Any]]:
     """Weights of one share and one decay together; ``apart``: Muon's, which treats the matrices of blocks apart."""
+    rates, factor = factors
     learning = [(name, parameter) for name, parameter in named if parameter.requires_grad]
     shares = depth_shares([name for name, _ in learning], 1.0 if config.layer_decay is None else config.layer_decay)
-    groups: dict[tuple[float, bool, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
     for name, parameter in learning:
         decays = parameter.ndim >= 2 and name.split(".")[-1] not in UNDECAYED
         hidden = apart and parameter.ndim == 2 and decays and _BLOCK.search(name) is not None
         share = rates.get(name, 1.0) * shares[name]
-        groups.setdefault((share, decays, hidden), []).append(parameter)
+        groups.setdefault((share, factor.get(name, 1.0) if decays else 0.0, hidden), []).append(parameter)
     return [
         {
             "params": members,
-            "weight_decay": config.weight_decay if decays else 0.0,
+            "weight_decay": config.weight_decay * decay,
             "share": share,
             **({"use_muon": hidden} if apart else {}),
         }
-        for (share, decays, hidden), members in sorted(groups.items(), key=lambda item: item[0], reverse=True)
+        for (share, decay, hidden), members in sorted(groups.items(), key=lambda item: item[0], reverse=True)
     ]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Self
 
 from torch import Tensor, nn
 
@@ -40,4 +42,12 @@ class Mixer(nn.Module, ABC):
 
     def reset_special(self) -> None:
         """Draw anew those parameters that are not initialised as ordinary matrices and biases are; none by default."""
+        return
+
+    def stacked(self) -> Mapping[str, tuple[int, ...]]:
+        """Matrices in which rows of several uses lie on each other, by name, and how many rows each use has."""
+        return {}
+
+    def spread(self, base: Self) -> None:
+        """Where special parameters depend on how many channels there are: those of the narrower ``base``, repeated."""
         return

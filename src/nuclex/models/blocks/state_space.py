@@ -107,6 +107,10 @@ class Mamba(Mixer):
             self.delta.weight.uniform_(-(rank**-0.5), rank**-0.5)
             self.delta.bias.copy_(self.config.drawn_steps(len(self.delta.bias)))
 
+    def stacked(self) -> dict[str, tuple[int, ...]]:
+        """Step sizes, whose rank grows with the width, and what is written and read, whose number does not."""
+        return {"select.weight": self.sizes}
+
     def _decay(self) -> Tensor:
         return -torch.exp(at_least_single(self.A_log))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -186,6 +186,16 @@ class Mamba2(Mixer):
             self.D.fill_(1)
             self.delta_bias.copy_(self.config.drawn_steps(len(self.delta_bias)))
             self.norm.weight.fill_(1)
+
+    def stacked(self) -> dict[str, tuple[int, ...]]:
+        """Gate and values of every channel, what is written and read, a step size a head."""
+        return {"into.weight": (self.sizes[0], *self.sizes, len(self.A_log))}
+
+    def spread(self, base: Self) -> None:
+        """As fast as the heads of ``base`` forget, not up to a rate that rises with their number."""
+        place_H = torch.arange(len(self.A_log)) * len(base.A_log) // len(self.A_log)
+        with torch.no_grad():
+            self.A_log.copy_((place_H + 1).log())
 
     def _decay(self) -> Tensor:
         return -torch.exp(at_least_single(self.A_log))
