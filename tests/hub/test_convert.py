@@ -9,9 +9,18 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import nuclex
 from nuclex.bundle import Record, write_bundle
 from nuclex.core.errors import InputError, OutsideError
-from nuclex.models import LanguageModel, Layout, RobertaConfig, rinalmo
+from nuclex.models import (
+    BertConfig,
+    Gpt2Config,
+    LanguageModel,
+    Layout,
+    MambaConfig,
+    RobertaConfig,
+    rinalmo,
+)
 from nuclex.tokenizers import CodonConfig, NucleotideConfig
 from oracles import HEADLESS, PRESETS, made, ours, padded, sentences
 
@@ -92,6 +101,51 @@ def test_mu_ps_scale_where_it_is_the_usual_one_is_exported(hub):
     config = config.model_copy(update={"attention_scale": "1/d", "attention_multiplier": 32**0.5})
     model = LanguageModel(config, vocabulary_size=22, pad_id=1, mask_id=4).eval()
     assert same_logits_of(model, hub.to_transformers(model))
+
+
+WIDE = {
+    "roberta": RobertaConfig(depth=2, width=64, heads=2, inner=96, max_positions=64, base_width=16),
+    "untied roberta": RobertaConfig(depth=2, width=64, heads=2, inner=96, max_positions=64, tied=False, base_width=16),
+    "narrow bert": BertConfig(depth=2, width=16, heads=2, inner=32, base_width=64, base_inner=96),
+    "gpt2": Gpt2Config(depth=2, width=64, heads=2, inner=96, max_positions=64, base_width=16),
+    "untied gpt2": Gpt2Config(depth=2, width=64, heads=2, inner=96, max_positions=64, tied=False, base_width=16),
+    "mamba": MambaConfig(depth=2, width=64, base_width=16),
+    "mamba2": MambaConfig(version=2, depth=2, width=128, base_width=32),
+}
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_a_network_away_from_its_base_width_opens_in_plain_transformers(hub, name, tmp_path):
+    """What plain transformers reads from an export gives nuclex's logits; at the base width nothing is folded."""
+    import transformers
+
+    config = WIDE[name].backbone()
+    torch.manual_seed(0)
+    model = LanguageModel(config, vocabulary_size=22, pad_id=1, mask_id=4).eval()
+    with torch.no_grad():
+        for value in model.parameters():
+            value.add_(0.1 * torch.randn_like(value))
+    assert same_logits_of(model, hub.to_transformers(model))
+    write_bundle(tmp_path / "bundle", model, NucleotideConfig().build(), Record({}, {}, {}, None, "wide", None, ()))
+    form = name.split()[-1]
+    result = nuclex.export(tmp_path / "bundle", format=form, out=tmp_path / "out")
+    theirs = getattr(transformers, result["class"]).from_pretrained(tmp_path / "out").eval()
+    assert same_logits_of(model, theirs)
+    auto = transformers.AutoModelForCausalLM if config.causal else transformers.AutoModelForMaskedLM
+    assert same_logits_of(model, auto.from_pretrained(tmp_path / "bundle").eval())
+
+
+@pytest.mark.parametrize("preset", [RobertaConfig, BertConfig, Gpt2Config])
+def test_at_the_base_width_a_bundle_is_one_of_transformers_itself(hub, preset, tmp_path):
+    config = preset(depth=1, width=16, heads=2, inner=24, max_positions=64, base_width=16)
+    model = LanguageModel(config.backbone(), vocabulary_size=22, pad_id=1, mask_id=4).eval()
+    write_bundle(tmp_path / "bundle", model, NucleotideConfig().build(), Record({}, {}, {}, None, "base", None, ()))
+    keys = json.loads((tmp_path / "bundle" / "config.json").read_text())
+    assert keys["model_type"] == config.kind
+    import transformers
+
+    theirs = getattr(transformers, keys["architectures"][0]).from_pretrained(tmp_path / "bundle").eval()
+    assert same_logits_of(model, theirs)
 
 
 def same_logits_of(model, theirs):

@@ -21,6 +21,7 @@ from nuclex.bundle.multimolecule import (
     tokenizer_files,
 )
 from nuclex.bundle.rinalmo import RINALMO, ROWS, Released, write_released
+from nuclex.bundle.standard import standard
 from nuclex.bundle.weights import copy_on_cpu, unshared
 from nuclex.bundle.write import WEIGHTS_FILE, write_weights
 from nuclex.core.artifact import atomic_folder, write_json
@@ -41,16 +42,17 @@ def export(bundle: Bundle | str | Path, *, format: ForeignFormat, out: str | Pat
     model.safetensors, tokenizer). ``rinalmo``: ``rinalmo.pt`` for RiNALMo's own code, with a fine-tuned head and its
     threshold. ``multimolecule``: a folder for that library, with its 28 tokens. ``onnx``: ``model.onnx`` for
     onnxruntime, compared with nuclex, and the tokenizer. Elsewhere a fine-tuned head is left out, which is said.
-    InputError, and nothing is written, where the format has no such network.
+    A network of μP is written in standard parametrisation. InputError, and nothing is written, where the format has no
+    such network.
     """
     if format not in get_args(ForeignFormat):
         raise InputError(f"format: found {format!r}; allowed: {', '.join(get_args(ForeignFormat))}")
     opened, target = bundle if isinstance(bundle, Bundle) else load(bundle), Path(out)
+    opened = replace(opened, model=standard(copy_on_cpu(opened.model)))
     if problem := misfit(opened, format):
         fitting = [name for name in get_args(ForeignFormat) if misfit(opened, name) is None]
         instead = f"it fits {', '.join(fitting)}" if fitting else "it fits no format but its own, which it is in"
         raise InputError(f"{opened.path}: cannot be written as {format}: {problem}; {instead}")
-    opened = replace(opened, model=copy_on_cpu(opened.model))
     with atomic_folder(target) as temporary:
         facts = _WRITERS.get(format, _write_transformers)(temporary, opened, format)
         files = sorted(path.name for path in temporary.iterdir())

@@ -11,6 +11,7 @@ import torch
 from nuclex.bundle.architecture import foreign_keys
 from nuclex.bundle.foreign import Format, Weight, and_more, from_foreign, to_foreign
 from nuclex.bundle.formats import FORMATS, format_of
+from nuclex.bundle.standard import standard
 from nuclex.bundle.weights import filled, skeleton, unshared
 from nuclex.core.errors import CorruptError, InputError, OutsideError, one_line
 from nuclex.models.backbone import LanguageModel
@@ -60,10 +61,12 @@ def from_transformers(model: PreTrainedModel, *, mask_id: int, pad_id: int | Non
 def to_transformers(model: LanguageModel) -> PreTrainedModel:
     """The same network as a model of ``transformers`` in evaluation mode; the weights are copied.
 
-    InputError where ``transformers`` has no network that computes exactly the same.
+    A network of μP becomes one in standard parametrisation (``bundle/standard``). InputError where ``transformers`` has
+    no network that computes exactly the same.
     """
     import transformers
 
+    model = standard(model)
     form = format_of(model)
     if form is None:
         reasons = "; ".join(f"{form.name}: {form.misfit(model.config, model.pad_id)}" for form in FORMATS.values())
