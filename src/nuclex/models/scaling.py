@@ -24,8 +24,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from pydantic import ValidationError
 from torch import nn
 
+from nuclex.core.errors import InputError
+from nuclex.models.base import ModelConfig
 from nuclex.models.blocks.mixer import Mixer
 
 Rule = Literal["adam", "sgd"]
@@ -60,6 +63,23 @@ class Growth:
     def decay(self, rule: Rule) -> float:
         """What weight decay is multiplied with, so that rate times decay is what it is at the base width."""
         return 1 / self.share(rule)
+
+
+def at_width(config: ModelConfig, width: int) -> ModelConfig:
+    """The same network at another width, feed-forward and narrow positions in proportion; all other keys stay.
+
+    InputError where a size is no whole number then, or the network refuses the width.
+    """
+    sizes, own = {"width": width}, config.backbone().width
+    for name in ("inner", "position_width"):
+        if size := dict(config).get(name):
+            sizes[name], left = divmod(size * width, own)
+            if left:
+                raise InputError(f"width {width}: {name} {size} does not go with it from width {own}")
+    try:
+        return type(config)(**{**dict(config), **sizes})
+    except ValidationError as error:
+        raise InputError(f"width {width}: {str(error.errors()[0]['msg']).removeprefix('Value error, ')}") from None
 
 
 def growth(network: nn.Module, base: nn.Module, *, readout: str = "") -> dict[str, Growth]:
