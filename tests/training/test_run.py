@@ -56,6 +56,14 @@ def test_a_run_is_taken_up_only_when_asked_and_with_the_same_config(tmp_path: Pa
         enter(tmp_path / "run", SizesConfig(), resume=True)
 
 
+def test_a_run_of_an_older_nuclex_is_taken_up_where_new_keys_are_as_they_were(tmp_path: Path) -> None:
+    enter(tmp_path / "run", SizesConfig())
+    (tmp_path / "run" / "config.json").write_text('{"shares": [0.1, 0.2]}')  # before there was a width
+    with pytest.raises(InputError, match=r"width was 3, now it is 4"):
+        enter(tmp_path / "run", SizesConfig(width=4), resume=True)
+    enter(tmp_path / "run", SizesConfig(), resume=True)
+
+
 class TrainingConfig(Config):
     steps: int = 9
     anomaly: dict[str, str] = {}  # noqa: RUF012 - pydantic copies it

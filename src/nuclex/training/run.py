@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from torch import nn
 
 from nuclex.bundle import Record, fill_bundle
@@ -114,6 +115,8 @@ def _begin(run: Path, config: Config, *, resume: bool) -> None:
             found = json.loads(path.read_bytes())
         except (ValueError, RecursionError):
             raise CorruptError(f"{path}: is not readable JSON; it was edited or damaged") from None
+        with contextlib.suppress(ValidationError):  # what nuclex has learnt since then is as it is by default
+            found = type(config).from_data(found).to_data()
         if lasting(found) != lasting(given):
             why = difference(lasting(found), lasting(given))
             raise InputError(
