@@ -184,13 +184,22 @@ def test_shards_are_checked_before_they_are_read(runs: Runs, whole: dict[str, An
     assert {path.suffix for path in files} == {".json", ".safetensors"}, "no pickle"
 
 
+SPIKES = ("training.steps=14", "training.schedule={kind='constant', rate=0.05}")
+
+
+def left_out(run: Path) -> list[tuple[int, int, list[int]]]:
+    """Epoch, batch and sequences of what was refused."""
+    found = [record["anomaly"] for record in read_metrics(run) if "anomaly" in record]
+    return [(each["epoch"], each["batch"], each["sequences"]) for each in found]
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("settings", "most"),
     [
         (["training.precision=bf16"], 2e-3),
         (["training.precision=bf16-weights"], 2e-2),
-        (["training.anomaly={policy='skip', deviations=2.5, window=8}", "training.steps=14"], SAME),
+        (["training.anomaly={policy='skip', deviations=1.5, window=8}", *SPIKES], SAME),
         (["training.optimizer={name='sgd', clip=0.01, clip_mode='value'}"], SAME),
         (
             ["model={kind='gpt2', depth=2, width=16, heads=2, inner=32, max_positions=64}", "objective.kind=causal"],
@@ -211,7 +220,8 @@ def test_precisions_anomalies_clipping_and_other_models(
     for job in jobs:
         assert sound(done[job["name"]], job["world"])
         assert apart(tmp_path / job["name"], tmp_path / "one") <= most
-        assert [r for r in read_metrics(tmp_path / job["name"]) if "anomaly" in r] == [] or "anomaly" in settings[0]
+        assert left_out(tmp_path / job["name"]) == left_out(tmp_path / "one")
+    assert len(left_out(tmp_path / "one")) > 2 * ("anomaly" in settings[0]) - 1
 
 
 # ---- stopped, killed ----
@@ -220,7 +230,7 @@ def test_precisions_anomalies_clipping_and_other_models(
 @pytest.mark.slow
 def test_a_signal_to_one_process_stops_all_at_the_same_step(runs: Runs, whole: dict[str, Any]) -> None:
     metrics = str(runs.folder / "stopped" / "metrics.jsonl")
-    blow = {"file": metrics, "lines": 4, "signal": int(signal.SIGTERM), "ranks": [1]}
+    blow = {"file": metrics, "lines": 4, "signal": int(signal.SIGTERM), "ranks": [1], "frozen": False}
     long = ("--training.steps", "5000")
     done = started([runs.job("stopped", 2, *long, blow=blow)], runs.folder)["stopped"]
     assert done["codes"] == [143, 143], done["said"]
@@ -263,6 +273,33 @@ def test_a_killed_process_ends_the_others_with_one_sentence_and_the_run_resumes(
     done = started([runs.job("killed", 2, "--resume")], runs.folder)["killed"]
     assert sound(done, 2)
     assert apart(run, runs.folder / "one") < SAME
+
+
+@pytest.mark.slow
+def test_lost_frozen_and_refused_processes_end_a_run_with_one_sentence(runs: Runs, whole: dict[str, Any]) -> None:
+    def blow(name: str, number: int, rank: int) -> dict[str, Any]:
+        file = str(runs.folder / name / "metrics.jsonl")
+        return {"file": file, "lines": 4, "signal": number, "ranks": [rank], "frozen": number == signal.SIGSTOP}
+
+    long, soon = ("--training.steps", "5000"), ("--training.distributed.timeout-s", "3")
+    jobs = [
+        runs.job("headless", 3, *long, blow=blow("headless", int(signal.SIGKILL), 0)),
+        runs.job("apart", 4, *long, *FSDP, blow=blow("apart", int(signal.SIGKILL), 2)),
+        runs.job("frozen", 2, *long, *soon, blow=blow("frozen", int(signal.SIGSTOP), 1)),
+        runs.job("one", 2),
+    ]
+    done = started(jobs, runs.folder)
+    said = {name: [line for line in each["said"].splitlines() if "nuclex: " in line] for name, each in done.items()}
+    assert {name: len(lines) for name, lines in said.items()} == dict.fromkeys(done, 1), said
+    assert done["headless"]["codes"] == [-signal.SIGKILL, 3, 3]
+    assert done["apart"]["codes"] == [3, 3, -signal.SIGKILL, 3]
+    assert done["frozen"]["codes"] == [3, -1000]
+    assert done["one"]["codes"][0] == 2
+    assert "process 0 of 3 ended or does not answer" in said["headless"][0]
+    assert "process 2 of 4 ended or does not answer" in said["apart"][0]
+    assert "process 1 of 2 ended or does not answer" in said["frozen"][0]
+    assert "holds a run already; continue it with --resume" in said["one"][0]
+    assert max(done[name]["seconds"] for name in ("headless", "apart", "frozen")) < 20
 
 
 # ---- what each device gets ----

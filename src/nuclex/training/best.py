@@ -14,7 +14,8 @@ from nuclex.core.artifact import atomic_folder, verify_folder, write_json
 from nuclex.core.errors import CorruptError, InputError
 from nuclex.core.progress import say
 from nuclex.training.checkpoint import discard
-from nuclex.training.distributed import ALONE, Group, whole_weights
+from nuclex.training.distributed import ALONE, Group
+from nuclex.training.summing import whole_weights
 
 BEST_WEIGHTS, BEST_NUMBERS = "model.safetensors", "numbers.json"
 Direction = Literal["max", "min"]

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from nuclex.training.distributed import whole
 from nuclex.training.optimizer import OptimizerConfig
+from nuclex.training.summing import whole
 
 LEAST_NORM = 1e-3
 """What a row of weights counts at least, so that rows of zeros can begin to learn (arXiv:2102.06171)."""

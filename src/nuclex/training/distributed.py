@@ -13,6 +13,7 @@ import json
 import os
 import re
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,9 +23,7 @@ from typing import Any, Literal, TypeVar
 import torch
 import torch.distributed as dist
 from pydantic import Field
-from torch import Tensor, nn
 
-from nuclex.bundle.weights import unshared
 from nuclex.core.config import Config
 from nuclex.core.errors import InputError, NuclexError, OutsideError
 from nuclex.core.progress import quiet, say
@@ -33,11 +32,11 @@ Made = TypeVar("Made")
 Kind = Literal["ddp", "fsdp"]
 STARTED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What torchrun (and Kubernetes' training operator) puts into the environment of every process of a run."""
-_LOST = re.compile(
+_BROKEN = re.compile(
     r"gloo|NCCL|Connection (closed|reset)|Socket Timeout|Broken pipe|failed to (send|recv)|Timed out waiting", re.I
 )
-_ROLL_CALL_S = 1.0
-"""How long the process that tells of a lost one waits for the others to say that they are there."""
+_BEAT_S = 0.5
+"""How often a process says that it is there; who has not within four times as long is lost."""
 
 
 class DistributedConfig(Config):
@@ -109,92 +108,6 @@ class Group:
 ALONE = Group()
 
 
-class Together:
-    """Passes of one model on the devices of a group, whose gradients become their sum with the last pass of an update.
-
-    Losses come multiplied by the number of devices, since DDP and FSDP2 take means. ``by_hand``: the gradients do not
-    arise in the parameters themselves, so no engine sees them come; they are summed when all are there.
-    """
-
-    def __init__(self, model: nn.Module, group: Group, *, by_hand: bool) -> None:
-        self.model, self.group = model, group
-        self.by_hand = by_hand and group.world > 1
-        self._wraps = group.world > 1 and not group.sharded and not by_hand
-        self._learning: list[bool] = []
-        self._engine: nn.Module = _Pass(model)
-
-    def begin(self) -> None:
-        """Before an update: DDP is laid anew around the model where other weights learn than before."""
-        learning = [value.requires_grad for value in self.model.parameters()]
-        if self._wraps and learning != self._learning:
-            self._learning = learning
-            self._engine = nn.parallel.DistributedDataParallel(_Pass(self.model))
-
-    def run(self, loss_of: Callable[[Any], Tensor]) -> Tensor:
-        """``loss_of(model)``, watched by what sums the gradients."""
-        return self._engine(loss_of)
-
-    def waiting(self, last: bool) -> contextlib.AbstractContextManager[Any]:
-        """In the block, forward and backward of one pass; before the last, DDP sums nothing yet."""
-        engine = self._engine
-        if not last and isinstance(engine, nn.parallel.DistributedDataParallel):
-            return engine.no_sync()
-        return contextlib.nullcontext()
-
-    def end(self) -> None:
-        """After the last pass: sum what no engine has summed."""
-        if self.by_hand:
-            for value in self.model.parameters():
-                if value.grad is not None:
-                    dist.all_reduce(value.grad)
-                    value.grad.div_(self.group.world)
-
-
-class _Pass(nn.Module):
-    """A model as DDP needs it: the whole computation of a loss is its forward pass."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, loss_of: Callable[[Any], Tensor]) -> Tensor:
-        return loss_of(self.model)
-
-
-def whole(value: Tensor) -> Tensor:
-    """A tensor that is shared out as one that is not; asked for by all processes at once."""
-    from torch.distributed.tensor import DTensor
-
-    return value.full_tensor() if isinstance(value, DTensor) else value
-
-
-def whole_weights(model: nn.Module, group: Group) -> dict[str, Tensor]:
-    """The model's tensors, each once and whole, in the first process; what is shared out is gathered one by one."""
-    kept = {}
-    for name, value in unshared(model).items():
-        full = whole(value).cpu() if group.sharded else value
-        if group.first:
-            kept[name] = full
-    return kept
-
-
-def shared_out(model: nn.Module, group: Group, *, halved: bool) -> None:
-    """Give each process its part of every weight (FSDP2): block by block, the rest together.
-
-    ``halved``: passes compute on copies in bfloat16, gradients are summed in float32.
-    """
-    if not group.sharded:
-        return
-    from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
-
-    mesh = init_device_mesh(next(model.parameters()).device.type, (group.world,))
-    policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if halved else MixedPrecisionPolicy()
-    blocks = model.get_submodule("blocks")
-    for part in (*blocks.children(), model):
-        fully_shard(part, mesh=mesh, mp_policy=policy, reshard_after_forward=True)
-
-
 def devices() -> int:
     """How many processes compute together with this one, itself among them."""
     return dist.get_world_size() if dist.is_initialized() else 1
@@ -224,17 +137,15 @@ def joined(config: DistributedConfig, device: str) -> Iterator[Group]:
     group = Group(_number("RANK"), _number("WORLD_SIZE"), config.kind)
     store = _met(group, config, device)
     try:
-        with contextlib.nullcontext() if group.first else quiet():
+        with _beating(store, group), contextlib.nullcontext() if group.first else quiet():
             yield group
     except NuclexError as error:
         error.told = _told(store)
         raise
     except RuntimeError as error:
-        if not isinstance(error, dist.DistError) and not _LOST.search(str(error)):
-            raise
-        lost = OutsideError(_last_words(store, group))
-        lost.told = _told(store)
-        raise lost from error
+        if isinstance(error, dist.DistError) or _BROKEN.search(str(error)):
+            raise _lost(store, group) from error
+        raise
     dist.destroy_process_group()
 
 
@@ -298,15 +209,50 @@ def _told(store: dist.Store) -> bool:
     return False
 
 
-def _last_words(store: dist.Store, group: Group) -> str:
-    """What a run says that has lost a process; waits a moment, to learn which."""
+def _lost(store: dist.Store, group: Group) -> OutsideError:
+    """What a run ends with that has lost a process; the first to notice finds out which, and tells."""
     with contextlib.suppress(ValueError):  # torchrun now asks the others to end; they are about to, with a sentence
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    missing: list[int] = []
     with contextlib.suppress(RuntimeError):
         store.set(f"here/{group.rank}", "yes")
-        time.sleep(_ROLL_CALL_S)
-        missing = [rank for rank in range(group.world) if not store.check([f"here/{rank}"])]
+    told = _told(store)
+    missing = [] if told else _missing(store, group)
     who = f"process {missing[0]}" if len(missing) == 1 else f"processes {', '.join(map(str, missing))}"
     who = f"{who} of {group.world} ended or does" if missing else f"one of {group.world} processes ended or does"
-    return f"{who} not answer; the run ended with it: start all again with --resume, from the last checkpoint"
+    error = OutsideError(f"{who} not answer; the run ended with it: start all again with --resume")
+    error.told = told
+    return error
+
+
+def _missing(store: dist.Store, group: Group) -> list[int]:
+    """The processes that neither have noticed too nor are still there; none where that cannot be told."""
+    with contextlib.suppress(RuntimeError):
+        before = _beats(store, group)
+        time.sleep(4 * _BEAT_S)
+        now = _beats(store, group)
+        return [rank for rank in before if now[rank] == before[rank] and not store.check([f"here/{rank}"])]
+    return []
+
+
+def _beats(store: dist.Store, group: Group) -> dict[int, bytes]:
+    return {rank: store.get(f"beat/{rank}") for rank in range(group.world) if store.check([f"beat/{rank}"])}
+
+
+@contextlib.contextmanager
+def _beating(store: dist.Store, group: Group) -> Iterator[None]:
+    """Inside the block a thread says now and then that this process is there."""
+    ended, own = threading.Event(), store.clone()  # type: ignore[attr-defined]
+
+    def beat() -> None:
+        number = 0
+        with contextlib.suppress(RuntimeError):  # the store has gone: so have the others
+            while not ended.wait(_BEAT_S if number else 0):
+                own.set(f"beat/{group.rank}", str(number := number + 1))
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(_BEAT_S)

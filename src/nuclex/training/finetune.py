@@ -223,7 +223,8 @@ def _plan(asked: _Asked) -> dict[str, Any]:
     config, task, start, readings = asked.config, asked.task, asked.start, asked.readings
     with torch.device("meta"):
         model = LanguageModel(start.network, vocabulary_size=len(start.tokenizer), pad_id=0, mask_id=0)
-        head = fitting(lambda: config.answering_head.build(start.network.width, outputs_of(task.classes, task.targets)))
+        outputs = outputs_of(task.classes, task.targets)
+        head, _ = fitting(lambda: (config.answering_head.build(start.network.width, outputs), {}))
     tokens_N, an_epoch = readings["train"].tokens_N, _an_epoch(config, readings["train"])
     steps, adapter = asked.training.steps, config.adapter
     return {

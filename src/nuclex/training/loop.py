@@ -22,9 +22,10 @@ from nuclex.training.average import Average
 from nuclex.training.best import best_weights
 from nuclex.training.between import Between
 from nuclex.training.checkpoint import Place, latest_checkpoint, load_checkpoint, place_of
-from nuclex.training.distributed import ALONE, Group, shared_out
+from nuclex.training.distributed import ALONE, Group
 from nuclex.training.duration import TrainingConfig
 from nuclex.training.optimizer import build_optimizer
+from nuclex.training.summing import shared_out
 from nuclex.training.tracking import open_trackers
 from nuclex.training.update import Learner, Updates
 from nuclex.training.width import growth_of

@@ -16,7 +16,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from nuclex.training.distributed import ALONE, Group, Together
+from nuclex.training.distributed import ALONE, Group
+from nuclex.training.summing import Together
 
 Precision = Literal["fp32", "bf16", "bf16-weights"]
 

@@ -39,11 +39,12 @@ from nuclex.tokenizers import (
     tokenizer_hash,
 )
 from nuclex.training.checkpoint import Place
-from nuclex.training.distributed import Group, joined, tell_idle, whole_weights
+from nuclex.training.distributed import Group, joined, tell_idle
 from nuclex.training.duration import TrainingConfig
 from nuclex.training.loop import Work, train
 from nuclex.training.plan import make_plan
 from nuclex.training.run import finish_bundles, opened_run, run_digest, write_facts
+from nuclex.training.summing import whole_weights
 from nuclex.training.validation import names_of_a_look, score
 
 AnyTokenizerConfig = Annotated[SerializeAsAny[TokenizerConfig], BeforeValidator(TOKENIZERS.validator())]
