@@ -27,7 +27,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    _refuse_odd_header(path)
+    refuse_odd_header(path)
     try:
         with undisturbed():
             return load_file(path)
@@ -35,7 +35,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise _unreadable(path, one_line(str(error))) from None
 
 
-def _refuse_odd_header(path: Path) -> None:
+def refuse_odd_header(path: Path) -> None:
+    """CorruptError if the header of a safetensors file is endless, says a name twice, or has thousands of axes."""
     with open(path, "rb") as file:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0

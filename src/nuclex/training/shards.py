@@ -8,13 +8,14 @@ are checked against the sums of the checkpoint before one of them is opened.
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from nuclex.bundle.weights import read_weights, unshared
+from nuclex.bundle.weights import read_weights, refuse_odd_header, unshared
 from nuclex.core.errors import CorruptError, one_line
 
 SHARDS = "shards"
@@ -37,9 +38,13 @@ def read_state(path: Path, model: nn.Module) -> dict[str, Tensor]:
     weights = unshared(model)
     if path.is_file():
         return {name: _dealt(value, _weight_of(name, weights)) for name, value in read_weights(path).items()}
+    from safetensors import SafetensorError
     from torch.distributed.checkpoint import HuggingFaceStorageReader, load
     from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
+    for shard in path.iterdir():
+        refuse_odd_header(shard)
+    odd = (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError, AssertionError, IndexError)
     try:
         with _own_errors():
             described = HuggingFaceStorageReader(str(path)).read_metadata().state_dict_metadata
@@ -49,7 +54,7 @@ def read_state(path: Path, model: nn.Module) -> dict[str, Tensor]:
                 if isinstance(entry, TensorStorageMetadata)
             }
             load(state, storage_reader=HuggingFaceStorageReader(str(path)))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+    except odd as error:
         raise CorruptError(f"{path}: is not readable as shards of a checkpoint: {one_line(str(error))}") from None
     return state
 
@@ -85,7 +90,9 @@ def _own_errors() -> Iterator[None]:
     from torch.distributed.checkpoint.api import CheckpointException
 
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)  # one process is fine
+            yield
     except CheckpointException as error:
         causes = [cause for cause, _ in error.failures.values()]
         raise next((cause for cause in causes if isinstance(cause, OSError)), causes[0]) from None
