@@ -115,7 +115,7 @@ def test_a_number_decides_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("proteins", "settings", "sentence"),
     [
-        ({"x": "MAB"}, {}, r"protein 'x': at 2: genetic code 1: 'B' has no codon"),
+        ({"x": "MAB"}, {}, r"p.fa:1: protein 'x': at 2: 'B' has no codon in genetic code 1"),
         ({"x": "MA*A"}, {}, r"protein 'x': has a stop \(\*\) at 2, before its end"),
         ({"x": "ATGGCCAAATTTGGGCCCTAA"}, {}, r"p.fa:1: 'x' reads as nucleotides; give a protein"),
         ({"x": "M" * 90}, {}, r"protein 'x': needs 93 tokens with <cls> and <eos>; this model has 80 positions"),

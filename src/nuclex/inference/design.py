@@ -127,7 +127,7 @@ def design(bundle: Bundle, out: Path, config: DesignConfig, proteins: str | Path
         check_table(config.table)
     found, rows = 0, list[Design]()
     with atomic_file(out) as temporary, temporary.open("w", encoding="utf-8") as handle:
-        for protein in design_sequences(bundle, config, _proteins(proteins)):
+        for protein in design_sequences(bundle, config, _proteins(proteins, config.genetic_code)):
             for made in protein:
                 rows.append(made)
                 if made.id == NATURAL:
@@ -231,10 +231,17 @@ def _facts(made: Design) -> str:
     return " ".join(f"{name}={value:.4f}" for name, value in numbers if not np.isnan(value))
 
 
-def _proteins(path: str | Path) -> Iterator[tuple[str, str]]:
-    """Ids and proteins of a file; InputError with its line for what reads as nucleotides."""
+def _proteins(path: str | Path, genetic_code: int) -> Iterator[tuple[str, str]]:
+    """Ids and proteins of a file; InputError with its line for what reads as nucleotides, and letters without codon."""
+    known = {*GeneticCode.ncbi(genetic_code).amino_acids, "*"}
     for record in read_sequences(path):
         letters = record.sequence.decode("ascii").upper()
+        strange = next((place for place, letter in enumerate(letters) if letter not in known), None)
+        if strange is not None:
+            raise InputError(
+                f"{at(label_of(path), record.line)}: protein {record.id!r}: at {strange}: {letters[strange]!r} has no "
+                f"codon in genetic code {genetic_code}; those of {''.join(sorted(known))} are known"
+            )
         if len(letters) >= LONG and set(letters) <= NUCLEOTIDES:
             raise InputError(f"{at(label_of(path), record.line)}: {record.id!r} reads as nucleotides; give a protein")
         yield record.id, letters
