@@ -50,7 +50,8 @@ def test_every_design_codes_for_its_protein_and_keeps_the_rules(
 ) -> None:
     rules = {"avoid": ["GAGCTC", "AAAAAA"], "enzymes": ["EcoRI"], "homopolymer": 4, "gc_min": 0.2, "gc_max": 0.8}
     bundle = bundle_of(kind, tokens)
-    told, records = made(bundle, tmp_path, method=method, count=3, gc_window=12, sweeps=1, **rules)
+    rules |= {"sweeps": 1} if kind == "roberta" else {}
+    told, records = made(bundle, tmp_path, method=method, count=3, gc_window=12, **rules)
     assert list(records) == ["short_1", "short_2", "short_3", "ended_1", "ended_2", "ended_3"]
     assert (told["proteins"], told["sequences"]) == (2, 6)
     texts = {name: text for name, (text, _) in records.items()}
@@ -130,6 +131,8 @@ def test_a_number_decides_and_nothing_else() -> None:
         ({"x": "MW"}, {"gc_min": 0.5, "gc_max": 0.4}, r"gc_min: found 0.5, which is more than gc_max, 0.4"),
         ({"x": "MW"}, {"genetic_code": 7}, r"genetic code 7 is not known"),
         ({"x": "MW"}, {"method": "best", "count": 9, "beam": 3}, r"count: found 9; a beam of 3 paths gives no more"),
+        ({"x": "MW"}, {"sweeps": 9}, r"sweeps: found 9, which is not for draws from left to right; those read temp"),
+        ({"x": "MW"}, {"method": "best", "pool": 4}, r"pool: found 4, which is not for a beam from left to right"),
         ({"x": "MW"}, {"natural": "n.fa"}, r"natural: no sequence is called 'x'"),
         ({"short": "MKLSRAA"}, {"natural": "n.fa"}, r"natural: 'short' does not translate into the protein"),
         ({"x": "MW"}, {"table": "t.txt"}, r"t.txt: a table is written to .csv, .tsv, .parquet, found '.txt'"),
@@ -145,6 +148,22 @@ def test_what_cannot_be_leaves_nothing(
     with pytest.raises(InputError, match=sentence):
         generate(bundle_of("gpt2"), "out.fa", settings, protein="p.fa")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["n.fa", "p.fa"]
+
+
+@pytest.mark.parametrize(("method", "name"), [("sample", "pool"), ("best", "beam")])
+def test_a_model_that_sees_both_sides_has_no_beam_and_no_pool(method: str, name: str) -> None:
+    asked = DesignConfig.from_data({"method": method, name: 4})
+    with pytest.raises(
+        InputError, match=f"{name}: found 4, which is not for .+ sees both sides; those read temperature"
+    ):
+        list(design_sequences(bundle_of("roberta", "nucleotide"), asked, [("x", "MW")]))
+
+
+@pytest.mark.parametrize("behind", ["TAATAA", "GCT"])
+def test_a_natural_sequence_ends_with_its_protein(tmp_path: Path, behind: str) -> None:
+    asked = DesignConfig(natural=written(tmp_path / "n.fa", {"x": "ATGTGG" + behind}))
+    with pytest.raises(InputError, match="natural: 'x' does not translate into the protein"):
+        list(design_sequences(bundle_of("gpt2"), asked, [("x", "MW")]))
 
 
 def test_either_prompts_or_proteins() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from nuclex.core.config import load_config
 from nuclex.core.errors import InputError
+from nuclex.data.homology import ClusterConfig
 from nuclex.tasks import SPLITS, PropertyConfig, Shape, TableClassConfig, TableScalarConfig, Task
 from nuclex.tasks.table import Naming, number, read_labelled
 
@@ -36,6 +37,26 @@ def test_what_has_no_split_is_carved_by_distinct_sequence(tmp_path: Path) -> Non
     assert task.counts()["test_seen_in_train_or_validation"] == 0
     assert task.notes["test"] == "carved from train by sequence"
     assert {example.number for split in SPLITS for example in task.examples(split)} == {n + 0.5 for n in range(100)}
+
+
+def test_what_has_no_split_is_divided_by_clusters_where_that_is_asked_for(tmp_path: Path) -> None:
+    random, rows = np.random.default_rng(3), []
+    for family in range(20):
+        letters = random.choice(list("ACGT"), 120)
+        for member in range(5):
+            letters[member] = "A"
+            rows.append(("".join(letters), f"{family}.5"))
+    path, kin = table(tmp_path / "a.csv", rows), ClusterConfig(method="kmer", min_identity=0.9, strands="plus")
+    task = TableScalarConfig(train=path, cluster=kin, validation_share=0.15, test_share=0.15).read()
+    families = [{example.number for example in task.examples(split)} for split in SPLITS]
+    assert [len(found) for found in families] == [14, 3, 3]
+    assert len(set.union(*families)) == 20
+    assert task.notes["divided"] == "by clusters of similar sequences"
+    torn = TableScalarConfig(train=path).read()
+    assert {e.number for e in torn.examples("train")} & {e.number for e in torn.examples("test")}
+    rows = [(*row, "test" if place < 9 else "train") for place, row in enumerate(rows)]
+    given = TableScalarConfig(train=table(tmp_path / "b.csv", rows, "sequence,label,split"), cluster=kin).read()
+    assert len(given.examples("test")) == 9
 
 
 def test_groups_are_never_torn_apart(tmp_path: Path) -> None:

@@ -146,6 +146,7 @@ def design_sequences(
 ) -> Iterator[list[Design]]:
     """For each (id, protein) its designs, named with ``_1``, ``_2``, …, behind the natural sequence if one is given."""
     codon_ids(bundle.tokenizer)
+    _refuse_unused(config, causal=bundle.model.config.causal)
     code, rules, first = GeneticCode.ncbi(config.genetic_code), config.rules(), 0
     weights_64 = None if config.usage is None else codon_weights(config.usage, code)
     natural = {} if config.natural is None else _natural(config.natural)
@@ -236,14 +237,14 @@ def _proteins(path: str | Path, genetic_code: int) -> Iterator[tuple[str, str]]:
     known = {*GeneticCode.ncbi(genetic_code).amino_acids, "*"}
     for record in read_sequences(path):
         letters = record.sequence.decode("ascii").upper()
+        if len(letters) >= LONG and set(letters) <= NUCLEOTIDES:
+            raise InputError(f"{at(label_of(path), record.line)}: {record.id!r} reads as nucleotides; give a protein")
         strange = next((place for place, letter in enumerate(letters) if letter not in known), None)
         if strange is not None:
             raise InputError(
                 f"{at(label_of(path), record.line)}: protein {record.id!r}: at {strange}: {letters[strange]!r} has no "
                 f"codon in genetic code {genetic_code}; those of {''.join(sorted(known))} are known"
             )
-        if len(letters) >= LONG and set(letters) <= NUCLEOTIDES:
-            raise InputError(f"{at(label_of(path), record.line)}: {record.id!r} reads as nucleotides; give a protein")
         yield record.id, letters
 
 
@@ -260,9 +261,27 @@ def _own(natural: dict[str, str], name: str, protein: str, code: GeneticCode) ->
     meant = [code.amino_acid(codon) for codon in codons[: len(letters)]]
     if codons[:1] and codons[0] in code.start_codons and letters[:1] == ["M"]:
         meant[0] = "M"
-    if len(natural[name]) % 3 or meant != letters or not {*codons[len(letters) :]} <= {*code.stop_codons}:
+    if len(natural[name]) % 3 or meant != letters or not _is_end(codons[len(letters) :], code):
         raise InputError(f"natural: {name!r} does not translate into the protein (genetic code {code.table})")
     return "".join(codons)
+
+
+def _is_end(codons: tuple[str, ...], code: GeneticCode) -> bool:
+    return not codons or (len(codons) == 1 and codons[0] in code.stop_codons)
+
+
+def _refuse_unused(config: DesignConfig, *, causal: bool) -> None:
+    """InputError for a number that another way of choosing codons would read."""
+    how, read = {
+        (True, "sample"): ("draws from left to right", ("temperature", "pool")),
+        (True, "best"): ("a beam from left to right", ("beam",)),
+        (False, "sample"): ("draws of a model that sees both sides", ("temperature", "sweeps")),
+        (False, "best"): ("climbs of a model that sees both sides", ("temperature", "sweeps")),
+    }[causal, config.method]
+    for name in ("temperature", "pool", "beam", "sweeps"):
+        value = getattr(config, name)
+        if name not in read and value != DesignConfig.model_fields[name].default:
+            raise InputError(f"{name}: found {value}, which is not for {how}; those read {' and '.join(read)}")
 
 
 def _refuse_longer(bundle: Bundle, lattice: Lattice) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
@@ -13,11 +14,26 @@ from nuclex.core.errors import InputError
 from nuclex.data.homology import ClusterConfig
 from nuclex.tasks.base import TASKS, Example, Shape, Split, Task, TaskConfig, assemble, carve_missing
 from nuclex.tasks.related import divide_by_clusters
-from nuclex.tasks.table import Naming, Read, TableConfig, class_name, number, read_examples, read_labelled
+from nuclex.tasks.table import Naming, Read, Splits, TableConfig, class_name, number, read_examples, read_labelled
+
+
+class RelatedTableConfig(TableConfig, ABC):
+    """A table of one's own that, where it says nothing of splits, may be divided by clusters of similar sequences."""
+
+    cluster: ClusterConfig | None = Field(
+        default=None,
+        description="of a table with neither splits nor groups: who are relatives, which stay together; "
+        "None = equal sequences alone",
+    )
+
+    def _divided(self, splits: Splits, shares: Mapping[Split, float]) -> tuple[Splits, dict[str, Any]]:
+        if self.cluster is None or self.group_column is not None or splits["validation"] or splits["test"]:
+            return super()._divided(splits, shares)
+        return divide_by_clusters(splits["train"], shares, self.cluster, self.seed)
 
 
 @TASKS.register
-class TableScalarConfig(TableConfig):
+class TableScalarConfig(RelatedTableConfig):
     """A measured number for each sequence of one's own table."""
 
     kind: Literal["table-scalar"] = "table-scalar"
@@ -30,7 +46,7 @@ class TableScalarConfig(TableConfig):
 
 
 @TASKS.register
-class TableClassConfig(TableConfig):
+class TableClassConfig(RelatedTableConfig):
     """A class for each sequence of one's own table."""
 
     kind: Literal["table-class"] = "table-class"

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -268,6 +268,9 @@ def _relatives(text: str, where: str) -> str:
     return text.strip()
 
 
+Splits = dict[Split, list[Example]]
+
+
 class TableConfig(TaskConfig, ABC):
     """Sequences and answers of one's own, CSV or TSV; ``labels`` where the sequences are in files of their own.
 
@@ -316,9 +319,14 @@ class TableConfig(TaskConfig, ABC):
             if path is not None:
                 splits[split] = [example for _, example in self._found(path, None)]
         shares: dict[Split, float] = {"validation": self.validation_share, "test": self.test_share}
-        whole, carved = carve_missing(splits, shares, self.seed, by_group=self._keeps_groups(splits))
+        whole, carved = self._divided(splits, shares)
         named_files = [str(path) for path in (self.train, self.validation, self.test, self.labels) if path is not None]
         return assemble(self, whole, {"files": named_files, **carved})
+
+    def _divided(self, splits: Splits, shares: Mapping[Split, float]) -> tuple[Splits, dict[str, Any]]:
+        """All splits, those that are not given carved off train, and how, for notes."""
+        whole, carved = carve_missing(splits, shares, self.seed, by_group=self._keeps_groups(splits))
+        return whole, dict(carved)
 
     def _keeps_groups(self, splits: Mapping[Split, list[Example]]) -> bool:
         """Whether relatives have to stay together; ``splits`` are those that are given."""
