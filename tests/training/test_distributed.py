@@ -200,6 +200,7 @@ def left_out(run: Path) -> list[tuple[int, int, list[int]]]:
         (["training.precision=bf16"], 2e-3),
         (["training.precision=bf16-weights"], 2e-2),
         (["training.anomaly={policy='skip', deviations=1.5, window=8}", *SPIKES], SAME),
+        (["training.anomaly={policy='roll-back', deviations=1.5, window=8}", *SPIKES], SAME),
         (["training.optimizer={name='sgd', clip=0.01, clip_mode='value'}"], SAME),
         (
             ["model={kind='gpt2', depth=2, width=16, heads=2, inner=32, max_positions=64}", "objective.kind=causal"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -39,6 +38,7 @@ from nuclex.tokenizers import (
     tokenizer_hash,
 )
 from nuclex.training.checkpoint import Place
+from nuclex.training.device import within_memory
 from nuclex.training.distributed import Group, joined, tell_idle
 from nuclex.training.duration import TrainingConfig
 from nuclex.training.loop import Work, train
@@ -171,7 +171,7 @@ def _pretrained(config: PretrainConfig, run: Path, device: str, group: Group, *,
     corpus = Corpus.open(config.corpus)
     check_lengths(config)
     tell_idle(group, config.sampling.batch_tokens, config.sampling.micro_tokens)
-    with opened_run(run, config, resume=resume) if group.first else contextlib.nullcontext():
+    with opened_run(run, config, resume=resume) if group.first else within_memory():
         tokenizer = group.after_first(lambda: _tokenizer(config, corpus, run))
         work = build_work(config, corpus, tokenizer)
         model = build_model(config, tokenizer).to(device)
