@@ -78,9 +78,10 @@ def test_what_is_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("made", "real", "settings", "sentence"),
     [
-        (3, 20, {}, "found 3 generated and 20 real sequences; 4 and 8 are needed"),
-        (9, 7, {}, "found 9 generated and 7 real sequences; 4 and 8 are needed"),
+        (3, 20, {}, r"made\.fa: has 3 sequences; 4 or more are needed"),
+        (9, 7, {}, r"real\.fa: has 7 sequences; 8 or more are needed"),
         (9, 20, {"genetic_code": 7}, "genetic code 7 is not known"),
+        (9, 20, {"start_codons": "ATG,ATX"}, "start_codons: 'ATX' is no codon"),
         (9, 20, {"start_codons": ["ATX"]}, "start_codons: 'ATX' is no codon"),
         (9, 20, {"clouds.neighbours": 9}, "neighbours: found 9; with 9 vectors fewer are needed"),
         (9, 20, {"clouds.components": 30}, "components: found 30; 9 vectors of 16 have 8"),

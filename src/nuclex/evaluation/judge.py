@@ -29,7 +29,7 @@ from nuclex.core.progress import say
 from nuclex.core.provenance import provenance
 from nuclex.core.randomness import key, permutation
 from nuclex.data.read import read_sequences
-from nuclex.evaluation.clouds import CloudConfig, Clouds, compare_clouds, shuffled
+from nuclex.evaluation.clouds import FEWEST, CloudConfig, Clouds, compare_clouds, shuffled
 from nuclex.evaluation.coding_quality import CodingQuality, coding_quality
 from nuclex.evaluation.judge_report import judge_report
 from nuclex.evaluation.nearest import Nearest, nearest
@@ -64,6 +64,11 @@ class JudgeConfig(Config):
     most: int = Field(default=1000, ge=4, description="generated sequences, and twice as many real ones")
     pairs: int = Field(default=1000, ge=1, description="pairs of sequences whose edit distance makes the diversity")
     seed: int = 0
+
+    @field_validator("start_codons", mode="before")
+    @classmethod
+    def _at_commas(cls, value: Any) -> Any:
+        return tuple(value.split(",")) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
     @field_validator("start_codons")
     @classmethod
@@ -149,7 +154,11 @@ def judge(
     asked = config if isinstance(config, JudgeConfig) else load_config(JudgeConfig, None, config)
     opened = bundle if isinstance(bundle, Bundle) else load(bundle, device=device)
     with within_memory(), atomic_folder(out) as folder:
-        found = judged(opened, _some(generated, asked.most, asked), _some(reference, 2 * asked.most, asked), asked)
+        sets = (_some(generated, asked.most, asked), _some(reference, 2 * asked.most, asked))
+        for path, few, least in zip((generated, reference), sets, (FEWEST, 2 * FEWEST), strict=True):
+            if len(few) < least:
+                raise InputError(f"{path}: has {len(few)} sequences; {least} or more are needed")
+        found = judged(opened, *sets, asked)
         facts = provenance(bundle=str(opened.path), generated=str(generated), reference=str(reference))
         report, rose = judge_report(found, facts)
         write_json(folder / "judgement.json", plain({**found.to_data(), "provenance": facts}))
@@ -166,7 +175,7 @@ def judged(bundle: Bundle, generated: Named, reference: Named, config: JudgeConf
     code = GeneticCode.ncbi(config.genetic_code)
     order = permutation(key(config.seed, "halves"), len(reference)).tolist()
     halves = [[reference[place] for place in sorted(order[side::2])] for side in (0, 1)]
-    if min(len(generated), len(halves[0]), len(halves[1])) < 4:
+    if min(len(generated), len(halves[0]), len(halves[1])) < FEWEST:
         raise InputError(f"found {len(generated)} generated and {len(reference)} real sequences; 4 and 8 are needed")
     compared, held_out = halves
     training = None if config.training is None else [(one.id, one.sequence) for one in read_sequences(config.training)]

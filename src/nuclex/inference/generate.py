@@ -22,7 +22,7 @@ from nuclex.bio.alphabet import to_dna, to_rna
 from nuclex.bundle import Bundle, load
 from nuclex.core.artifact import atomic_file
 from nuclex.core.config import Config, load_config
-from nuclex.core.errors import InputError
+from nuclex.core.errors import InputError, shown
 from nuclex.core.progress import say
 from nuclex.core.randomness import key, uniform
 from nuclex.data.read import read_sequences
@@ -225,7 +225,13 @@ def _begun(prompts: Iterable[tuple[str, bytes]], tokenizer: Tokenizer, count: in
         spans_L2 = tokenizer.spans(prompt)
         read = int(spans_L2[-1, 1]) if len(spans_L2) else 0
         if read < len(prompt) or (ids == tokenizer.unk_id).any():
-            raise InputError(f"prompt {name!r}: the tokenizer does not read all of its letters as tokens")
+            first = (
+                read if read < len(prompt) else int(spans_L2[np.argmax(ids[-len(spans_L2) :] == tokenizer.unk_id), 0])
+            )
+            raise InputError(
+                f"prompt {name!r}: the tokenizer does not read all of its letters as tokens; "
+                f"{shown(prompt[first : first + 3].decode('ascii', 'replace'))} at {first} is none"
+            )
         if len(ids) >= longest:
             raise InputError(
                 f"prompt {name!r}: has {len(ids)} tokens with <cls>, which of {longest} leaves none to draw"
