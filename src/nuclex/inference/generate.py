@@ -225,9 +225,8 @@ def _begun(prompts: Iterable[tuple[str, bytes]], tokenizer: Tokenizer, count: in
         spans_L2 = tokenizer.spans(prompt)
         read = int(spans_L2[-1, 1]) if len(spans_L2) else 0
         if read < len(prompt) or (ids == tokenizer.unk_id).any():
-            first = (
-                read if read < len(prompt) else int(spans_L2[np.argmax(ids[-len(spans_L2) :] == tokenizer.unk_id), 0])
-            )
+            unknown_L = ids[len(ids) - len(spans_L2) :] == tokenizer.unk_id
+            first = int(spans_L2[np.argmax(unknown_L), 0]) if unknown_L.any() else read
             raise InputError(
                 f"prompt {name!r}: the tokenizer does not read all of its letters as tokens; "
                 f"{shown(prompt[first : first + 3].decode('ascii', 'replace'))} at {first} is none"
