@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, settings
 # No deadline and no too_slow: both measure the machine, not the code. In CI the examples are the same in every run.
 settings.register_profile("nuclex", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.register_profile("nuclex-ci", settings.get_profile("nuclex"), derandomize=True, database=None)
+collect_ignore_glob = ["fixtures/*.py"]
+"""Scripts that made fixtures; they import what the project does not depend on."""
 settings.load_profile("nuclex-ci" if os.environ.get("CI") else "nuclex")
 
 

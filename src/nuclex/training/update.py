@@ -84,7 +84,8 @@ class Updates:
         history = History(place.losses, place.norms)
         if reason := history.oddity(loss, norm, config.anomaly):
             self.optimizer.zero_grad(set_to_none=True)
-            micros = self.work.micro_batches(place.epoch, place.batch, 0, 1)
+            alone = self.group.world == 1
+            micros = dealt.micros if alone else self.work.micro_batches(place.epoch, place.batch, 0, 1)
             members = dict.fromkeys(name for micro in micros for name in self.work.members(micro))
             return Anomaly(reason, place.step + 1, place.epoch, place.batch, (loss, norm), tuple(members))
         self.optimizer.step()
