@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from jobs import Job
 from killing import Measured, Runner
-from signalling import STALE, race, stop_often
+from signalling import STALE, Stop, race, stop_often
 
 PHASES = {
     "pretrain": ["starting", "training", "evaluating", "saving", "training", "finishing"],
@@ -22,13 +22,19 @@ PHASES = {
 def test_signals_lose_no_step(
     name: str, runner: Runner, jobs: dict[str, Job], whole: dict[str, Measured], tmp_path: Path
 ) -> None:
-    job = jobs[name].fresh(tmp_path)
-    stops, differing = stop_often(runner, job, whole[name], PHASES[name], random.Random(3))
-    assert not runner.trouble
-    assert len(stops) >= len(PHASES[name]) // 2
+    moments, enough = random.Random(3), len(PHASES[name]) // 2
+    stops: list[Stop] = []
+    for attempt in range(4):  # a run that ends before its signals come, on a machine that has just become faster
+        job = jobs[name].fresh(tmp_path / str(attempt))
+        stopped, differing = stop_often(runner, job, whole[name], PHASES[name], moments)
+        assert not runner.trouble
+        assert [stop for stop in stopped if not stop.right] == []
+        assert differing == []
+        stops += stopped
+        if len(stopped) >= enough:
+            break
+    assert len(stopped) >= enough
     assert any(stop.tools for stop in stops) == (name == "clusters"), "MMseqs2 runs, and is to end with the build"
-    assert [stop for stop in stops if not stop.right] == []
-    assert differing == []
 
 
 @pytest.mark.long
