@@ -1,13 +1,16 @@
 """Learning-rate sweeps at several widths, with and without μP, on real ncRNA: where is the best rate of each width?
 
-    nuclex corpus build DATA/ncrna_pretrain --out ncrna
+    nuclex corpus build DATA/ncrna_pretrain/{GtRNAdb,RF00001,RF00005,rfam-5.8s-id98}.fa.gz --out ncrna \\
+        --cluster.method none
     python benchmarks/mup_sweep.py ncrna [--widths 64 128 256 512] [--rates ...] [--seeds 3] [--steps 500]
                                          [--kinds standard mup] [--folder DIR] [--results FILE] [--picture FILE.svg]
 
-A RoBERTa of depth 2 learns hidden nucleotides for 500 updates of 1 024 tokens at each rate and seed; judged by its loss
-on 512 held-out sequences. At the base width of 64 both parametrisations are one, and its runs count for both. Every
-run that is done is written to the results at once and not done again. A run whose loss is no number is written as null.
-At the end the best rate of each width and a picture: loss against rate, a line for each width.
+A GPT-2 of depth 2 learns tRNA, 5S and 5.8S rRNA for 500 updates of 1 024 nucleotides at each rate and seed; judged by
+its loss on 192 sequences drawn from the same families (what is asked is how fast it learns, not what it knows of RNA:
+masked models, and families held out, stay at the loss of the composition for so few updates, whatever the rate). At the
+base width of 64 both parametrisations are one, and its runs count for both. Every run that is done is written to the
+results at once and not done again; a run whose loss is no number is written as null. At the end the best rate of each
+width and a picture: loss against rate, a line for each width.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import shutil
 import statistics
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -30,20 +34,21 @@ from nuclex.training.pretrain import PretrainConfig, pretrain
 
 HERE = Path(__file__).parent
 BASE, HEADS = 64, 4
-RATES = [2.0**power * 1e-3 for power in range(-3, 5)]
+RATES = [2.0**power * 1e-3 for power in range(-1, 5)]
 COLOURS = ("#56b4e9", "#0072b2", "#cc79a7", "#d55e00", "#009e73")
 
 
 def recipe(corpus: Path, width: int, kind: str, rate: float, seed: int, steps: int) -> dict[str, Any]:
     """One run, as the tables of a recipe."""
-    model = {"kind": "roberta", "depth": 2, "width": width, "heads": HEADS, "inner": 4 * width, "max_positions": 160}
+    model = {"kind": "gpt2", "depth": 2, "width": width, "heads": HEADS, "inner": 4 * width, "max_positions": 160}
     base = {"base_width": BASE} if kind == "mup" else {}
     return {
         "corpus": str(corpus),
         "seed": seed,
         "tokenizer": {"kind": "nucleotide"},
         "model": {**model, **base, "dropout": 0.0, "attention_dropout": 0.0},
-        "objective": {"kind": "masked"},
+        "objective": {"kind": "causal"},
+        "validation_sequences": 192,
         "sampling": {"members": "all", "max_tokens": 128, "batch_tokens": 1024, "micro_tokens": 1024},
         "training": {
             "steps": steps,
@@ -144,15 +149,14 @@ def main() -> None:
     if told["steps"] != asked.steps:
         raise SystemExit(f"{asked.results}: holds runs of {told['steps']} steps; give another file with --results")
     runs = told["runs"]
-    for width in asked.widths:
-        for kind in asked.kinds if width != BASE else ["standard"]:
-            for rate in asked.rates:
-                for seed in range(asked.seeds):
-                    if (key := name(kind, width, rate, seed)) not in runs:
-                        runs[key] = one(asked, width, kind, rate, seed)
-                        print(key, runs[key], flush=True)
-                        told |= {"machine": platform.machine(), "torch": torch.__version__}
-                        asked.results.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    kinds = {width: asked.kinds if width != BASE else ["standard"] for width in asked.widths}
+    wanted = [(width, kind) for width in asked.widths for kind in kinds[width]]
+    for seed, (width, kind), rate in product(range(asked.seeds), wanted, asked.rates):
+        if (key := name(kind, width, rate, seed)) not in runs:
+            runs[key] = one(asked, width, kind, rate, seed)
+            print(key, runs[key], flush=True)
+            told |= {"machine": platform.machine(), "torch": torch.__version__}
+            asked.results.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     told["best_rates"] = best_rates(runs, asked)
     asked.results.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(told["best_rates"], indent=1))

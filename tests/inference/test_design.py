@@ -117,7 +117,7 @@ def test_a_number_decides_and_nothing_else() -> None:
     ("proteins", "settings", "sentence"),
     [
         ({"x": "MAB"}, {}, r"p.fa:1: protein 'x': at 2: 'B' has no codon in genetic code 1"),
-        ({"x": "MA*A"}, {}, r"protein 'x': has a stop \(\*\) at 2, before its end"),
+        ({"x": "MA*A"}, {}, r"p.fa:1: protein 'x': has a stop \(\*\) at 2, before its end"),
         ({"x": "ATGGCCAAATTTGGGCCCTAA"}, {}, r"p.fa:1: 'x' reads as nucleotides; give a protein"),
         ({"x": "M" * 90}, {}, r"protein 'x': needs 93 tokens with <cls> and <eos>; this model has 80 positions"),
         ({"x": "MKKK"}, {"gc_min": 0.9}, r"protein 'x': the GC of letters 0 to 15 can only be 0.07 to 0.33"),
@@ -133,8 +133,14 @@ def test_a_number_decides_and_nothing_else() -> None:
         ({"x": "MW"}, {"method": "best", "count": 9, "beam": 3}, r"count: found 9; a beam of 3 paths gives no more"),
         ({"x": "MW"}, {"sweeps": 9}, r"sweeps: found 9, which is not for draws from left to right; those read temp"),
         ({"x": "MW"}, {"method": "best", "pool": 4}, r"pool: found 4, which is not for a beam from left to right"),
+        (
+            {"x": "MKLSRAGLLSR"},
+            {"method": "exact"},
+            r"protein 'x': has 2.69e\+07 synonymous sequences, and 65536 are loo",
+        ),
+        ({"x": "MW"}, {"method": "exact", "pool": 4}, r"pool: found 4, which is not for draws from all sequences of a"),
         ({"x": "MW"}, {"natural": "n.fa"}, r"natural: no sequence is called 'x'"),
-        ({"short": "MKLSRAA"}, {"natural": "n.fa"}, r"natural: 'short' does not translate into the protein"),
+        ({"short": "MKLSRAA"}, {"natural": "n.fa"}, r"n.fa:1: 'short' does not translate into the protein"),
         ({"x": "MW"}, {"table": "t.txt"}, r"t.txt: a table is written to .csv, .tsv, .parquet, found '.txt'"),
         ({"x": "MW"}, {"top_k": 3}, r"top_k: unknown key"),
     ],
@@ -159,10 +165,33 @@ def test_a_model_that_sees_both_sides_has_no_beam_and_no_pool(method: str, name:
         list(design_sequences(bundle_of("roberta", "nucleotide"), asked, [("x", "MW")]))
 
 
+def test_a_model_that_sees_both_sides_has_no_exact_draws() -> None:
+    with pytest.raises(InputError, match="method: exact needs a model that reads from left to right"):
+        list(design_sequences(bundle_of("roberta"), DesignConfig(method="exact"), [("x", "MW")]))
+
+
+def test_exact_and_proven_in_the_files(tmp_path: Path) -> None:
+    told, records = made(bundle_of("gpt2"), tmp_path, method="exact", count=2, homopolymer=3)
+    assert list(records) == ["short_1", "short_2", "ended_1", "ended_2"]
+    assert all("log_weight" not in facts and "proven" not in facts for _, facts in records.values())
+    assert "proven" not in told["designs"]
+    (tmp_path / "out.fa").unlink()
+    settings = {"method": "best", "table": str(tmp_path / "numbers.csv"), "natural": str(tmp_path / "natural.fa")}
+    written(tmp_path / "natural.fa", NATURAL)
+    for beam, word in ((1, "no"), (20_000, "yes")):
+        told, records = made(bundle_of("gpt2"), tmp_path, beam=beam, **settings)
+        assert {facts["proven"] for _, facts in records.values()} == {word}
+        assert told["designs"]["proven"] == 2 * (word == "yes")
+        with (tmp_path / "numbers.csv").open() as handle:
+            assert [row["proven"] for row in csv.DictReader(handle)] == ["", word, "", word]
+        (tmp_path / "out.fa").unlink()
+        (tmp_path / "numbers.csv").unlink()
+
+
 @pytest.mark.parametrize("behind", ["TAATAA", "GCT"])
 def test_a_natural_sequence_ends_with_its_protein(tmp_path: Path, behind: str) -> None:
     asked = DesignConfig(natural=written(tmp_path / "n.fa", {"x": "ATGTGG" + behind}))
-    with pytest.raises(InputError, match="natural: 'x' does not translate into the protein"):
+    with pytest.raises(InputError, match=r"n.fa:1: 'x' does not translate into the protein"):
         list(design_sequences(bundle_of("gpt2"), asked, [("x", "MW")]))
 
 

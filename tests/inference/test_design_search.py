@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import chisquare
 
+import nuclex.inference.design_search as search
 from designers import TOKENIZERS, bundle_of, plain_log_p
 from nuclex.bio.avoided import Avoided
 from nuclex.bio.genetic_code import GeneticCode
+from nuclex.bundle import Bundle
 from nuclex.core.errors import InputError
 from nuclex.inference.codon_reader import MaskedReader
-from nuclex.inference.design_search import Draws, best_paths, climbed, resampled, sample
+from nuclex.inference.design_search import Draws, best_paths, climbed, drawn_from_all, resampled, sample
 from nuclex.inference.lattice import GcRange, Lattice, Rules
 from nuclex.inference.score import score_sequences
 
@@ -43,9 +48,33 @@ def test_a_beam_of_all_paths_is_brute_force(tokens: str, rules: Rules) -> None:
     found = best_paths(bundle, lattice, 5, lattice.count)
     assert [path.codons for path in found] == [all_of_them[place] for place in order[:5].tolist()]
     assert [path.log_likelihood for path in found] == pytest.approx([scores[place] for place in order[:5]], abs=1e-4)
+    assert all(path.proven for path in found)
     narrow = best_paths(bundle, lattice, 1, 3)[0]
     assert narrow.codons in all_of_them
     assert narrow.log_likelihood <= found[0].log_likelihood + 1e-6
+
+
+@pytest.mark.parametrize("rules", [FREE, STRICT])
+def test_a_beam_says_proven_only_of_what_is_the_best(rules: Rules) -> None:
+    bundle, lattice = steep(), lattice_of("MLSA*", rules)
+    truth = best_paths(bundle, lattice, 5, lattice.count)
+    said = set[bool]()
+    for width in (1, 2, 5, 20, 60):
+        for place, path in enumerate(best_paths(bundle, lattice, min(width, 5), width)):
+            assert path.proven is not None
+            said.add(path.proven)
+            if path.proven:
+                assert path.codons == truth[place].codons
+    assert said == {True, False}
+
+
+def steep() -> Bundle:
+    """A model that is so sure of every next codon that a narrow beam can prove what it finds."""
+    bundle = bundle_of("gpt2")
+    sure = copy.deepcopy(bundle.model)
+    with torch.no_grad():
+        sure.norm.weight.mul_(20)
+    return replace(bundle, model=sure)
 
 
 @pytest.mark.parametrize("tokens", ["codon", "nucleotide"])
@@ -84,6 +113,52 @@ def test_sequences_are_drawn_from_what_is_stated(tokens: str, rules: Rules, temp
         total = sum(np.exp(p) for p, _ in chances.values())
         weights = np.exp([path.log_weight for path in found])
         assert weights.mean() == pytest.approx(total, abs=4 * weights.std() / count**0.5)
+
+
+@pytest.mark.parametrize(("kind", "tokens"), [("gpt2", "nucleotide"), ("mamba", "codon")])
+@pytest.mark.parametrize(("rules", "temperature"), [(FREE, 1.0), (STRICT, 0.7)])
+def test_exact_draws_follow_the_model_s_own_distribution(
+    kind: str, tokens: str, rules: Rules, temperature: float
+) -> None:
+    bundle, lattice, count = bundle_of(kind, tokens), lattice_of("LSK", rules), 3000
+    sequences = every(lattice)
+    log_p = np.array([sum(plain_log_p(bundle, c[:place], c[place]) for place in range(3)) for c in sequences])
+    expected = np.exp(log_p / temperature) / np.exp(log_p / temperature).sum() * count
+    found = drawn_from_all(bundle, lattice, Draws(3, np.arange(count), temperature))
+    counted = Counter(path.codons for path in found)
+    assert counted.keys() <= set(sequences)
+    assert chisquare([counted[codons] for codons in sequences], expected).pvalue > 1e-3
+    assert found[0].log_likelihood == pytest.approx(log_p[sequences.index(found[0].codons)], abs=1e-4)
+    assert np.isnan(found[0].log_weight)
+    assert drawn_from_all(bundle, lattice, Draws(3, np.arange(7, 9), temperature)) == found[7:9]
+    likeliest = drawn_from_all(bundle, lattice, Draws(3, np.arange(2), 0.0))
+    assert {path.codons for path in likeliest} == {sequences[log_p.argmax()]}
+
+
+def test_exact_draws_tell_p_from_q() -> None:
+    """Where a codon decides how likely the next amino acid is, codon by codon is another distribution."""
+    bundle, lattice, count = steep(), lattice_of("LSK"), 3000
+    sequences = every(lattice)
+    log_p = np.array([sum(plain_log_p(bundle, c[:place], c[place]) for place in range(3)) for c in sequences])
+    chances = np.exp(log_p - log_p.max()) / np.exp(log_p - log_p.max()).sum()
+    apart = []
+    for found in (
+        sample(bundle, lattice, Draws(3, np.arange(count))),
+        drawn_from_all(bundle, lattice, Draws(3, np.arange(count))),
+    ):
+        counted = Counter(path.codons for path in found)
+        apart.append(np.abs([counted[c] / count for c in sequences] - chances).sum() / 2)
+    assert apart[0] > 5 * apart[1], apart
+
+
+def test_too_many_sequences_to_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "EVERY", 35)
+    with pytest.raises(
+        InputError, match=r"p: has 72 synonymous sequences, and 35 are looked at one by one; give a sho"
+    ):
+        drawn_from_all(bundle_of("gpt2"), lattice_of("LSK"), Draws(0, np.arange(1)))
+    monkeypatch.setattr(search, "EVERY", 72)
+    assert len(drawn_from_all(bundle_of("gpt2"), lattice_of("LSK"), Draws(0, np.arange(1)))) == 1
 
 
 def test_a_pool_nears_the_model_s_own_distribution() -> None:
@@ -132,6 +207,8 @@ def test_rules_that_contradict_each_other_are_said_to() -> None:
         sample(bundle, lattice, Draws(0, np.arange(2)))
     with pytest.raises(InputError, match=sentence):
         best_paths(bundle, lattice, 1, 100)
+    with pytest.raises(InputError, match=sentence):
+        drawn_from_all(bundle, lattice, Draws(0, np.arange(2)))
 
 
 @pytest.mark.parametrize("tokens", ["codon", "nucleotide"])

@@ -27,7 +27,7 @@ from nuclex.core.randomness import key
 from nuclex.data.read import read_sequences
 from nuclex.inference.adaptation import codon_weights
 from nuclex.inference.codon_reader import as_codons, codon_ids
-from nuclex.inference.design_search import Draws, best_paths, climbed, resampled, sample
+from nuclex.inference.design_search import Draws, best_paths, climbed, drawn_from_all, resampled, sample
 from nuclex.inference.design_search import Path as CodonPath
 from nuclex.inference.lattice import GcRange, Lattice, Rules, gc_of
 from nuclex.inference.reading import label_of
@@ -39,7 +39,7 @@ NATURAL = "natural"
 NUCLEOTIDES = set("ACGTUN")
 LONG = 20
 COLUMNS: dict[str, type] = {
-    "protein": str, "id": str, "log_likelihood": float, "log_weight": float, "gc": float, "cai": float,
+    "protein": str, "id": str, "log_likelihood": float, "log_weight": float, "proven": str, "gc": float, "cai": float,
     "same_codons": float, "same_letters": float,
 }  # fmt: skip
 
@@ -48,9 +48,10 @@ class DesignConfig(Config):
     """How many sequences for each protein, how their codons are chosen, and what they have to keep."""
 
     count: int = Field(default=1, ge=1, description="sequences for each protein")
-    method: Literal["sample", "best"] = "sample"
-    """``sample`` draws codons, ``best`` looks for the likeliest sequence."""
-    temperature: float = Field(default=1.0, ge=0, description="of sample: below 1 the likely becomes likelier")
+    method: Literal["sample", "exact", "best"] = "sample"
+    """``sample`` draws codon by codon, ``exact`` from all sequences of a short protein at once, ``best`` looks for the
+    likeliest; see ``inference.design_search``."""
+    temperature: float = Field(default=1.0, ge=0, description="of a draw: below 1 the likely becomes likelier")
     pool: int = Field(
         default=1, ge=1, description="of sample, for a model that reads from left to right: drawn for each, one is kept"
     )
@@ -101,7 +102,9 @@ class Design:
     """One coding sequence for a protein, or the natural one, and its numbers; not a number where one does not apply.
 
     ``log_likelihood`` is the sum of ln p over its tokens (for a model that sees both sides, each hidden alone), in
-    nats, without the end. ``log_weight``: see ``inference.design_search``. ``cai`` is the codon adaptation index,
+    nats, without the end. ``log_weight``: see ``inference.design_search``. ``proven``: by method ``best`` under a model
+    that reads from left to right, ``yes`` where no other sequence that keeps the rules can be likelier (than the nth
+    for the nth), ``no`` where a wider beam might find one; else empty. ``cai`` is the codon adaptation index,
     ``same_codons`` and ``same_letters`` are shares of what equals the natural sequence, stop codon included where both
     have one.
     """
@@ -111,6 +114,7 @@ class Design:
     sequence: str
     log_likelihood: float
     log_weight: float
+    proven: str
     gc: float
     cai: float
     same_codons: float
@@ -171,6 +175,8 @@ def summary(rows: list[Design]) -> dict[str, Any]:
         values = {name: np.array([getattr(row, name) for row in own]) for name in names}
         if own:
             told[kind] = {n: float(v[~np.isnan(v)].mean()) for n, v in values.items() if not np.isnan(v).all()}
+    if searched := [row.proven for row in rows if row.proven]:
+        told["designs"]["proven"] = sum(word == "yes" for word in searched)
     return told
 
 
@@ -180,6 +186,9 @@ def _chosen(bundle: Bundle, lattice: Lattice, config: DesignConfig, first: int) 
             raise InputError(f"count: found {config.count}; a beam of {config.beam} paths gives no more than these")
         return best_paths(bundle, lattice, config.count, config.beam)
     stream, found = key(config.seed, "design"), list[CodonPath]()
+    if config.method == "exact":
+        every_N = np.arange(first, first + config.count)
+        return drawn_from_all(bundle, lattice, Draws(stream, every_N, config.temperature))
     together = max(config.batch // config.pool, 1)
     for start in range(0, config.count, together):
         numbers_N = first + np.arange(start, min(start + together, config.count))
@@ -204,7 +213,7 @@ def _designs(
     log_p = [one.log_likelihood for one in score_sequences(bundle, ((name, text.encode()) for text in texts))]
     counts_N64 = codon_counts(text.encode() for text in texts)
     cai = np.full(len(texts), np.nan) if weights_64 is None else adaptation_index(counts_N64, weights_64, code)
-    weights = [*([float("nan")] if natural else []), *(path.log_weight for path in paths)]
+    before = [CodonPath(())] if natural else []
     ids = [*([NATURAL] if natural else []), *(f"{name}_{turn}" for turn in range(1, len(paths) + 1))]
     as_rna = bundle.tokenizer.config.alphabet == "rna"
     return [
@@ -213,13 +222,14 @@ def _designs(
             id=ids[row],
             sequence=to_rna(text) if as_rna else text,
             log_likelihood=log_p[row],
-            log_weight=weights[row],
+            log_weight=path.log_weight,
+            proven={True: "yes", False: "no", None: ""}[path.proven],
             gc=float(gc_of(text).mean()),
             cai=float(cai[row]),
             same_codons=_shared(as_codons(text), as_codons(natural)) if natural else float("nan"),
             same_letters=_shared(text, natural) if natural else float("nan"),
         )
-        for row, text in enumerate(texts)
+        for row, (text, path) in enumerate(zip(texts, [*before, *paths], strict=True))
     ]
 
 
@@ -228,8 +238,10 @@ def _shared(first: Iterable[str], second: Iterable[str]) -> float:
 
 
 def _facts(made: Design) -> str:
-    numbers = ((name, getattr(made, name)) for name in list(COLUMNS)[2:])
-    return " ".join(f"{name}={value:.4f}" for name, value in numbers if not np.isnan(value))
+    facts = [(name, getattr(made, name)) for name in list(COLUMNS)[2:]]
+    numbers = {name: f"{value:.4f}" for name, value in facts if isinstance(value, float) and not np.isnan(value)}
+    words = {name: value for name, value in facts if isinstance(value, str) and value}
+    return " ".join(f"{name}={value}" for name, value in (numbers | words).items())
 
 
 def _proteins(path: str | Path, genetic_code: int) -> Iterator[tuple[str, str]]:
@@ -245,24 +257,30 @@ def _proteins(path: str | Path, genetic_code: int) -> Iterator[tuple[str, str]]:
                 f"{at(label_of(path), record.line)}: protein {record.id!r}: at {strange}: {letters[strange]!r} has no "
                 f"codon in genetic code {genetic_code}; those of {''.join(sorted(known))} are known"
             )
+        if "*" in letters[:-1]:
+            where = f"{at(label_of(path), record.line)}: protein {record.id!r}"
+            raise InputError(f"{where}: has a stop (*) at {letters.index('*')}, before its end")
         yield record.id, letters
 
 
-def _natural(path: Path) -> dict[str, str]:
-    return {record.id: "".join(record.sequence.decode("ascii").upper()) for record in read_sequences(path)}
+def _natural(path: Path) -> dict[str, tuple[str, str]]:
+    """Where each sequence of a file stands, and the sequence."""
+    found = ((record, at(label_of(path), record.line)) for record in read_sequences(path))
+    return {record.id: (place, record.sequence.decode("ascii").upper()) for record, place in found}
 
 
-def _own(natural: dict[str, str], name: str, protein: str, code: GeneticCode) -> str:
+def _own(natural: dict[str, tuple[str, str]], name: str, protein: str, code: GeneticCode) -> str:
     """The natural sequence of a protein, with T; InputError where there is none, or it is of another protein."""
     if name not in natural:
         raise InputError(f"natural: no sequence is called {name!r}; ids are those of the proteins")
-    codons = as_codons(natural[name])
+    place, sequence = natural[name]
+    codons = as_codons(sequence)
     letters = [*protein.removesuffix("*")]
     meant = [code.amino_acid(codon) for codon in codons[: len(letters)]]
     if codons[:1] and codons[0] in code.start_codons and letters[:1] == ["M"]:
         meant[0] = "M"
-    if len(natural[name]) % 3 or meant != letters or not _is_end(codons[len(letters) :], code):
-        raise InputError(f"natural: {name!r} does not translate into the protein (genetic code {code.table})")
+    if len(sequence) % 3 or meant != letters or not _is_end(codons[len(letters) :], code):
+        raise InputError(f"{place}: {name!r} does not translate into the protein (genetic code {code.table})")
     return "".join(codons)
 
 
@@ -272,8 +290,11 @@ def _is_end(codons: tuple[str, ...], code: GeneticCode) -> bool:
 
 def _refuse_unused(config: DesignConfig, *, causal: bool) -> None:
     """InputError for a number that another way of choosing codons would read."""
+    if config.method == "exact" and not causal:
+        raise InputError("method: exact needs a model that reads from left to right; one that sees both sides has no p")
     how, read = {
         (True, "sample"): ("draws from left to right", ("temperature", "pool")),
+        (True, "exact"): ("draws from all sequences of a short protein", ("temperature",)),
         (True, "best"): ("a beam from left to right", ("beam",)),
         (False, "sample"): ("draws of a model that sees both sides", ("temperature", "sweeps")),
         (False, "best"): ("climbs of a model that sees both sides", ("temperature", "sweeps")),

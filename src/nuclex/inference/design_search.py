@@ -9,8 +9,11 @@ exactly (where the rules lead into a dead end the sequence is drawn again, so q 
 through). This is not the model's distribution over synonymous sequences, p(c) over its sum: q does not weigh in what a
 codon makes of those behind it. ``log_weight``, ln p(c) - ln q(c), corrects means by importance weights; with a pool of
 several, one is kept of so many drawn, by its weight, and what is kept nears that distribution as the pool grows
-(sampling importance resampling, Rubin 1987, doi:10.2307/2289460). ``best_paths`` is a beam: with as many paths as there
-are sequences it finds the likeliest of all, with fewer a good one.
+(sampling importance resampling, Rubin 1987, doi:10.2307/2289460). ``drawn_from_all`` draws from it exactly, by looking
+at every synonymous sequence, where they are no more than ``EVERY``. ``best_paths`` is a beam: with as many paths as
+there are sequences it finds the likeliest of all, with fewer a good one. A beginning is never less likely than what it
+is continued to, so a sequence at least as likely as every beginning that the beam gave up is proven to be among the
+best.
 
 A model that sees both sides has no likelihood. It is asked for one hidden codon at a time: ``resampled`` (Gibbs) draws
 it anew from the conditional, renormalised in the same way, sweep after sweep; ``climbed`` takes the likeliest until
@@ -30,27 +33,32 @@ from numpy.typing import NDArray
 from nuclex.bundle import Bundle
 from nuclex.core.errors import InputError
 from nuclex.core.randomness import bits, uniform
-from nuclex.inference.codon_reader import CausalReader, MaskedReader
+from nuclex.inference.codon_reader import CausalReader, MaskedReader, as_codons
 from nuclex.inference.lattice import Lattice, Prefix
 from nuclex.inference.sampling import choose
+from nuclex.inference.score import score_sequences
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 TRIES = 50
 """How often a sequence is begun anew after a dead end."""
 SWEEPS_UPWARD = 50
+EVERY = 1 << 16
+"""So many synonymous sequences of a protein are looked at one by one, and no more."""
 
 
 @dataclass(frozen=True)
 class Path:
     """A sequence of codons; ``log_likelihood`` is the sum of ln p over its tokens, ``log_weight`` ln p - ln q.
 
-    Not a number where a model gives none.
+    Not a number where a model gives none. ``proven``: of a search for the likeliest, whether no sequence that it did
+    not look at can be likelier.
     """
 
     codons: tuple[str, ...]
     log_likelihood: float = float("nan")
     log_weight: float = float("nan")
+    proven: bool | None = None
 
     @property
     def sequence(self) -> str:
@@ -181,23 +189,52 @@ def best_paths(bundle: Bundle, lattice: Lattice, count: int, width: int) -> list
     """
     reader = CausalReader(bundle, 1)
     paths: list[tuple[Prefix, tuple[str, ...]]] = [(lattice.start, ())]
-    scores_W = np.zeros(1)
+    scores_W, given_up = np.zeros(1), -np.inf
     for place, options in enumerate(lattice.options):
         sums_WK, kept = scores_W[:, None] + reader.log_p(options), list[tuple[int, int, Prefix]]()
         for flat in np.argsort(-sums_WK, axis=None, kind="stable").tolist():
             row, column = divmod(flat, len(options))
             further = lattice.extended(paths[row][0], options[column])
-            if further is not None:
-                kept.append((row, column, further))
-                if len(kept) == width:
-                    break
+            if further is None:
+                continue
+            if len(kept) == width:
+                given_up = max(given_up, sums_WK[row, column])
+                break
+            kept.append((row, column, further))
         if not kept:
             raise dead_end(lattice, f"all {len(paths)} paths of the beam", "widen the beam, or ")
         scores_W = np.array([sums_WK[row, column] for row, column, _ in kept])
         paths = [(further, (*paths[row][1], options[column])) for row, column, further in kept]
         if place + 1 < len(lattice.options):
             reader.go_on([row for row, _, _ in kept], [options[column] for _, column, _ in kept])
-    return [Path(codons, score) for (_, codons), score in zip(paths[:count], scores_W[:count].tolist(), strict=True)]
+    best = zip(paths[:count], scores_W[:count].tolist(), strict=True)
+    return [Path(codons, score, proven=bool(score >= given_up)) for (_, codons), score in best]
+
+
+def drawn_from_all(bundle: Bundle, lattice: Lattice, draws: Draws) -> list[Path]:
+    """As many sequences as ``draws`` has numbers, from p over its sum over all synonymous ones that keep the rules.
+
+    InputError where there are more than ``EVERY``.
+    """
+    found = [(lattice.start, "")]
+    for options in lattice.options:
+        onward = [(lattice.extended(prefix, codon), text + codon) for prefix, text in found for codon in options]
+        found = [(prefix, text) for prefix, text in onward if prefix is not None]
+        if len(found) > EVERY:
+            raise InputError(
+                f"{lattice.name}: has {lattice.count:.3g} synonymous sequences, and {EVERY} are looked at one by one; "
+                "give a shorter protein or method sample, whose pool nears the same distribution"
+            )
+        if not found:
+            raise dead_end(lattice, "all paths")
+    log_p_M = np.array([one.log_likelihood for one in score_sequences(bundle, (("", t.encode()) for _, t in found))])
+    if draws.temperature:
+        sums_M = np.exp((log_p_M - log_p_M.max()) / draws.temperature).cumsum()
+        wanted_N = uniform(draws.stream, draws.numbers_N) * sums_M[-1]
+        chosen_N = np.searchsorted(sums_M, wanted_N, side="right")
+    else:
+        chosen_N = np.full(len(draws.numbers_N), log_p_M.argmax())
+    return [Path(as_codons(found[row][1]), float(log_p_M[row])) for row in chosen_N.tolist()]
 
 
 def resampled(bundle: Bundle, lattice: Lattice, draws: Draws, sweeps: int) -> list[Path]:
