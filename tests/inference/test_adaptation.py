@@ -34,7 +34,9 @@ def test_genes_and_their_counts_as_a_table_are_one(tmp_path: Path) -> None:
         ("codon,count\nAAA,x\n", r"u.csv:2: found 'AAA,x'; a codon and a number are needed"),
         ("codon,count\nAAA,1\nAAA,2\n", r"u.csv:3: AAA is there twice"),
         ("codon,count\nAAA,1\n", r"u.csv: codon usage: AAC has no number"),
-        ("codon,count\nABC,1\n", r"u.csv: codon usage: 'ABC' is no codon"),
+        ("codon,count\nAAA,3\nABC,1\n", r"u.csv:3: found 'ABC,1'; three of A, C, G and T or U, and a number of 0 or"),
+        ("codon,count\nATG,-1\n", r"u.csv:2: found 'ATG,-1'; three of A, C, G and T or U, and a number of 0 or more"),
+        ("codon,count\nATG,nan\n", r"u.csv:2: found 'ATG,nan'; three of A, C, G and T or U, and a number of 0 or"),
         ("id,sequence\na,NNN\n", r"u.csv: codon usage: the reference sequences hold no codon"),
     ],
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import math
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nuclex.bio.genetic_code import GeneticCode
+from nuclex.bio.genetic_code import CODONS, GeneticCode
 from nuclex.core.errors import InputError, at
 from nuclex.data.read import read_sequences
 from nuclex.metrics.codon_usage import adaptiveness, codon_counts, weights_of
@@ -49,6 +50,9 @@ def _table(path: Path) -> dict[str, float] | None:
                 raise InputError(
                     f"{at(path, line)}: found {','.join(row)!r}; a codon and a number are needed"
                 ) from None
+            if codon not in CODONS or not 0 <= value < math.inf:
+                wanted = "three of A, C, G and T or U, and a number of 0 or more, are needed"
+                raise InputError(f"{at(path, line)}: found {','.join(row)!r}; {wanted}")
             if codon in found:
                 raise InputError(f"{at(path, line)}: {row[0]} is there twice")
             found[codon] = value
