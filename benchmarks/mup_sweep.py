@@ -34,6 +34,8 @@ from nuclex.training.pretrain import PretrainConfig, pretrain
 
 HERE = Path(__file__).parent
 BASE, HEADS = 64, 4
+FIRST = BASE**-0.5
+"""The first weights' standard deviation: the usual 0.02 is that of a network 2 500 wide, and too small at 64."""
 RATES = [2.0**power * 1e-3 for power in range(-1, 5)]
 COLOURS = ("#56b4e9", "#0072b2", "#cc79a7", "#d55e00", "#009e73")
 
@@ -46,7 +48,7 @@ def recipe(corpus: Path, width: int, kind: str, rate: float, seed: int, steps: i
         "corpus": str(corpus),
         "seed": seed,
         "tokenizer": {"kind": "nucleotide"},
-        "model": {**model, **base, "dropout": 0.0, "attention_dropout": 0.0},
+        "model": {**model, **base, "initializer_range": FIRST, "dropout": 0.0, "attention_dropout": 0.0},
         "objective": {"kind": "causal"},
         "validation_sequences": 192,
         "sampling": {"members": "all", "max_tokens": 128, "batch_tokens": 1024, "micro_tokens": 1024},

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from nuclex.core.errors import InputError
-from nuclex.models import BackboneConfig, LanguageModel, Layout
+from nuclex.models import MODELS, BackboneConfig, LanguageModel, Layout
 
 VOCABULARY = 22
 LENGTHS = (9, 2, 17, 9, 1, 30, 5)
@@ -170,6 +170,21 @@ def test_gpt2_starts_with_smaller_steps_into_the_stream() -> None:
         assert float(block.feedforward.into.weight.detach().std()) == pytest.approx(0.02, rel=0.1)
 
 
+@pytest.mark.parametrize("kind", ["roberta", "bert", "gpt2", "mamba", "hyena"])
+def test_first_weights_are_as_large_as_is_asked(kind: str) -> None:
+    own = {"heads": 2} if kind in ("roberta", "bert", "gpt2") else {}
+    asked = {"kind": kind, "depth": 1, "width": 64, "inner": 64, "initializer_range": 0.1, **own}
+    models = []
+    for std in (0.1, 0.02):
+        torch.manual_seed(0)
+        config = MODELS.parse({**asked, "initializer_range": std}).backbone()
+        models.append(LanguageModel(config, vocabulary_size=VOCABULARY, pad_id=1, mask_id=4))
+    large, usual = (model.embedding.tokens.weight.detach() for model in models)
+    assert torch.allclose(large, 5 * usual)
+    large, usual = (model.blocks[0].feedforward.into.weight.detach() for model in models)
+    assert torch.allclose(large, 5 * usual)
+
+
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
@@ -180,6 +195,8 @@ def test_gpt2_starts_with_smaller_steps_into_the_stream() -> None:
         ({"positions": "learned", "position_use": "concatenate"}, "needs tied false and 0 < position_width"),
         ({"positions": "learned", "position_use": "concatenate", "position_width": 4}, "needs tied false"),
         ({"heads": 3}, "multiple of heads 3"),
+        ({"initialisation": "torch", "initializer_range": 0.1}, "initializer_range 0.1 is not for PyTorch's own"),
+        ({"initializer_range": 0}, "greater than 0"),
         ({"mixer": "mamba", "attention_every": 2, "heads": 3}, "multiple of heads 3"),
         ({"mixer": "mamba", "positions": "none", "norm": "post"}, "read both ways have norm 'pre'"),
         ({"mixer": "mamba2", "width": 10}, "inner width 20 is not a multiple of head_size 64"),

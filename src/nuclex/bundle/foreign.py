@@ -174,7 +174,7 @@ def essence(config: BackboneConfig) -> BackboneConfig:
     """
     kinds, attends = set(config.mixers), config.attends
     positions = config.positions if attends or config.positions == "learned" else "none"
-    idle = {"initialisation", "vocabulary_multiple"}
+    idle = {"initialisation", "initializer_range", "vocabulary_multiple"}
     if not attends:
         idle |= {"heads", "attention_bias", "attention_scale", "attention_multiplier", "attention_dropout"}
     elif math.isclose(config.attention.factor(config.width // config.heads) ** 2, config.heads / config.width):

@@ -35,7 +35,7 @@ def _keys(config: BackboneConfig, pad_id: int) -> Keys:
         "embd_pdrop": config.embedding_dropout,
         "attn_pdrop": config.attention_dropout,
         "layer_norm_epsilon": config.norm_epsilon,
-        "initializer_range": 0.02,
+        "initializer_range": config.initializer_range,
         "bos_token_id": None,
         "eos_token_id": None,
         "tie_word_embeddings": config.tied and config.head != "none",

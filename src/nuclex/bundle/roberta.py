@@ -45,7 +45,7 @@ def encoder_keys(config: BackboneConfig, pad_id: int) -> Keys:
         "attention_probs_dropout_prob": config.attention_dropout,
         "max_position_embeddings": config.max_positions,
         "type_vocab_size": config.token_types,
-        "initializer_range": 0.02,
+        "initializer_range": config.initializer_range,
         "layer_norm_eps": config.norm_epsilon,
         "is_decoder": False,
         "tie_word_embeddings": config.tied and config.head != "none",

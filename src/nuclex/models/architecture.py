@@ -17,6 +17,9 @@ MixerName = Literal["attention", "mamba", "mamba2", "hyena"]
 BASE_WIDTH: Any = Field(
     default=0, ge=0, le=1 << 20, description="the width whose learning rates hold at this one (μP); 0 = standard"
 )
+INITIALIZER_RANGE: Any = Field(
+    default=0.02, gt=0, le=10, description="standard deviation of first weights, as transformers calls it"
+)
 BASE_INNER: Any = Field(
     default=0, ge=0, le=1 << 20, description="feed-forward width at base_width; 0 = in proportion to the width"
 )
@@ -97,6 +100,7 @@ class BackboneConfig(ModelConfig):
     token_dropout: float = Field(default=0.0, ge=0, lt=1, description="expected share of <mask> tokens (RiNALMo: 0.12)")
     initialisation: Literal["normal", "gpt2", "torch"] = "normal"
     """``normal``: BERT's; ``gpt2``: the same, but what writes into the stream is smaller by sqrt(2 depth)."""
+    initializer_range: float = INITIALIZER_RANGE
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -108,6 +112,8 @@ class BackboneConfig(ModelConfig):
             raise ValueError(f"blocks without feed-forward (inner 0) have norm 'pre', found {self.norm!r}")
         if self.norm_kind == "rms" and self.norm == "post":
             raise ValueError("norm_kind 'rms' goes with norm 'pre' or 'rinalmo', found 'post'")
+        if self.initialisation == "torch" and self.initializer_range != 0.02:
+            raise ValueError(f"initializer_range {self.initializer_range} is not for PyTorch's own first weights")
         self._refuse_what_cannot_be()
         self._refuse_odd_positions()
         self._refuse_no_base()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import torch
@@ -165,7 +166,7 @@ class LanguageModel(nn.Module):
         return rotation(layout.positions_T, self.config.width // self.config.heads, self.config.rotary_base)
 
     def _initialise(self) -> None:
-        self.apply(_normal_initialisation)
+        self.apply(partial(_normal_initialisation, std=self.config.initializer_range))
         if self.config.initialisation == "gpt2":
             with torch.no_grad():
                 for module in self.modules():
@@ -178,10 +179,10 @@ class LanguageModel(nn.Module):
                 module.reset_special()
 
 
-def _normal_initialisation(module: nn.Module) -> None:
-    """BERT's: weights N(0, 0.02), biases 0, the padding row 0."""
+def _normal_initialisation(module: nn.Module, std: float) -> None:
+    """BERT's: weights N(0, std), biases 0, the padding row 0."""
     if isinstance(module, nn.Linear | nn.Embedding):
-        nn.init.normal_(module.weight, std=0.02)
+        nn.init.normal_(module.weight, std=std)
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
         if isinstance(module, nn.Embedding) and module.padding_idx is not None:

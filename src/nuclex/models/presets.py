@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from nuclex.models.architecture import BASE_INNER, BASE_WIDTH, BackboneConfig, refuse_uneven
+from nuclex.models.architecture import BASE_INNER, BASE_WIDTH, INITIALIZER_RANGE, BackboneConfig, refuse_uneven
 from nuclex.models.base import MODELS, Layers, ModelConfig, Size
 from nuclex.models.blocks.hyena import HyenaConfig
 from nuclex.models.blocks.state_space import StateSpaceConfig
@@ -28,6 +28,7 @@ class _Encoder(ModelConfig):
     attention_dropout: float = Field(default=0.1, ge=0, lt=1)
     token_types: int = Field(default=2, ge=0, le=1024)
     tied: bool = True
+    initializer_range: float = INITIALIZER_RANGE
     vocabulary_multiple: int = Field(default=1, ge=1, le=4096)
     head: Literal["dense", "none"] = "dense"
 
@@ -151,6 +152,7 @@ class Gpt2Config(ModelConfig):
     norm_epsilon: float = Field(default=1e-5, gt=0)
     causal: bool = True
     tied: bool = True
+    initializer_range: float = INITIALIZER_RANGE
     vocabulary_multiple: int = Field(default=1, ge=1, le=4096)
     dropout: float = Share
     attention_dropout: float = Share
@@ -192,6 +194,7 @@ class MambaConfig(ModelConfig):
     embedding_gate: bool = False
     norm_epsilon: float = Field(default=1e-5, gt=0)
     tied: bool = True
+    initializer_range: float = INITIALIZER_RANGE
     vocabulary_multiple: int = Field(default=1, ge=1, le=4096)
     dropout: float = Share
 
@@ -232,6 +235,7 @@ class HyenaModelConfig(ModelConfig):
     causal: bool = True
     norm_epsilon: float = Field(default=1e-5, gt=0)
     tied: bool = True
+    initializer_range: float = INITIALIZER_RANGE
     vocabulary_multiple: int = Field(default=1, ge=1, le=4096)
     dropout: float = Share
 
