@@ -1,0 +1,184 @@
+"""The memory of a search: which trial has which values, who trains it, what came out (Optuna, in one SQLite file).
+
+Any number of processes share it. A process owns a trial through a lock that the system lets go when it ends, however
+it ends; a trial that nobody owns and that is not done is gone on with, under its number and with its values. What a
+trial is given depends on the seed, its number and what was known by then, so a search by one process that was killed
+and begun again is the search that was not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nuclex.core.errors import CorruptError, OutsideError, missing_extra
+from nuclex.core.lock import owned
+from nuclex.core.randomness import key
+from nuclex.tuning.asked import Asked
+from nuclex.tuning.space import Choice
+
+STORE, CLAIMS, NAME = "search.db", "claims", "search"
+WAIT_S = 0.05
+BUSY_S = 60
+"""How long SQLite waits for another process that writes."""
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A trial that this process owns: its number, the values that were drawn, and Optuna's trial."""
+
+    number: int
+    values: dict[str, Choice]
+    trial: Any
+
+
+class Study:
+    """The trials of the search in ``folder``."""
+
+    def __init__(self, folder: Path, asked: Asked) -> None:
+        self.folder, self.asked, self.config = folder, asked, asked.config
+        self.optuna = optuna_here()
+        try:
+            with turn(folder), quiet_optuna(self.optuna):
+                self.storage = self.optuna.storages.RDBStorage(
+                    f"sqlite:///{folder / STORE}", engine_kwargs={"connect_args": {"timeout": BUSY_S}}
+                )
+                direction = {"min": "minimize", "max": "maximize"}[asked.goal.mode]
+                self.optuna.create_study(
+                    storage=self.storage, study_name=NAME, direction=direction, load_if_exists=True
+                )
+        except Exception as error:
+            if type(error).__module__.startswith(("sqlalchemy", "alembic", "optuna")):
+                raise CorruptError(f"{folder / STORE}: is not readable; it was edited or damaged") from error
+            raise
+
+    def next(self, stack: contextlib.ExitStack) -> Ticket | None:
+        """A trial that is not done and that nobody trains, or a new one; owned until ``stack`` ends.
+
+        None where all trials are begun and in other hands, or done.
+        """
+        with turn(self.folder), quiet_optuna(self.optuna):
+            study = self._study(0)
+            trials = study.get_trials(deepcopy=False)
+            running = self.optuna.trial.TrialState.RUNNING
+            for found in trials:
+                if found.state == running and self._claimed(stack, found.number):
+                    study = self._study(found.number)
+                    return self._ticket(self.optuna.trial.Trial(study, found._trial_id))
+            if len(trials) >= self.config.trials:
+                return None
+            trial = self._study(len(trials)).ask()
+            if not self._claimed(stack, trial.number):
+                raise OutsideError(f"{self.folder / CLAIMS}: trial {trial.number} is in use before it was begun")
+            return self._ticket(trial)
+
+    def all_done(self) -> bool:
+        """Whether every trial that was asked for is done."""
+        with quiet_optuna(self.optuna):
+            trials = self._study(0).get_trials(deepcopy=False)
+        return len(trials) >= self.config.trials and all(one.state.is_finished() for one in trials)
+
+    def report(self, ticket: Ticket, step: int, value: float) -> bool:
+        """Write down what a look gave; whether the trial had better end."""
+        with quiet_optuna(self.optuna):
+            known = self.storage.get_trial(ticket.trial._trial_id).intermediate_values
+            if step not in known:
+                ticket.trial.report(value, step)
+            return bool(ticket.trial.should_prune())
+
+    def tell(self, ticket: Ticket, score: float | None) -> None:
+        """Write down that a trial is done: with its score, or without one, which is worse than any."""
+        states = self.optuna.trial.TrialState
+        with quiet_optuna(self.optuna):
+            if score is None:
+                self._study(0).tell(ticket.trial, state=states.PRUNED, skip_if_finished=True)
+            else:
+                self._study(0).tell(ticket.trial, score, skip_if_finished=True)
+
+    def importance(self) -> dict[str, float]:
+        """The share of the scores' variance that each key explains (fANOVA); none where too little is known.
+
+        Source: Hutter, Hoos, Leyton-Brown 2014 (ICML), by Optuna.
+        """
+        importance, seed = self.optuna.importance, self.config.seed % (1 << 32)
+        with quiet_optuna(self.optuna):
+            study = self._study(0)
+            done = study.get_trials(deepcopy=False, states=(self.optuna.trial.TrialState.COMPLETE,))
+            if len(done) < 4 or len({one.value for one in done}) < 2:
+                return {}
+            evaluator = importance.FanovaImportanceEvaluator(seed=seed)
+            found = importance.get_param_importances(study, evaluator=evaluator)
+        return {name: float(value) for name, value in found.items()}
+
+    def _study(self, number: int) -> Any:
+        """Optuna's study, as it draws the values of this trial."""
+        samplers, pruners, config = self.optuna.samplers, self.optuna.pruners, self.config
+        seed = key(config.seed, "search", number) % (1 << 32)
+        sampler = {
+            "tpe": lambda: samplers.TPESampler(seed=seed, n_startup_trials=config.startup),
+            "random": lambda: samplers.RandomSampler(seed=seed),
+        }[config.sampler]()
+        pruner = {
+            "none": pruners.NopPruner,
+            "median": lambda: pruners.MedianPruner(n_startup_trials=config.startup),
+            "halving": pruners.SuccessiveHalvingPruner,
+            "hyperband": pruners.HyperbandPruner,
+        }[config.pruner]()
+        return self.optuna.load_study(study_name=NAME, storage=self.storage, sampler=sampler, pruner=pruner)
+
+    def _ticket(self, trial: Any) -> Ticket:
+        values = {name: dimension.suggest(trial, name) for name, dimension in self.asked.space.items()}
+        return Ticket(trial.number, values, trial)
+
+    def _claimed(self, stack: contextlib.ExitStack, number: int) -> bool:
+        return claimed(stack, self.folder, f"trial-{number}")
+
+
+@contextlib.contextmanager
+def turn(folder: Path) -> Iterator[None]:
+    """Wait until nobody else is inside, for a moment in which two processes must not do the same."""
+    with contextlib.ExitStack() as stack:
+        while not _held(stack, folder):
+            time.sleep(WAIT_S)
+        yield
+
+
+def claimed(stack: contextlib.ExitStack, folder: Path, name: str) -> bool:
+    """Own a piece of work until ``stack`` ends; False where another process does."""
+    return _held(stack, folder / CLAIMS / name)
+
+
+def _held(stack: contextlib.ExitStack, folder: Path) -> bool:
+    try:
+        stack.enter_context(owned(folder))
+    except OutsideError:
+        return False
+    return True
+
+
+def optuna_here() -> Any:
+    """The library; InputError where it is not installed."""
+    try:
+        import optuna
+        import optuna.importance
+    except ImportError:
+        raise missing_extra("optuna", "search", "a search") from None
+    return optuna
+
+
+@contextlib.contextmanager
+def quiet_optuna(optuna: Any) -> Iterator[None]:
+    """Optuna tells its stories elsewhere; its level is put back afterwards."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(before)
