@@ -195,7 +195,7 @@ def test_a_search_killed_in_a_trial_is_the_search_that_was_not(
 @pytest.mark.slow
 def test_workers_share_the_trials(tiny_corpus: Path, tmp_path: Path) -> None:
     longer = {"model.width": 8, "model.base_width": 16, "training.steps": 150, "training.evaluate_every": 50}
-    path, out = recipe(tmp_path, tiny_corpus, trials=6, proxy=longer), tmp_path / "out"
+    path, out = recipe(tmp_path, tiny_corpus, trials=6, proxy=longer, base={"training.steps": 200}), tmp_path / "out"
     one, other = begun(path, out), begun(path, out)
     said = [process.communicate()[1].decode() for process in (one, other)]
     assert (one.returncode, other.returncode) == (0, 0), said
@@ -214,7 +214,7 @@ def test_workers_share_the_trials(tiny_corpus: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_worker_takes_over_from_one_that_was_killed(tiny_corpus: Path, tmp_path: Path) -> None:
     longer = {"model.width": 8, "model.base_width": 16, "training.steps": 100, "training.evaluate_every": 50}
-    path, out = recipe(tmp_path, tiny_corpus, trials=4, proxy=longer), tmp_path / "out"
+    path, out = recipe(tmp_path, tiny_corpus, trials=4, proxy=longer, base={"training.steps": 200}), tmp_path / "out"
     process = begun(path, out, "--workers", "2")
     waited(lambda: len(list((out / "trials").glob("*/metrics.jsonl"))) >= 2, process)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()

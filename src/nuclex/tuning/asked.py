@@ -135,14 +135,16 @@ class Asked:
         own = any(key.split(".")[0] in ("tokenizer", "tokenizer_folder") for key in self.proxy)
         return learned and not own and isinstance(full, PretrainConfig) and full.tokenizer_folder is None
 
-    def check_data(self) -> None:
-        """InputError where there is no corpus, or nothing in it to tell trials apart by."""
+    def check_data(self) -> str:
+        """The fingerprint of the corpus. InputError where there is none, or nothing in it to tell trials apart by."""
         if isinstance(self.full, PretrainConfig):
             if self.full.corpus is None:
                 raise InputError("corpus: missing; give the folder of a corpus with --corpus DIR")
             corpus = Corpus.open(self.full.corpus)
             if not len(corpus.indices("validation")):
                 raise InputError(f"{corpus.path}: has no validation split, by which trials are told apart")
+            return corpus.fingerprint
+        return ""
 
     def _check_keys(self) -> None:
         full = self.full

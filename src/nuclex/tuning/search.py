@@ -23,7 +23,7 @@ from nuclex.training.tokenize import tokenizer_train
 from nuclex.tuning.asked import Asked
 from nuclex.tuning.question import SearchConfig
 from nuclex.tuning.report import draw
-from nuclex.tuning.study import Study, claimed, optuna_here, turn
+from nuclex.tuning.study import Study, claimed, clear_claims, optuna_here, turn
 from nuclex.tuning.transfer import saving, train_finals, write_transferred
 from nuclex.tuning.trial import TOKENIZER, Trainer, best_of, records_of
 
@@ -47,11 +47,9 @@ def search(
     if workers < 1:
         raise InputError(f"workers: found {workers}; 1 or more are needed")
     folder, asked = Path(out), Asked.of(config)
-    asked.check_data()
-    _begin(folder, asked)
+    _begin(folder, asked, asked.check_data())
     _learn_tokenizer(folder, asked)
-    study = Study(folder, asked)
-    with _others(folder, workers, finals=finals, device=device):
+    with contextlib.closing(Study(folder, asked)) as study, _others(folder, workers, finals=finals, device=device):
         _work(study, Trainer(asked, study, folder, device))
         records = records_of(folder)
         best = best_of(records, asked)
@@ -60,11 +58,12 @@ def search(
         with turn(folder):
             transferred = write_transferred(folder, asked, best)
         rows = train_finals(folder, asked, best, device) if finals else []
+        importance = study.importance()
     results = {
         "goal": {"metric": asked.goal.metric, "mode": asked.goal.mode},
         "best": best.to_data(),
         "trials": [one.to_data() for one in records],
-        "importance": study.importance(),
+        "importance": importance,
         "saving": saving(records, asked, best),
         "transferred": str(transferred),
         "finals": rows,
@@ -72,6 +71,7 @@ def search(
     with turn(folder):
         with atomic_file(folder / RESULTS) as temporary:
             write_json(temporary, plain(results))
+        clear_claims(folder)
         report = draw(folder / REPORT, results, asked)
     return _told(folder, results, report)
 
@@ -108,32 +108,31 @@ def _work(study: Study, trainer: Trainer) -> None:
             time.sleep(WAIT_S)
 
 
-def _begin(folder: Path, asked: Asked) -> None:
+def _begin(folder: Path, asked: Asked, data: str) -> None:
     """Write the search down, or refuse a folder that holds another one, or something else."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file; give another --out")
-    found = [part.name for part in folder.iterdir()] if folder.is_dir() else []
-    if CONFIG not in found and any(not name.startswith(TEMPORARY) and name != LOCK for name in found):
+    names = [part.name for part in folder.iterdir()] if folder.is_dir() else []
+    if CONFIG not in names and any(not name.startswith(TEMPORARY) and name != LOCK for name in names):
         raise InputError(f"{folder}: exists and is not a search of nuclex; give another --out")
-    config, full = asked.config.to_data(), asked.full.to_data()
+    written = {"search": asked.config.to_data(), "recipe": asked.full.to_data(), "corpus": data}
     with disk_errors(folder), turn(folder):
         if (folder / CONFIG).is_file():
             try:
                 found = dict(from_json((folder / CONFIG).read_bytes()))
             except (ValueError, TypeError):
                 raise CorruptError(f"{folder / CONFIG}: is not readable; it was edited or damaged") from None
-            was, given = ({"search": _lasting(one["search"]), "recipe": one["recipe"]} for one in (found, {
-                "search": config, "recipe": full}))  # fmt: skip
+            was, given = ({**one, "search": _lasting(one.get("search", {}))} for one in (found, written))
             if was != given:
                 raise InputError(
                     f"{folder / CONFIG}: is another search ({difference(was, given)}); go on with the same, or give "
                     "another --out"
                 )
         with atomic_file(folder / CONFIG) as temporary:
-            write_json(temporary, {"search": config, "recipe": full})
+            write_json(temporary, written)
         with atomic_file(folder / RECIPE) as temporary:
-            kept = {name: value for name, value in config.items() if value not in ({}, None)}
-            temporary.write_text("# This search, as it was asked for last.\n" + toml_text(kept), encoding="utf-8")
+            about = "# This search, as it was asked for last.\n"
+            temporary.write_text(about + toml_text(asked.config.to_data()), encoding="utf-8")
 
 
 def _lasting(config: dict[str, Any]) -> dict[str, Any]:

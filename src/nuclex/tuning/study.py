@@ -9,10 +9,12 @@ and begun again is the search that was not.
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +47,8 @@ class Study:
         self.optuna = optuna_here()
         try:
             with turn(folder), quiet_optuna(self.optuna):
-                self.storage = self.optuna.storages.RDBStorage(
-                    f"sqlite:///{folder / STORE}", engine_kwargs={"connect_args": {"timeout": BUSY_S}}
-                )
+                opened = partial(sqlite3.connect, folder / STORE, timeout=BUSY_S)  # an address has no place for "?"
+                self.storage = self.optuna.storages.RDBStorage(f"sqlite:///{STORE}", engine_kwargs={"creator": opened})
                 direction = {"min": "minimize", "max": "maximize"}[asked.goal.mode]
                 self.optuna.create_study(
                     storage=self.storage, study_name=NAME, direction=direction, load_if_exists=True
@@ -56,6 +57,11 @@ class Study:
             if type(error).__module__.startswith(("sqlalchemy", "alembic", "optuna")):
                 raise CorruptError(f"{folder / STORE}: is not readable; it was edited or damaged") from error
             raise
+
+    def close(self) -> None:
+        """Let the file go."""
+        self.storage.remove_session()
+        self.storage.engine.dispose()
 
     def next(self, stack: contextlib.ExitStack) -> Ticket | None:
         """A trial that is not done and that nobody trains, or a new one; owned until ``stack`` ends.
@@ -137,6 +143,13 @@ class Study:
 
     def _claimed(self, stack: contextlib.ExitStack, number: int) -> bool:
         return claimed(stack, self.folder, f"trial-{number}")
+
+
+def clear_claims(folder: Path) -> None:
+    """Remove the marks of work that nobody owns any more; to be called in a ``turn``."""
+    for path in [*(folder / CLAIMS).glob("*"), folder / CLAIMS]:
+        with contextlib.suppress(OSError):  # it holds the lock of somebody who works
+            path.rmdir()
 
 
 @contextlib.contextmanager
