@@ -115,7 +115,7 @@ def _begin(folder: Path, asked: Asked, data: str) -> None:
     names = [part.name for part in folder.iterdir()] if folder.is_dir() else []
     if CONFIG not in names and any(not name.startswith(TEMPORARY) and name != LOCK for name in names):
         raise InputError(f"{folder}: exists and is not a search of nuclex; give another --out")
-    written = {"search": asked.config.to_data(), "recipe": asked.full.to_data(), "corpus": data}
+    written: dict[str, Any] = {"search": asked.config.to_data(), "recipe": asked.full.to_data(), "corpus": data}
     with disk_errors(folder), turn(folder):
         if (folder / CONFIG).is_file():
             try:
