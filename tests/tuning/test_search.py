@@ -143,6 +143,7 @@ def test_the_report_shows_the_search(whole: tuple[Path, dict[str, Any]]) -> None
     _, answer = whole
     page = Path(answer["report"]).read_text(encoding="utf-8")
     assert page.count("<figure") >= 4
+    assert "mathdefault" not in page, "a formula where a number belongs"
     for word in ("How the search went", *SPACE, "Which key mattered", "Full runs", "times as much at full width"):
         assert word in page, word
     assert set(answer["importance"]) == set(SPACE)

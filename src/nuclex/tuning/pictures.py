@@ -60,7 +60,12 @@ def against(trials: Trials, key: str, dimension: Dimension, metric: str) -> Figu
             axes.set_xticks(range(len(names)), [named(one) for one in names])
             axes.set_xlim(-0.5, len(names) - 0.5)
         elif dimension.log:
-            axes.set_xscale("log")
+            axes.set_xscale("log", subs=[2, 5])
+            for ticks in (
+                "major",
+                "minor",
+            ):  # numbers: the usual powers of ten are formulas, which pictures do not read
+                getattr(axes.xaxis, f"set_{ticks}_formatter")("{x:g}")
         axes.set_xlabel(drawable(key))
         axes.set_ylabel(drawable(metric.replace("_", " ")))
 

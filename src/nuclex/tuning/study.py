@@ -69,16 +69,15 @@ class Study:
         None where all trials are begun and in other hands, or done.
         """
         with turn(self.folder), quiet_optuna(self.optuna):
-            study = self._study(0)
+            study = self._study()
             trials = study.get_trials(deepcopy=False)
             running = self.optuna.trial.TrialState.RUNNING
             for found in trials:
                 if found.state == running and self._claimed(stack, found.number):
-                    study = self._study(found.number)
                     return self._ticket(self.optuna.trial.Trial(study, found._trial_id))
             if len(trials) >= self.config.trials:
                 return None
-            trial = self._study(len(trials)).ask()
+            trial = study.ask()
             if not self._claimed(stack, trial.number):
                 raise OutsideError(f"{self.folder / CLAIMS}: trial {trial.number} is in use before it was begun")
             return self._ticket(trial)
@@ -86,7 +85,7 @@ class Study:
     def all_done(self) -> bool:
         """Whether every trial that was asked for is done."""
         with quiet_optuna(self.optuna):
-            trials = self._study(0).get_trials(deepcopy=False)
+            trials = self._study().get_trials(deepcopy=False)
         return len(trials) >= self.config.trials and all(one.state.is_finished() for one in trials)
 
     def report(self, ticket: Ticket, step: int, value: float) -> bool:
@@ -102,9 +101,9 @@ class Study:
         states = self.optuna.trial.TrialState
         with quiet_optuna(self.optuna):
             if score is None:
-                self._study(0).tell(ticket.trial, state=states.PRUNED, skip_if_finished=True)
+                self._study().tell(ticket.trial, state=states.PRUNED, skip_if_finished=True)
             else:
-                self._study(0).tell(ticket.trial, score, skip_if_finished=True)
+                self._study().tell(ticket.trial, score, skip_if_finished=True)
 
     def importance(self) -> dict[str, float]:
         """The share of the scores' variance that each key explains (fANOVA); none where too little is known.
@@ -113,7 +112,7 @@ class Study:
         """
         importance, seed = self.optuna.importance, self.config.seed % (1 << 32)
         with quiet_optuna(self.optuna):
-            study = self._study(0)
+            study = self._study()
             done = study.get_trials(deepcopy=False, states=(self.optuna.trial.TrialState.COMPLETE,))
             if len(done) < 4 or len({one.value for one in done}) < 2:
                 return {}
@@ -121,24 +120,29 @@ class Study:
             found = importance.get_param_importances(study, evaluator=evaluator)
         return {name: float(value) for name, value in found.items()}
 
-    def _study(self, number: int) -> Any:
-        """Optuna's study, as it draws the values of this trial."""
-        samplers, pruners, config = self.optuna.samplers, self.optuna.pruners, self.config
-        seed = key(config.seed, "search", number) % (1 << 32)
-        sampler = {
-            "tpe": lambda: samplers.TPESampler(seed=seed, n_startup_trials=config.startup),
-            "random": lambda: samplers.RandomSampler(seed=seed),
-        }[config.sampler]()
+    def _sampler(self, number: int, name: str) -> Any:
+        """What draws the value of one key in one trial, whatever was drawn before: a kill between two does no harm."""
+        samplers, seed = self.optuna.samplers, key(self.config.seed, "search", number, name) % (1 << 32)
+        if self.config.sampler == "random":
+            return samplers.RandomSampler(seed=seed)
+        return samplers.TPESampler(seed=seed, n_startup_trials=self.config.startup)
+
+    def _study(self) -> Any:
+        """Optuna's study as it is now."""
+        pruners, config = self.optuna.pruners, self.config
         pruner = {
             "none": pruners.NopPruner,
             "median": lambda: pruners.MedianPruner(n_startup_trials=config.startup),
             "halving": pruners.SuccessiveHalvingPruner,
             "hyperband": pruners.HyperbandPruner,
         }[config.pruner]()
-        return self.optuna.load_study(study_name=NAME, storage=self.storage, sampler=sampler, pruner=pruner)
+        return self.optuna.load_study(study_name=NAME, storage=self.storage, pruner=pruner)
 
     def _ticket(self, trial: Any) -> Ticket:
-        values = {name: dimension.suggest(trial, name) for name, dimension in self.asked.space.items()}
+        values: dict[str, Choice] = {}
+        for name, dimension in self.asked.space.items():
+            trial.study.sampler = self._sampler(trial.number, name)
+            values[name] = dimension.suggest(trial, name)
         return Ticket(trial.number, values, trial)
 
     def _claimed(self, stack: contextlib.ExitStack, number: int) -> bool:
