@@ -226,6 +226,24 @@ def test_a_worker_takes_over_from_one_that_was_killed(tiny_corpus: Path, tmp_pat
     assert in_store(out) == [(number, "COMPLETE") for number in range(4)]
 
 
+@pytest.mark.slow
+def test_a_signal_ends_all_workers_and_the_search_goes_on(tiny_corpus: Path, tmp_path: Path) -> None:
+    longer = {"model.width": 8, "model.base_width": 16, "training.steps": 3000, "training.evaluate_every": 1000}
+    path, out = recipe(tmp_path, tiny_corpus, trials=2, proxy=longer, base={"training.steps": 3000}), tmp_path / "out"
+    process = begun(path, out, "--workers", "2")
+    waited(lambda: sum(path.stat().st_size > 0 for path in (out / "trials").glob("*/metrics.jsonl")) == 2, process)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.terminate()
+    said = process.communicate()[1].decode()
+    assert process.returncode == 143, said
+    assert "stopped after step" in said
+    assert not Path(f"/proc/{children[0]}").exists()
+    assert in_store(out) == [(0, "RUNNING"), (1, "RUNNING")]
+    assert all(any(path.glob("checkpoints/step-*")) for path in (out / "trials").iterdir()), (
+        "both have saved where they are"
+    )
+
+
 def test_pruning_ends_what_looks_bad(tiny_corpus: Path, tmp_path: Path) -> None:
     space = {"training.schedule.rate": {"choices": [1e-2, 1e-9]}}
     path = recipe(tmp_path, tiny_corpus, trials=8, pruner="median", startup=1, sampler="random", space=space)

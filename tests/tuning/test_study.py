@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nuclex.core.errors import DiskError
 from nuclex.tuning.asked import Asked
 from nuclex.tuning.question import read_search
 from nuclex.tuning.space import Dimension
@@ -82,6 +84,24 @@ def test_done_is_done(tmp_path: Path) -> None:
         assert found.all_done()
         states = [(one.state.name, one.value) for one in found._study().get_trials()]
     assert states == [("COMPLETE", 1.0), ("PRUNED", None)]
+
+
+def test_a_full_disk_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with contextlib.closing(study(tmp_path, trials=2)) as found:
+        with sqlite3.connect(found.folder / "search.db") as store:
+            (pages,) = store.execute("pragma page_count").fetchone()
+        store.close()
+
+        def small(path: Path, timeout: float) -> sqlite3.Connection:
+            opened = connect(path, timeout=timeout)
+            opened.execute(f"pragma max_page_count = {pages}")
+            return opened
+
+        connect = sqlite3.connect
+        monkeypatch.setattr(sqlite3, "connect", small)
+        full = r"search\.db: cannot be written: database or disk is full"
+        with contextlib.closing(study(tmp_path, trials=10_000)) as other, pytest.raises(DiskError, match=full):
+            values(other)
 
 
 def test_marks_of_work_go_when_nobody_works(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nuclex.core.errors import CorruptError, OutsideError, missing_extra
+from nuclex.core.errors import CorruptError, DiskError, OutsideError, missing_extra
 from nuclex.core.lock import owned
 from nuclex.core.randomness import key
 from nuclex.tuning.asked import Asked
@@ -45,18 +45,11 @@ class Study:
     def __init__(self, folder: Path, asked: Asked) -> None:
         self.folder, self.asked, self.config = folder, asked, asked.config
         self.optuna = optuna_here()
-        try:
-            with turn(folder), quiet_optuna(self.optuna):
-                opened = partial(sqlite3.connect, folder / STORE, timeout=BUSY_S)  # an address has no place for "?"
-                self.storage = self.optuna.storages.RDBStorage(f"sqlite:///{STORE}", engine_kwargs={"creator": opened})
-                direction = {"min": "minimize", "max": "maximize"}[asked.goal.mode]
-                self.optuna.create_study(
-                    storage=self.storage, study_name=NAME, direction=direction, load_if_exists=True
-                )
-        except Exception as error:
-            if type(error).__module__.startswith(("sqlalchemy", "alembic", "optuna")):
-                raise CorruptError(f"{folder / STORE}: is not readable; it was edited or damaged") from error
-            raise
+        with turn(folder), self._asking():
+            opened = partial(sqlite3.connect, folder / STORE, timeout=BUSY_S)  # an address has no place for "?"
+            self.storage = self.optuna.storages.RDBStorage(f"sqlite:///{STORE}", engine_kwargs={"creator": opened})
+            direction = {"min": "minimize", "max": "maximize"}[asked.goal.mode]
+            self.optuna.create_study(storage=self.storage, study_name=NAME, direction=direction, load_if_exists=True)
 
     def close(self) -> None:
         """Let the file go."""
@@ -68,7 +61,7 @@ class Study:
 
         None where all trials are begun and in other hands, or done.
         """
-        with turn(self.folder), quiet_optuna(self.optuna):
+        with turn(self.folder), self._asking():
             study = self._study()
             trials = study.get_trials(deepcopy=False)
             running = self.optuna.trial.TrialState.RUNNING
@@ -84,13 +77,13 @@ class Study:
 
     def all_done(self) -> bool:
         """Whether every trial that was asked for is done."""
-        with quiet_optuna(self.optuna):
+        with self._asking():
             trials = self._study().get_trials(deepcopy=False)
         return len(trials) >= self.config.trials and all(one.state.is_finished() for one in trials)
 
     def report(self, ticket: Ticket, step: int, value: float) -> bool:
         """Write down what a look gave; whether the trial had better end."""
-        with quiet_optuna(self.optuna):
+        with self._asking():
             known = self.storage.get_trial(ticket.trial._trial_id).intermediate_values
             if step not in known:
                 ticket.trial.report(value, step)
@@ -99,7 +92,7 @@ class Study:
     def tell(self, ticket: Ticket, score: float | None) -> None:
         """Write down that a trial is done: with its score, or without one, which is worse than any."""
         states = self.optuna.trial.TrialState
-        with quiet_optuna(self.optuna):
+        with self._asking():
             if score is None:
                 self._study().tell(ticket.trial, state=states.PRUNED, skip_if_finished=True)
             else:
@@ -111,7 +104,7 @@ class Study:
         Source: Hutter, Hoos, Leyton-Brown 2014 (ICML), by Optuna.
         """
         importance, seed = self.optuna.importance, self.config.seed % (1 << 32)
-        with quiet_optuna(self.optuna):
+        with self._asking():
             study = self._study()
             done = study.get_trials(deepcopy=False, states=(self.optuna.trial.TrialState.COMPLETE,))
             if len(done) < 4 or len({one.value for one in done}) < 2:
@@ -119,6 +112,23 @@ class Study:
             evaluator = importance.FanovaImportanceEvaluator(seed=seed)
             found = importance.get_param_importances(study, evaluator=evaluator)
         return {name: float(value) for name, value in found.items()}
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Ask the store in silence; DiskError where it cannot be written, CorruptError where it cannot be read."""
+        store = self.folder / STORE
+        try:
+            with quiet_optuna(self.optuna):
+                yield
+        except Exception as error:
+            if not type(error).__module__.startswith(("sqlalchemy", "alembic", "optuna")):
+                raise
+            found: BaseException = error
+            while found.__cause__ is not None:
+                found = found.__cause__
+            if isinstance(found, sqlite3.OperationalError):
+                raise DiskError(f"{store}: cannot be written: {found}") from error
+            raise CorruptError(f"{store}: is not readable; it was edited or damaged") from error
 
     def _sampler(self, number: int, name: str) -> Any:
         """What draws the value of one key in one trial, whatever was drawn before: a kill between two does no harm."""
