@@ -83,7 +83,7 @@ class Trainer:
         try:
             settings = plain(self.asked.settings(ticket.values))
             recipe = with_tokenizer(self.asked, self.asked.trial(settings), self.folder)
-            full = next(iter(self.asked.finals(settings)))[2]
+            full = with_tokenizer(self.asked, next(iter(self.asked.finals(settings)))[2], self.folder)
         except InputError as error:
             say(f"trial {ticket.number}: refused: {error}")
             return Record(
