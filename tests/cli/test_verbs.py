@@ -25,6 +25,7 @@ from nuclex.inference.design import DesignConfig
 from nuclex.inference.generate import GenerateConfig
 from nuclex.training.finetune import FinetuneConfig
 from nuclex.training.pretrain import PretrainConfig
+from nuclex.tuning.question import SearchConfig
 
 
 def commands(parent: App, before: str = "") -> Iterator[tuple[str, Any]]:
@@ -84,6 +85,7 @@ def test_parameters_have_the_same_names_and_defaults(verb: str) -> None:
         ("generate", GenerateConfig),
         ("generate", DesignConfig),
         ("judge", JudgeConfig),
+        ("search", SearchConfig),
     ],
 )
 def test_no_flag_hides_a_key_of_the_config(verb: str, config: type[Config]) -> None:

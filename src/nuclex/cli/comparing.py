@@ -1,4 +1,4 @@
-"""The verbs that compare: models on a suite of questions, generated sequences with real ones; tables, one report.
+"""The verbs that compare: settings, models on a suite, generated sequences with real ones; tables, one report.
 
 Each reads its arguments, calls the Python function of the same name and returns its plain result.
 """
@@ -8,7 +8,44 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from nuclex.cli.values import Device, Settings
+from nuclex.cli.values import Device, Settings, Whole
+
+
+def search(
+    recipe: Path,
+    *,
+    out: Path,
+    workers: Whole = 1,
+    finals: bool = False,
+    device: Device = "auto",
+    set: Settings = (),
+) -> dict[str, Any]:
+    """Find the best settings on a cheap proxy. Example: nuclex search search/rnaberta --corpus corpus --out search
+
+    The same command goes on with a search that was stopped or killed, and joins one that runs. The full model's recipe
+    is written to transferred.toml.
+
+    Parameters
+    ----------
+    recipe:
+        A recipe of recipes/search, or a recipe of pre-training, which is searched as RNA-BERTa did. Any key is a flag:
+        --trials 8, --proxy.training.steps 500, --space.training.schedule.rate.high 1e-2, --base.bundle DIR.
+    out:
+        A folder: new, or of this search.
+    workers:
+        Processes that train trials side by side.
+    finals:
+        Train the full model too, at 1, 0.875 and 0.75 of the best rate.
+    device:
+        Where to compute.
+    """
+    import nuclex
+    from nuclex.core.config import parse_settings
+    from nuclex.training.device import choose_device
+    from nuclex.tuning.question import read_search
+
+    config = read_search(recipe, parse_settings(set))
+    return nuclex.search(config, out, workers=workers, finals=finals, device=choose_device(device))
 
 
 def benchmark(

@@ -26,6 +26,7 @@ def register(app: App) -> None:
         (app, "pretrain", making.pretrain),
         (app, "evaluate", using.evaluate),
         (app, "finetune", making.finetune),
+        (app, "search", comparing.search),
         (app, "benchmark", comparing.benchmark),
         (app, "predict", using.predict),
         (app, "fold", using.fold),

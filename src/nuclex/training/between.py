@@ -23,6 +23,7 @@ from nuclex.training.checkpoint import (
 from nuclex.training.stopping import Cut, Stopping
 from nuclex.training.tracking import Trackers
 from nuclex.training.update import Updates
+from nuclex.training.watching import told
 
 
 class Between:
@@ -142,6 +143,7 @@ class Between:
             place.waited, place.reductions = 0, place.reductions + 1
         place.last, place.looked = numbers, place.step
         self.tell({"step": place.step, **numbers})
+        told(place.step, numbers)
 
     def _numbers(self) -> dict[str, float]:
         """Validation numbers, the first process's for all; ``Cut`` where a signal cut any of them short.

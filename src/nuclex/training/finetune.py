@@ -36,7 +36,7 @@ from nuclex.training.shapes import WAYS, Asked
 from nuclex.training.start import Start
 from nuclex.training.supervised import Answers, Measured, Reading, epoch_batches, outputs_of
 
-__all__ = ["FinetuneConfig", "finetune"]
+__all__ = ["FinetuneConfig", "finetune", "validated"]
 
 RESULTS = "results.json"
 
@@ -115,6 +115,14 @@ def _tried(config: FinetuneConfig, start: Start, device: str, settings: Settings
         asked.begin(folder, device)
         run = ArmRun(tried, asked.task, asked.start, asked.answers, asked.readings, asked.training)
         return run.validated(arm, folder, device)
+
+
+def validated(config: FinetuneConfig, folder: Path, device: str = "cpu") -> dict[str, float]:
+    """Train once, without controls, or go on with it; the validation numbers of the best weights.
+
+    The test split is not asked. InputError where recipe, bundle and data do not fit, StoppedError after a signal.
+    """
+    return _tried(config, _start(config), device, {}, folder)
 
 
 def _measured(asked: _Asked, run: Path, device: str, kin: Sequence[Path]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ OPTIONAL = {
     "onnxruntime": ("export", "export to ONNX"),
     "anndata": ("scverse", "embeddings as .h5ad"),
     "pysam": ("variants", "variants from VCF files"),
+    "optuna": ("search", "searching for settings"),
 }
 """Library: the extra that installs it, and what it is for."""
 

@@ -1,0 +1,117 @@
+"""From the best trial to the full model: the transferred recipe, the full runs, and what the search has saved."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import Any
+
+from nuclex.core.artifact import atomic_file, write_json
+from nuclex.core.errors import CorruptError
+from nuclex.core.plain import from_json, plain
+from nuclex.core.progress import say
+from nuclex.core.toml import toml_text
+from nuclex.training.finetune import FinetuneConfig, finetune
+from nuclex.training.pretrain import PretrainConfig, plan, pretrain
+from nuclex.tuning.asked import Asked
+from nuclex.tuning.study import claimed, turn
+from nuclex.tuning.trial import Record, best_numbers, steps_of, with_tokenizer
+
+FINALS, FINAL, TRANSFERRED = "finals", "final.json", "transferred.toml"
+WAIT_S = 0.5
+
+
+def write_transferred(folder: Path, asked: Asked, best: Record) -> Path:
+    """Write the full recipe with the best settings: what was a share of the trial's steps is as many steps."""
+    recipe, path = _transferred(asked, best), folder / TRANSFERRED
+    drawn = ", ".join(f"{key} = {value:g}" if isinstance(value, float) else f"{key} = {value}"
+                      for key, value in best.settings.items())  # fmt: skip
+    about = f"# {asked.config.full} with what trial {best.number} of a search found best: {drawn}.\n"
+    with atomic_file(path) as temporary:
+        temporary.write_text(about + toml_text(recipe.to_data()), encoding="utf-8")
+    return path
+
+
+def _transferred(asked: Asked, best: Record) -> Any:
+    """The full recipe at the best rate itself, whatever the factors are."""
+    once = asked.config.model_copy(update={"factors": (1.0,), "given": False})
+    return next(iter(Asked(once, asked.full).finals(best.settings)))[2]
+
+
+def train_finals(folder: Path, asked: Asked, best: Record, device: str) -> list[dict[str, Any]]:
+    """Train the full runs that are not done, or wait for who does; a row for each, as its record says.
+
+    Raises what training raises; InputError where a full run of other settings is there already.
+    """
+    waiting = [(name, factor, with_tokenizer(asked, one, folder)) for name, factor, one in asked.finals(best.settings)]
+    found: dict[str, dict[str, Any]] = {}
+    order = [name for name, _, _ in waiting]
+    while waiting:
+        left = []
+        for name, factor, recipe in waiting:
+            with contextlib.ExitStack() as stack:
+                with turn(folder):
+                    ours = claimed(stack, folder, name)
+                if ours:
+                    found[name] = _final(folder / FINALS / name, (name, factor, recipe), asked, device)
+                else:
+                    left.append((name, factor, recipe))
+        if left:
+            time.sleep(WAIT_S)
+        waiting = left
+    scores = {name: found[name]["score"] for name in order if found[name]["score"] is not None}
+    chosen = asked.goal.best(scores) if scores else None
+    return [{**found[name], "chosen": "yes" if name == chosen else ""} for name in order]
+
+
+def _final(run: Path, wanted: tuple[str, float | None, Any], asked: Asked, device: str) -> dict[str, Any]:
+    """One full run, trained unless its record is there."""
+    name, factor, recipe = wanted
+    done = _read(run / FINAL)
+    if done is not None and done.get("recipe") == recipe.digest():
+        return {key: value for key, value in done.items() if key != "recipe"}
+    schedule = recipe.training.schedule
+    say(f"full run {name}: rate {schedule.rate:.4g}, {schedule.warmup} steps of warm-up")
+    if isinstance(recipe, PretrainConfig):
+        bundle = pretrain(recipe, run, resume=run.exists(), device=device)["bundle"]
+    else:
+        bundle = finetune(recipe, run, resume=run.exists(), device=device)["bundle"]
+    row = {
+        "name": name,
+        "factor": factor,
+        "rate": schedule.rate,
+        "warmup": schedule.warmup,
+        "steps": steps_of(run),
+        "score": best_numbers(run).get(asked.goal.metric),
+        "bundle": bundle,
+    }
+    with atomic_file(run / FINAL) as temporary:
+        write_json(temporary, plain({**row, "recipe": recipe.digest()}))
+    return dict(plain(row))
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        return dict(from_json(path.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        raise CorruptError(f"{path}: is not readable; it was edited or damaged") from None
+
+
+def saving(records: list[Record], asked: Asked, best: Record | None) -> dict[str, float] | None:
+    """What the search cost and what it would have cost at full width, in FLOPs as planned; None of fine-tuning.
+
+    ``times`` is their ratio; ``times_with_final`` counts one full run on both sides, where its length is in steps.
+    """
+    counted = [one for one in records if one.flops is not None and one.flops_full is not None]
+    if not counted or isinstance(asked.full, FinetuneConfig):
+        return None
+    flops, full = (sum(getattr(one, name) for one in counted) for name in ("flops", "flops_full"))
+    found = {"flops": flops, "flops_at_full_width": full, "times": full / flops} if flops else None
+    if found is not None and best is not None and (steps := asked.full.training.steps):
+        recipe = _transferred(asked, best)
+        final = steps * recipe.sampling.batch_tokens * plan(recipe)["flops_per_token"]
+        found |= {"flops_full_run": final, "times_with_final": (full + final) / (flops + final)}
+    return found
