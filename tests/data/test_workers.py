@@ -138,7 +138,7 @@ ray.shutdown()
 
 
 def _readers(pipe):
-    """The processes that have a pipe open for reading."""
+    """The other processes that have a pipe open."""
     found = set()
     for link in Path("/proc").glob("[0-9]*/fd/*"):
         try:
@@ -157,6 +157,17 @@ def _opened(pipe, process, deadline):
         except OSError:
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.05)
+    raise AssertionError("no worker came to read")
+
+
+def _reader(pipe, process, deadline):
+    """The one process that reads from a pipe: a writer is let in a moment before it shows, and while it dies."""
+    while time.monotonic() < deadline:
+        if found := _readers(pipe):
+            (reader,) = found
+            return reader
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
     raise AssertionError("no worker came to read")
 
 
@@ -180,7 +191,7 @@ def test_two_workers_of_which_one_is_killed_half_way(inputs, tmp_path):
         try:
             end = _opened(pipe, process, deadline)
             os.write(end, content[: len(content) // 2])
-            (killed,) = _readers(pipe)
+            killed = _reader(pipe, process, deadline)
             assert killed != process.pid
             os.kill(killed, signal.SIGKILL)
             while _readers(pipe):
@@ -188,7 +199,7 @@ def test_two_workers_of_which_one_is_killed_half_way(inputs, tmp_path):
                 time.sleep(0.05)
             os.close(end)
             end = _opened(pipe, process, deadline)
-            assert _readers(pipe).isdisjoint({killed, process.pid})
+            assert _reader(pipe, process, deadline) not in {killed, process.pid}
             os.write(end, content)
             os.close(end)
             process.wait(deadline - time.monotonic())
