@@ -18,9 +18,21 @@ from nuclex.core.errors import CorruptError, InputError, OutsideError
 from nuclex.core.progress import quiet
 from nuclex.data import catalog, download
 from nuclex.data.catalog import Dataset, available, fetch, list_datasets
+from nuclex.data.corpus import CorpusConfig, build_corpus
 from nuclex.data.read import read_sequences
 from nuclex.data.unpack import archive_stem
 
+# the release that each address of a large public database must hold; None where the database numbers none
+SOURCES = {
+    "rnacentral-active": "/releases/24.0/", "rfam-sequences": "/15.1/",
+    "silva-ssu": "/release_138_2/", "silva-lsu": "/release_138_2/", "ncbi-virus": None, "ncbi-nt": None,
+    "ensembl-human-ncrna": "/release-110/", "ensembl-ecoli-ncrna": "/release-62/",
+    "ensembl-ecoli-genome": "/release-62/", "gencode-transcripts": "/release_49/", "gencode-lncrna": "/release_49/",
+}  # fmt: skip
+HEADERS = {
+    "rnacentral-active": (b"URS000000000A tRNA from 15 species", "tRNA"),
+    "ensembl-human-ncrna": (b"ENST0.1 ncrna chromosome:GRCh38:1:1:9:-1 gene:E gene_biotype:miRNA", "miRNA"),
+}
 PLAIN, PACKED = b">a\nACGT\n", b"packed form of the same"
 
 
@@ -93,13 +105,13 @@ def only(monkeypatch):
 def test_every_entry_is_whole_and_public_or_says_that_it_is_derived():
     entries = list_datasets()
     names = [entry["name"] for entry in entries]
-    assert len(set(names)) == len(names) == 120
+    assert len(set(names)) == len(names) == 131
     assert sum(entry["derived"] for entry in entries) == 19
     unknown = [entry for entry in entries if entry["sha256"] is None]
     assert [entry["name"] for entry in unknown if entry["page"] is None] == [
-        "oas-heavy", "oas-paired", "splice-gs1", "ribosome-load-25-to-100",
+        "oas-heavy", "oas-paired", "splice-gs1", "ribosome-load-25-to-100", *SOURCES,
     ]  # fmt: skip
-    assert len(unknown) == 9
+    assert len(unknown) == 20
     for entry in entries:
         assert entry["licence"]
         assert "doi:10." in entry["citation"]
@@ -121,7 +133,7 @@ def test_collections_hold_what_their_names_say():
     entries = list_datasets()
     counts = Counter(name for entry in entries for name in entry["collections"])
     names = {entry["name"] for entry in entries}
-    assert len(counts) == 33
+    assert len(counts) == 36
     assert not counts.keys() & names
     expected = {"ncrna": 9, "nrc": 2, "archiveii": 4, "genomes": 5, "calm-species": 14, "splice-human": 8, "gue": 37}
     assert {name: counts[name] for name in expected} == expected
@@ -343,6 +355,30 @@ def test_a_mirrors_file_without_a_known_sum_is_accepted_too(tmp_path, monkeypatc
         fetch("small", trust_first=True)
 
 
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_release_of_a_large_database_comes_from_its_layout_and_can_be_read(tmp_path, web, only, name):
+    folder, address, asked = web
+    entry = catalog._catalogue()[0][name]
+    _, slashes, host, path = re.fullmatch(r"(https:)(//)([^/]+)(/.+)", entry.url).groups()
+    assert SOURCES[name] is None or SOURCES[name] in path
+    assert (SOURCES[name] is None) == ("no numbered releases" in entry.what)
+    assert (slashes, host.count(".") >= 2, "latest" in path, "current" in path) == ("//", True, False, False)
+    header, kind = HEADERS.get(name, (b"seq1 some words", None))
+    place = folder / path.lstrip("/")
+    place.parent.mkdir(parents=True)
+    letters = [bytes(b"ACGT"[number >> 2 * place & 3] for place in range(4)) for number in range(1, 41)]
+    records = [b">%b\nACGTTGCAACGG\n%b\n" % (header, four) for four in letters]
+    place.write_bytes(gzip.compress(b"".join(records), mtime=0))
+    only(entry.model_copy(update={"url": address + path}))
+    with pytest.raises(OutsideError, match=f"`nuclex data fetch {name} --trust-first`"):
+        fetch(name)
+    (copy,) = fetch(name, trust_first=True)
+    assert (asked, copy.name) == ([path], Path(entry.mirror).name)
+    manifest = build_corpus([copy], tmp_path / "corpus", CorpusConfig.from_data({"cluster": {"method": "none"}}))
+    assert (manifest["sequences_out"], manifest["nucleotides_out"]) == (40, 640)
+    assert kind is None or f'"{kind}"' in json.dumps(manifest)
+
+
 def test_what_no_program_can_fetch_is_put_there_by_a_person(tmp_path, only):
     only(_unknown(url=None, page="https://example.org/table", how="press the button"))
     place = tmp_path / "cache" / "data" / "small" / "small.fa"
@@ -412,7 +448,7 @@ def _records(path):
 @pytest.mark.parametrize("part", range(8))
 def test_sequences_of_the_catalogue_can_be_read(mirror, monkeypatch, part):
     monkeypatch.setenv("NUCLEX_MIRROR", str(mirror))
-    entries = [entry for entry in list_datasets() if ".fa." in entry["mirror"]]
+    entries = [entry for entry in list_datasets() if ".fa." in entry["mirror"] and entry["sha256"]]
     assert len(entries) > 30
     for entry in entries[part::8]:
         (path,) = fetch(entry["name"])

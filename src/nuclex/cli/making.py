@@ -74,7 +74,12 @@ def data_fetch(
 
 
 def corpus_build(
-    *inputs: str, out: Path, config: Path | None = None, exclude: Files = (), set: Settings = ()
+    *inputs: str,
+    out: Path,
+    config: Path | None = None,
+    exclude: Files = (),
+    engine: Literal["here", "ray"] = "here",
+    set: Settings = (),
 ) -> dict[str, Any]:
     """Clean, deduplicate, cluster and split sequences into a corpus. Example: nuclex corpus build a.fa.gz --out corpus
 
@@ -90,6 +95,9 @@ def corpus_build(
         Files of sequences for evaluation or fine-tuning: what equals, holds or lies in one of them, on either strand,
         is left out; what is alike too, with --decontaminate.min_identity 0.9 or the like (found by 12 equal letters in
         a row, which a few short relatives lack). Of a genome cut into pieces, what overlaps one goes. Inputs first.
+    engine:
+        Where the inputs are read: here, one after the other, or by Ray, a file for each worker of the cluster of
+        RAY_ADDRESS (else of one on this machine). The corpus is the same.
     """
     import nuclex
     from nuclex.core.config import load_config, parse_settings
@@ -100,7 +108,7 @@ def corpus_build(
         hint = "; the inputs come before --exclude" if exclude else ""
         raise InputError(f"command line: corpus build needs at least one input file; - is standard input{hint}")
     settings = load_config(CorpusConfig, config, parse_settings(set))
-    return nuclex.corpus_build(list(inputs), out, settings, exclude=exclude)
+    return nuclex.corpus_build(list(inputs), out, settings, exclude=exclude, engine=engine)
 
 
 def corpus_info(corpus: Path) -> dict[str, Any]:

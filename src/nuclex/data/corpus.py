@@ -41,6 +41,7 @@ from nuclex.data.stage import Kept, Stage, kept_batches
 from nuclex.data.store import CORPUS, FORMAT, SCHEMA, Corpus, StoreWriter, sequences_of, store_files
 from nuclex.data.summary import Summary
 from nuclex.data.tally import Tally
+from nuclex.data.workers import find_engine, gather_on_ray
 
 RNA_TYPE = r"(?:\b(?:rna_)?type[=:]|\bgene_biotype:|^URS\w+ (?=\S+ from \d+ species))([A-Za-z]\w*)"
 """Types as in Ensembl's headers (gene_biotype:miRNA), RNAcentral's (URS… tRNA from 15 species) and type=…"""
@@ -110,22 +111,25 @@ def build_corpus(
     config: CorpusConfig | None = None,
     *,
     exclude: Sequence[str | Path] = (),
+    engine: str = "here",
 ) -> dict[str, Any]:
     """Make a corpus folder from sequence files (``-`` is stdin) and return its manifest, ``corpus.json``.
 
     What equals, holds or is like a sequence of the files ``exclude`` is left out, as ``config.decontaminate`` says.
+    With the ``engine`` "ray" the files are read by the workers of a Ray cluster; the corpus is the same to the byte.
     The folder appears whole or not at all. Raises InputError where a file holds no nucleotides, nothing passes the
     filters or ``out`` exists; OutsideError where MMseqs2 fails; DiskError where the disk is full.
     """
     config = CorpusConfig() if config is None else config
     name_inputs(inputs)
+    find_engine(engine, inputs)
     if config.cluster.method == "mmseqs" or (exclude and config.decontaminate.min_identity < 1):
         find_mmseqs()  # before anything is read
     with atomic_folder(out) as folder, _workplace(folder) as work:
         excluded = read_excluded(exclude, config.decontaminate, work) if exclude else None
         if excluded is not None:
             excluded.pieces = config.segment.method != "none"
-        gathered = gather(inputs, config, work)
+        gathered = (gather_on_ray if engine == "ray" else gather)(inputs, config, work)
         keep_M, filters = _kept(gathered, excluded, config, work)
         kept = int(keep_M.sum())
         if not kept:

@@ -83,15 +83,24 @@ class Gathered:
     """The first few contigs that it does not name, for messages."""
     filters: list[dict[str, Any]] = field(default_factory=list)
 
+    def show_contig(self, name: str) -> None:
+        """Take one that the split does not name, for messages."""
+        if len(self.other_contigs) < _SHOWN and name not in self.other_contigs:
+            self.other_contigs.append(name)
+
 
 def gather(inputs: Sequence[str | Path], config: CorpusConfig, work: Path) -> Gathered:
     """Read, cut, clean and stage every input; InputError where one is no file of nucleotides."""
-    named = name_inputs(inputs)
+    return gather_files([(path, path, name) for path, name in name_inputs(inputs)], config, work)
+
+
+def gather_files(files: Sequence[tuple[str, str, str]], config: CorpusConfig, work: Path) -> Gathered:
+    """The same for files that are given by where they are, what messages call them and the name of their source."""
     reader = _Reader(config, work)
     try:
-        with bar("reading", len(named)) as progress:
-            for path, name in named:
-                with regular_file(path, work) as readable:
+        with bar("reading", len(files)) as progress:
+            for place, path, name in files:
+                with regular_file(place, work, path) as readable:
                     source = Source(name, path, sha256_file(readable), readable.stat().st_size)
                     reader.read(source, readable, progress)
                 kept = f"{reader.kept} pieces" if reader.segmented else f"{reader.kept}"
@@ -190,8 +199,8 @@ class _Reader:
             self._last = (name, found)
             if name in self._named:
                 self.gathered.contigs[name] = found
-            elif len(self.gathered.other_contigs) < _SHOWN and name not in self.gathered.other_contigs:
-                self.gathered.other_contigs.append(name)
+            else:
+                self.gathered.show_contig(name)
         return self._last[1]
 
 
@@ -263,14 +272,17 @@ def _tails(path: str) -> list[str]:
 
 
 @contextmanager
-def regular_file(path: str, work: Path) -> Iterator[Path]:
-    """A file that can be read twice (once for its sha256): stdin and pipes are copied into one."""
+def regular_file(path: str, work: Path, label: str = "") -> Iterator[Path]:
+    """A file that can be read twice (once for its sha256): stdin and pipes are copied into one.
+
+    ``label`` is what messages call it, its path where there is none.
+    """
     copy = work / "input"
     if path == STDIN:
         with open(copy, "wb") as out:
             shutil.copyfileobj(sys.stdin.buffer, out)
     else:
-        with open_raw(path, path) as raw:
+        with open_raw(path, label or path) as raw:
             if stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
                 yield Path(path)
                 return

@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from nuclex.data.store import BATCH_BYTES, BATCH_ROWS
+from nuclex.data.store import BATCH_BYTES, BATCH_ROWS, letters
 
+_TEXT_FILE, _ROW_FILE = "stage.arrow", "stage.rows"
 TEXT = pa.schema(
     [("id", pa.string()), ("sequence", pa.large_string()), ("source", pa.string()), ("family", pa.string())]
 )
@@ -51,7 +52,7 @@ class Stage:
 
     def __init__(self, folder: Path) -> None:
         self.rows = self.bytes = 0
-        self._text_path, self._number_path = folder / "stage.arrow", folder / "stage.rows"
+        self._text_path, self._number_path = folder / _TEXT_FILE, folder / _ROW_FILE
         self._held: list[Staged] = []
         self._held_rows = self._held_bytes = 0
         self._blocks: list[int] = []
@@ -137,6 +138,17 @@ def _united(parts: list[Staged]) -> Staged:
 def _part(staged: Staged, rows: slice, letters: slice) -> Staged:
     ids, text, sources, families, rows_N = staged
     return Staged(ids[rows], text[letters], sources[rows], families[rows], rows_N[rows])
+
+
+def staged_in(folder: Path) -> Iterator[Staged]:
+    """What the closed stage in a folder holds, in blocks: another process may have filled it."""
+    text, rows = folder / _TEXT_FILE, folder / _ROW_FILE
+    with pa.OSFile(str(text), "rb") as file, pa.ipc.open_stream(file) as reader, open(rows, "rb") as numbers:
+        for batch in reader:
+            data, offsets = letters(batch.column("sequence"))
+            names = [batch.column(name).to_pylist() for name in ("id", "source", "family")]
+            rows_N = np.fromfile(numbers, dtype=ROW, count=batch.num_rows)
+            yield Staged(names[0], bytes(data[offsets[0] : offsets[-1]]), names[1], names[2], rows_N)
 
 
 class Kept:
