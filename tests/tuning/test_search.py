@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from learners import write_tiny_bundle
 from nuclex.cli.main import run as typed
@@ -161,7 +162,7 @@ def test_the_same_call_again_does_nothing_twice(whole: tuple[Path, dict[str, Any
 def begun(path: Path, out: Path, *words: str) -> subprocess.Popen[bytes]:
     """The command, started as a process of its own."""
     command = [sys.executable, "-m", "nuclex", "search", str(path), "--out", str(out), "--device", "cpu", *words]
-    where = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    where = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": str(torch.get_num_threads())}
     return subprocess.Popen(command, env=where, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
