@@ -7,6 +7,7 @@ published a sum: they are given to who accepts the first copy (``trust_first``),
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import os
@@ -21,7 +22,7 @@ from pydantic import ValidationError, model_validator
 
 from nuclex.core.artifact import atomic_file, sha256_file
 from nuclex.core.config import Config
-from nuclex.core.errors import InputError, OutsideError
+from nuclex.core.errors import CorruptError, InputError, OutsideError
 from nuclex.data.download import download
 from nuclex.data.first_sum import accept, accepted
 from nuclex.data.unpack import archive_stem, unpack_archive
@@ -35,6 +36,7 @@ class Dataset(Config):
 
     ``file`` is what a copy is called where the mirror's name for it says too little. Without ``sha256`` and ``bytes``
     nobody knows them yet. ``page`` is where a person finds a file that no program can fetch, and ``how`` tells the way.
+    ``rna`` is the type of RNA (INSDC's word for it) that every sequence of the file is of.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Dataset(Config):
     bytes: int | None = None
     licence: str
     citation: str
+    rna: str | None = None
     records: int | None = None
     url: str | None = None
     url_sha256: str | None = None
@@ -94,6 +97,23 @@ def list_datasets() -> list[dict[str, Any]]:
 def available(name: str) -> bool:
     """Whether a data set, or all of a collection, is in the mirror folder or the cache; never asks the network."""
     return all(_at_hand(dataset) is not None for dataset in _members(name))
+
+
+def recognised(sha256: str) -> Dataset | None:
+    """The data set that a file with this sum is, in the mirror's form or the public one; None where it is none.
+
+    A copy that was accepted first counts, too.
+    """
+    for dataset in _catalogue()[0].values():
+        if sha256 in (dataset.sha256, dataset.url_sha256):
+            return dataset
+    for dataset in _catalogue()[0].values():
+        if dataset.sha256 is None:
+            with contextlib.suppress(CorruptError):  # which is said when that data set is asked for
+                known = accepted(_cached(dataset))
+                if known is not None and known.sha256 == sha256:
+                    return dataset
+    return None
 
 
 def fetch(name: str, out: str | Path | None = None, *, unpack: bool = False, trust_first: bool = False) -> list[Path]:

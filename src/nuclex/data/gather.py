@@ -32,6 +32,7 @@ from nuclex.data.split import family_of, name_keys
 from nuclex.data.stage import Stage, Staged, rows_of
 
 if TYPE_CHECKING:
+    from nuclex.data.catalog import Dataset
     from nuclex.data.corpus import CorpusConfig
 
 _NOTE_EVERY = 10_000
@@ -52,6 +53,8 @@ class Source:
     lower_case: int = 0
     unit: dict[str, Any] | None = None
     """What a file of the Observed Antibody Space says about itself."""
+    dataset: Dataset | None = None
+    """The data set of the catalogue that the file is, letter by letter."""
 
 
 class Names:
@@ -96,12 +99,15 @@ def gather(inputs: Sequence[str | Path], config: CorpusConfig, work: Path) -> Ga
 
 def gather_files(files: Sequence[tuple[str, str, str]], config: CorpusConfig, work: Path) -> Gathered:
     """The same for files that are given by where they are, what messages call them and the name of their source."""
+    from nuclex.data.catalog import recognised
+
     reader = _Reader(config, work)
     try:
         with bar("reading", len(files)) as progress:
             for place, path, name in files:
                 with regular_file(place, work, path) as readable:
                     source = Source(name, path, sha256_file(readable), readable.stat().st_size)
+                    source.dataset = recognised(source.sha256)
                     reader.read(source, readable, progress)
                 kept = f"{reader.kept} pieces" if reader.segmented else f"{reader.kept}"
                 progress.advance(1, f"{name}: {kept} of {source.sequences_in} sequences passed the filters")
@@ -177,7 +183,9 @@ class _Reader:
         if split.by == "family" and None in families:
             for record in compress(batch.records(""), [family is None for family in families]):
                 family_of(record, split, label)  # which refuses it
-        kinds = _groups(self._kind, texts)
+        kinds, source = _groups(self._kind, texts), gathered.sources[number]
+        if source.dataset is not None and source.dataset.rna is not None:
+            kinds = [kind or source.dataset.rna for kind in kinds]
         rows_N = rows_of(keys, batch.lengths)
         rows_N["source"] = number
         rows_N["family"] = list(map(gathered.families.number, families))
@@ -186,7 +194,7 @@ class _Reader:
             rows_N["simulated"] = ["simulated" in text.split() for text in texts]
         if split.by == "contig":
             rows_N["contig"] = list(map(self._contig, ids))
-        return Staged(ids, batch.letters, [gathered.sources[number].name] * len(ids), families, rows_N)
+        return Staged(ids, batch.letters, [source.name] * len(ids), families, rows_N)
 
     def _contig(self, name: str) -> int:
         """The hash of the contig of a piece (or of a whole sequence): of its name alone, whatever the file.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 from nuclex.data.composition import Kinds, LengthCounts, composition, letter_counts, marks
 from nuclex.data.gather import Gathered, Source
 from nuclex.data.split import SPLITS
+from nuclex.data.terms import terms_of
+
+if TYPE_CHECKING:
+    from nuclex.data.catalog import Dataset
 
 
 class Summary:
@@ -90,4 +94,11 @@ class Summary:
             "lengths": lengths.summary(),
             "composition": composition(self._letters[number]),
             **({"unit": source.unit} if source.unit is not None else {}),
+            **(_known(source.dataset) if source.dataset is not None else {}),
         }
+
+
+def _known(dataset: Dataset) -> dict[str, Any]:
+    """What the catalogue says of a source: which data set it is, under which licence, and whom to cite."""
+    terms = terms_of(dataset.licence)
+    return {"dataset": dataset.name, "licence": dataset.licence, "terms": terms, "citation": dataset.citation}

@@ -4,6 +4,7 @@ from nuclex.models.architecture import BackboneConfig
 from nuclex.models.backbone import Cache, LanguageModel
 from nuclex.models.base import MODELS, AnyModelConfig, ModelConfig
 from nuclex.models.layout import Layout
+from nuclex.models.partners import PartnerHeadConfig
 from nuclex.models.presets import (
     BertConfig,
     Gpt2Config,
@@ -27,6 +28,7 @@ __all__ = [
     "Layout",
     "MambaConfig",
     "ModelConfig",
+    "PartnerHeadConfig",
     "RinalmoConfig",
     "RobertaConfig",
     "helm",

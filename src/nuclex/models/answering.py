@@ -8,10 +8,34 @@ import torch
 from torch import Tensor, nn
 
 from nuclex.models.backbone import LanguageModel
-from nuclex.models.heads import Head, HeadConfig, build_head, inside
+from nuclex.models.borders import BorderHead
+from nuclex.models.heads import (
+    HeadConfig,
+    PairHead,
+    PooledHead,
+    PositionHead,
+    RibosomeLoadHead,
+    build_head,
+    inside,
+)
 from nuclex.models.layout import Layout
+from nuclex.models.motifs import ConvolutionHead, KmerHead
 from nuclex.models.one_hot import OneHot
+from nuclex.models.partners import PartnerHead
 from nuclex.models.scaling import Growth, growth, resize
+from nuclex.models.text_convolution import TextConvolutionHead
+
+Head = (
+    PooledHead
+    | TextConvolutionHead
+    | RibosomeLoadHead
+    | PositionHead
+    | BorderHead
+    | PairHead
+    | PartnerHead
+    | ConvolutionHead
+    | KmerHead
+)
 
 KEPT_BYTES = 1 << 30
 """How much of the hidden vectors of a frozen model is kept at most; sequences beyond it are read anew each time."""
@@ -92,9 +116,10 @@ class AnsweringModel(nn.Module):
         """Scores (N, C) of N whole sequences."""
         return self.head(self._hidden(tokens_T, layout), layout)
 
-    def scalars(self, tokens_T: Tensor, layout: Layout) -> Tensor:
-        """One number for each of N whole sequences: (N,)."""
-        return self.head(self._hidden(tokens_T, layout), layout)[:, 0]
+    def scalars(self, tokens_T: Tensor, layout: Layout, partners_NP: Tensor | None = None) -> Tensor:
+        """One number for each of N whole sequences, or for each with the vector of its partner: (N,)."""
+        beside = () if partners_NP is None else (partners_NP,)
+        return self.head(self._hidden(tokens_T, layout), layout, *beside)[:, 0]
 
     def position_logits(self, tokens_T: Tensor, layout: Layout) -> Tensor:
         """Scores (T - 2N, C) of all tokens but start and end, sequence after sequence."""

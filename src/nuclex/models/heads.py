@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import torch
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
@@ -22,9 +22,11 @@ from nuclex.core.registry import Registry
 from nuclex.models.base import Size
 from nuclex.models.borders import BorderHead
 from nuclex.models.layout import Layout
-from nuclex.models.motifs import ConvolutionHead, KmerHead
 from nuclex.models.sequence_blocks import SequenceBlock
 from nuclex.models.text_convolution import TextConvolutionHead
+
+if TYPE_CHECKING:
+    from nuclex.models.answering import Head
 
 RECOMPUTED_FROM = 1 << 25
 """Numbers in a map of pairs (channels × L × L, 724 nt with 64 channels) from which learning does not keep them all."""
@@ -119,8 +121,13 @@ class PooledHead(nn.Module):
     def _pool(self, hidden_TD: Tensor, layout: Layout) -> Tensor:
         if self.pooling == "cls":
             return hidden_TD[layout.boundaries_N1[:-1]]
-        inside_T1 = inside(layout)[:, None].to(hidden_TD.dtype)
-        return layout.sequence_mean(hidden_TD * inside_T1) / layout.sequence_mean(inside_T1).clamp(min=1e-6)
+        return mean_inside(hidden_TD, layout)
+
+
+def mean_inside(hidden_TD: Tensor, layout: Layout) -> Tensor:
+    """The mean vector (N, D) of each sequence's tokens, start and end left out."""
+    inside_T1 = inside(layout)[:, None].to(hidden_TD.dtype)
+    return layout.sequence_mean(hidden_TD * inside_T1) / layout.sequence_mean(inside_T1).clamp(min=1e-6)
 
 
 def inside(layout: Layout) -> Tensor:
@@ -328,18 +335,6 @@ def _frugally(function: Callable[[Tensor], Tensor], map_1CLL: Tensor) -> Tensor:
 def _instance_norm(map_1CLL: Tensor) -> Tensor:
     """Each channel to mean 0 and variance 1; as a group norm, which PyTorch computes faster on a CPU."""
     return F.group_norm(map_1CLL, map_1CLL.shape[1])
-
-
-Head = (
-    PooledHead
-    | TextConvolutionHead
-    | RibosomeLoadHead
-    | PositionHead
-    | BorderHead
-    | PairHead
-    | ConvolutionHead
-    | KmerHead
-)
 
 
 def build_head(config: HeadConfig, width: int, outputs: int, seed: int) -> Head:

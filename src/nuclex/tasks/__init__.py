@@ -9,6 +9,7 @@ from nuclex.tasks.base import (
     TASKS,
     AnyTaskConfig,
     Example,
+    Partner,
     Shape,
     Split,
     Task,
@@ -19,6 +20,7 @@ from nuclex.tasks.changes import TableVariantConfig
 from nuclex.tasks.classification import FastaClassConfig, NcrnaClassConfig
 from nuclex.tasks.families import SimulatedFamilyConfig
 from nuclex.tasks.mutagenesis import SortSeqConfig, SortSeqVariantsConfig, SpliceMpsaConfig
+from nuclex.tasks.partners import TablePartnerConfig
 from nuclex.tasks.positions import OpenvaccineConfig, TablePositionsConfig
 from nuclex.tasks.properties import PropertyConfig, TableClassConfig, TableScalarConfig
 from nuclex.tasks.regulation import GueConfig, NucleotideTransformerConfig
@@ -44,6 +46,7 @@ __all__ = [
     "NcrnaClassConfig",
     "NucleotideTransformerConfig",
     "OpenvaccineConfig",
+    "Partner",
     "PdbRnaConfig",
     "PropertyConfig",
     "RibosomeLoadConfig",
@@ -60,6 +63,7 @@ __all__ = [
     "Split",
     "TableClassConfig",
     "TablePairsConfig",
+    "TablePartnerConfig",
     "TablePositionsConfig",
     "TableScalarConfig",
     "TableVariantConfig",

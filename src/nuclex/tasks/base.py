@@ -31,7 +31,8 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 class Shape(StrEnum):
     """What an answer looks like: a class's name, a number, a label at each nucleotide, which bases pair, an effect.
 
-    A variant score is a number for a change of a sequence, where the other shapes ask about the sequence itself.
+    A variant score is a number for a change of a sequence, and a partner score one for a sequence together with
+    something else that is given as a vector, such as a drug; the other shapes ask about the sequence itself.
     """
 
     CLASS = "class"
@@ -39,6 +40,7 @@ class Shape(StrEnum):
     PER_POSITION = "label per position"
     PAIR_MAP = "pair map"
     VARIANT = "variant score"
+    PARTNER = "partner score"
 
 
 Track = NDArray[np.float64] | NDArray[np.str_]
@@ -49,13 +51,22 @@ Of a task with several targets (L, K) numbers.
 
 
 @dataclass(frozen=True, eq=False)
+class Partner:
+    """What a sequence is asked about together with: its name, and the vector (P,) that something else made of it."""
+
+    name: str
+    vector_P: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
 class Example:
     """One sequence, as it was written, and its true answer.
 
-    ``label`` is the class's name (``Shape.CLASS``), a finite number (``SCALAR``, ``VARIANT``), a ``Track`` (L,)
-    (``PER_POSITION``) or the base pairs (P, 2) (``PAIR_MAP``); ``group`` names relatives, such as the family, that a
+    ``label`` is the class's name (``Shape.CLASS``), a finite number (``SCALAR``, ``VARIANT``, ``PARTNER``), a ``Track``
+    (L,) (``PER_POSITION``) or the base pairs (P, 2) (``PAIR_MAP``); ``group`` names relatives, such as the family, that a
     split should not tear apart. ``alternative`` is the changed sequence of a ``VARIANT``, ``sequence`` the reference.
-    ``stratum`` is a kind of sequence that results are also given by, such as the locus of an antibody.
+    ``stratum`` is a kind of sequence that results are also given by, such as the locus of an antibody; ``partner`` what
+    a ``PARTNER`` asks about beside the sequence.
     """
 
     sequence: str
@@ -64,6 +75,7 @@ class Example:
     group: str | None = None
     alternative: str | None = None
     stratum: str | None = None
+    partner: Partner | None = None
 
     @property
     def letters(self) -> str:
@@ -73,7 +85,7 @@ class Example:
 
     @property
     def number(self) -> float:
-        """The label of a scalar or a variant."""
+        """The label of a scalar, a variant or a pair with a partner."""
         assert isinstance(self.label, float | int)
         return float(self.label)
 
@@ -145,6 +157,8 @@ class Task:
                 label = example.label if isinstance(example.label, str | float) else example.label.tolist()
                 asked = [example.sequence] if example.alternative is None else [example.sequence, example.alternative]
                 total.update("\x1f".join([split, example.id, *asked, str(label), ""]).encode())
+                if example.partner is not None:
+                    total.update(example.partner.name.encode() + example.partner.vector_P.tobytes())
         return total.hexdigest()
 
     def counts(self) -> dict[str, int]:

@@ -18,8 +18,8 @@ from nuclex.core.progress import say
 from nuclex.core.provenance import provenance
 from nuclex.core.randomness import key
 from nuclex.models import LanguageModel
-from nuclex.models.answering import AnsweringModel, head_over
-from nuclex.models.heads import Head, PooledHeadConfig
+from nuclex.models.answering import AnsweringModel, Head, head_over
+from nuclex.models.heads import PooledHeadConfig
 from nuclex.models.one_hot import OneHot
 from nuclex.models.scaling import Growth
 from nuclex.tasks import Task
@@ -82,6 +82,7 @@ class ArmRun:
         if isinstance(under, OneHot) and isinstance(head_config, PooledHeadConfig):
             head_config = head_config.model_copy(update={"pooling": "mean"})  # its start token says nothing
         head, grown = fitting(lambda: head_over(head_config, under, outputs, seed))
+        self.answers.ready(head)
         if arm == "pretrained" and config.adapter is not None:
             assert isinstance(under, LanguageModel)
             lay_in(under, config.adapter, key(config.seed, "adapter"))

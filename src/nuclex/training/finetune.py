@@ -92,6 +92,7 @@ class _Asked:
         """Read the data; InputError where they do not fit the model or the head."""
         _refuse_blind(config, start)
         task = config.task.read()
+        config = config.about(task)
         answers, readings = _answers(config, task, start.tokenizer, start.network.longest)
         an_epoch = _an_epoch(config, readings["train"])
         return cls(config, start, task, answers, readings, config.training.counted(lambda _: an_epoch))

@@ -36,7 +36,7 @@ def fit(model: AnsweringModel, answers: ClassAnswers | ScalarAnswers, run: Path)
     """
     head = model.head
     assert isinstance(head, KmerHead)
-    features_NF = _standardised(head, _features(model, answers.readings["train"], answers.micro_tokens))
+    features_NF = _standardised(head, shares_of(model, answers.readings["train"], answers.micro_tokens))
     best: dict[str, Any] | None = None
     for penalty, weights_CF, bias_C in _path(features_NF, answers):
         _fill(head.decoder, weights_CF, bias_C)
@@ -103,8 +103,8 @@ def _path(features_NF: Floats, answers: ClassAnswers | ScalarAnswers) -> Iterato
         yield penalty, weights_CF, bias_C
 
 
-def _features(model: AnsweringModel, reading: Reading, micro_tokens: int) -> Floats:
-    """Shares of k-mers (N, F) of all sequences, in their order."""
+def shares_of(model: AnsweringModel, reading: Reading, micro_tokens: int) -> Floats:
+    """Shares of k-mers (N, F) of all sequences, in their order; ``model`` reads letters one-hot."""
     device = next(model.parameters()).device
     count = len(reading.examples)
     found: Floats | None = None

@@ -10,9 +10,9 @@ from pydantic import Field, model_validator
 
 from nuclex.core.config import Config, load_config
 from nuclex.core.errors import InputError, shown
-from nuclex.models import AnyModelConfig
+from nuclex.models import AnyModelConfig, PartnerHeadConfig
 from nuclex.models.heads import AnyHeadConfig, HeadConfig
-from nuclex.tasks import AnyTaskConfig
+from nuclex.tasks import AnyTaskConfig, Task
 from nuclex.training.adapter import AdapterConfig
 from nuclex.training.controls import Control, ControlRates, refused_control, usual_controls
 from nuclex.training.duration import TrainingConfig
@@ -30,6 +30,8 @@ OWN_DATA = {
     "id": "id_column",
     "group": "group_column",
     "split": "split_column",
+    "partner": "partner_column",
+    "partners": "partners",
 }
 """Short names for a table of one's own: the keys of a recipe's table ``data``, and what ``task`` calls them."""
 
@@ -103,6 +105,19 @@ class FinetuneConfig(Config):
     def answering_head(self) -> HeadConfig:
         """The head that was asked for, or the usual one of the shape."""
         return self.head or WAYS[self.task.shape].heads[0]
+
+    def about(self, task: Task) -> Self:
+        """The run with a head that reads vectors as long as those of the task's partners, where it has such.
+
+        InputError where the head is for longer or shorter ones.
+        """
+        head, partner = self.answering_head, task.examples("train")[0].partner
+        if not isinstance(head, PartnerHeadConfig) or partner is None:
+            return self
+        size = len(partner.vector_P)
+        if head.vector not in (None, size):
+            raise InputError(f"head.vector is {head.vector}; the partners of {task.name!r} have {size} numbers each")
+        return self.model_copy(update={"head": head.model_copy(update={"vector": size})})
 
     @property
     def probes(self) -> bool:

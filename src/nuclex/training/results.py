@@ -1,7 +1,8 @@
 """What fine-tuning found: test scores with intervals, with and without what was seen before, beside the control.
 
 The unit of every interval and test is a group of relatives where the task names one for every test sequence and there
-are enough of them, else a distinct sequence: equal ones under several names are always one unit. ``unit`` says which;
+are enough of them, else a distinct sequence: equal ones under several names are always one unit, but where pairs with
+partners are divided by these. ``unit`` says which;
 where families are too few to be drawn, ``groups`` says from which ones the sequences are.
 """
 
@@ -22,6 +23,7 @@ from nuclex.core.plain import from_json, plain
 from nuclex.data.homology import joined
 from nuclex.metrics import bootstrap, paired_difference
 from nuclex.tasks import Example, Task
+from nuclex.training.alone import ALONE
 from nuclex.training.majority import BASELINES, FROM_NEARER_END, FROM_START, MEAN, MEAN_BY_POSITION
 from nuclex.training.supervised import Answers, Measured
 
@@ -40,9 +42,10 @@ DIFFERENCES = {
     FROM_NEARER_END: "difference_from_majority_from_nearer_end",
     MEAN: "difference_from_train_mean",
     MEAN_BY_POSITION: "difference_from_mean_by_position",
+    **{name: f"difference_from_{name.replace('-', '_')}" for name in ALONE},
 }
 """What the pre-trained run minus each control, or each of the ``Answers.baselines``, is called."""
-QUOTED = ("pretrained", "frozen", "scratch", *BASELINES)
+QUOTED = ("pretrained", "frozen", "scratch", *BASELINES, *ALONE)
 """The arms whose chief number is told when a run ends, where it has them."""
 ROWS, ARM = "test.jsonl", "arm.json"
 
@@ -80,7 +83,9 @@ def units_of(examples: Sequence[Example]) -> tuple[NDArray[np.int64], str]:
     names = [example.group for example in examples if example.group]
     if len(names) < len(examples) or len(set(names)) < FEWEST_GROUPS:
         return distinct_N, SEQUENCES
-    return joined(distinct_N, np.unique(names, return_inverse=True)[1]), GROUPS
+    groups_N = np.unique(names, return_inverse=True)[1]
+    # a sequence that many partners have would join them all; the groups say what is new in the test
+    return groups_N if examples[0].partner is not None else joined(distinct_N, groups_N), GROUPS
 
 
 def scored(measured: Measured) -> list[dict[str, Any]]:

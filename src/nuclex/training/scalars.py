@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -18,7 +18,7 @@ from nuclex.core.errors import InputError
 from nuclex.metrics import bootstrap_statistic, pearson, r_squared, spearman
 from nuclex.models import Layout
 from nuclex.models.answering import AnsweringModel
-from nuclex.tasks import Shape, Task
+from nuclex.tasks import Example, Shape, Task
 from nuclex.training.supervised import TIE, Answers, Measured, Reading
 
 Numbers = NDArray[np.float64]
@@ -95,7 +95,9 @@ class Scale:
 
 
 class ScalarAnswers(Answers):
-    """One number a sequence; or, of a variant, the number of the changed sequence less that of the reference."""
+    """One number a sequence, or a pair of it and its partner; of a variant, that of the changed sequence less that of
+    the reference.
+    """
 
     compared: ClassVar[tuple[str, ...]] = ("negative_squared_error",)
     """The squared error with a minus before it, so that more is better here, too."""
@@ -131,16 +133,7 @@ class ScalarAnswers(Answers):
     def measure(self, model: AnsweringModel) -> Measured:
         """The number of every test sequence; nothing is chosen on validation, the scale is the train split's."""
         value_N = self.scale.undone(self._guess(model, "test"))
-        truth_N = self.truth["test"]
-        rows = [
-            {"id": example.id, "truth": truth, "predicted": value}
-            for example, truth, value in zip(
-                self.task.examples("test"), truth_N.tolist(), value_N.tolist(), strict=True
-            )
-        ]
-        error_N = truth_N - value_N
-        scores = {"negative_squared_error": -np.square(error_N), "absolute_error": np.abs(error_N)}
-        return Measured(rows, scores, self.scale.to_data())
+        return measured_numbers(self.task.examples("test"), value_N, self.scale.to_data())
 
     def pooled(self, measured: Measured, which_N: NDArray[np.int64], clusters_N: NDArray[np.int64]) -> dict[str, Any]:
         """R², Pearson's and Spearman's correlation, each with an interval where one can be made."""
@@ -149,6 +142,18 @@ class ScalarAnswers(Answers):
 
     def _guess(self, model: AnsweringModel, split: str) -> Numbers:
         return all_scalars(model, self.readings[split], self.micro_tokens, self.changed[split])
+
+
+def measured_numbers(examples: Sequence[Example], value_N: Numbers, settings: Mapping[str, Any]) -> Measured:
+    """What was foretold of these examples, in units of the data, beside the truth."""
+    truth_N = np.array([example.number for example in examples])
+    rows: list[dict[str, Any]] = []
+    for example, value in zip(examples, value_N.tolist(), strict=True):
+        beside = {} if example.partner is None else {"partner": example.partner.name}
+        rows.append({"id": example.id, **beside, "truth": example.number, "predicted": value})
+    error_N = truth_N - value_N
+    scores = {"negative_squared_error": -np.square(error_N), "absolute_error": np.abs(error_N)}
+    return Measured(rows, scores, dict(settings))
 
 
 def interval_of(
@@ -183,7 +188,8 @@ def scalars(
     def of(asked: Reading) -> Tensor:
         batch = asked.batch(index_N)
         tokens_T = torch.from_numpy(batch.tokens_T).to(device)
-        return model.scalars(tokens_T, Layout.of(batch.lengths_N, device)).float()
+        partners_NP = asked.partners(index_N, device)
+        return model.scalars(tokens_T, Layout.of(batch.lengths_N, device), partners_NP).float()
 
     return of(reading) if changed is None else of(changed) - of(reading)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nuclex.core.errors import InputError
+from nuclex.models import PartnerHeadConfig
 from nuclex.models.heads import (
     BorderHeadConfig,
     ClassHeadConfig,
@@ -21,6 +22,7 @@ from nuclex.tasks import Shape, Task
 from nuclex.training.borders import BorderAnswers
 from nuclex.training.classes import ClassAnswers
 from nuclex.training.pairs import DecodingConfig, PairAnswers
+from nuclex.training.partners import PartnerAnswers
 from nuclex.training.positions import PositionClassAnswers
 from nuclex.training.profiles import PositionNumberAnswers
 from nuclex.training.scalars import RegressionConfig, ScalarAnswers
@@ -66,6 +68,10 @@ def _scalars(task: Task, readings: dict[str, Reading], asked: Asked) -> Answers:
     return ScalarAnswers(task, readings, asked.micro_tokens, asked.regression or RegressionConfig())
 
 
+def _partners(task: Task, readings: dict[str, Reading], asked: Asked) -> Answers:
+    return PartnerAnswers(task, readings, asked.micro_tokens, asked.regression or RegressionConfig())
+
+
 def _positions(task: Task, readings: dict[str, Reading], asked: Asked) -> Answers:
     """Of classes, or of numbers where the task has none; InputError for a table or a head that is not for these."""
     if not task.classes:
@@ -91,6 +97,7 @@ WAYS: dict[Shape, Way] = {
     Shape.CLASS: Way((ClassHeadConfig(), *_PROBES), _classes),
     Shape.SCALAR: Way(_NUMBERS, _scalars, "regression"),
     Shape.VARIANT: Way(_NUMBERS, _scalars, "regression"),
+    Shape.PARTNER: Way((PartnerHeadConfig(),), _partners, "regression"),
     Shape.PER_POSITION: Way(
         (PositionHeadConfig(), BorderHeadConfig(compatibility="helm-released")), _positions, "regression"
     ),

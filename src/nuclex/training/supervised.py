@@ -26,7 +26,7 @@ from nuclex.core.randomness import key, permutation
 from nuclex.data.pack import PackedBatch, pack
 from nuclex.data.sample import budget_cuts, windows
 from nuclex.data.tokens import TokenTable, tokenize
-from nuclex.models.answering import AnsweringModel
+from nuclex.models.answering import AnsweringModel, Head
 from nuclex.models.backbone import LanguageModel
 from nuclex.models.heads import HEADS, build_head
 from nuclex.tasks import Example, Shape, Task
@@ -112,6 +112,12 @@ class Reading:
         """Token ids (T,) of one sequence."""
         return torch.from_numpy(self.batch(np.array([index])).tokens_T).to(device)
 
+    def partners(self, index_N: NDArray[np.int64], device: torch.device) -> Tensor | None:
+        """The vectors (N, P) of what these sequences are asked about together with; None where they stand alone."""
+        found = [self.examples[index].partner for index in index_N.tolist()]
+        vectors = [partner.vector_P for partner in found if partner is not None]
+        return torch.from_numpy(np.stack(vectors)).to(device) if len(vectors) == len(found) else None
+
     def packs(self, index_N: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
         """The sequences in order of length, cut into runs of at most ``budget`` tokens."""
         ordered_N = index_N[np.argsort(self.tokens_N[index_N], kind="stable")]
@@ -146,6 +152,9 @@ class Answers(ABC):
     def micros(self, index_N: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """These train examples as forward passes: packed by length."""
         return self.readings["train"].packs(index_N, self.micro_tokens)
+
+    def ready(self, head: Head) -> None:
+        """Tell a new head what it has to know of the train split before it learns; most have to know nothing."""
 
     @abstractmethod
     def loss(self, model: AnsweringModel, index_N: NDArray[np.int64]) -> Tensor:
