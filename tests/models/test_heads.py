@@ -184,7 +184,17 @@ def test_a_seed_makes_a_head_and_nothing_else_notices() -> None:
 
 
 def test_heads_by_name() -> None:
-    assert HEADS.names() == ["borders", "class", "linear", "pair", "position", "ribosome-load", "scalar", "text-cnn"]
+    assert HEADS.names() == [
+        "borders",
+        "class",
+        "linear",
+        "pair",
+        "partner",
+        "position",
+        "ribosome-load",
+        "scalar",
+        "text-cnn",
+    ]
     assert isinstance(HEADS.parse({"kind": "class"}).build(WIDTH, 2), PooledHead)
     with pytest.raises(ValueError, match="an odd number is needed"):
         PairHeadConfig(kernel=2)

@@ -63,8 +63,8 @@ class Example:
     """One sequence, as it was written, and its true answer.
 
     ``label`` is the class's name (``Shape.CLASS``), a finite number (``SCALAR``, ``VARIANT``, ``PARTNER``), a ``Track``
-    (L,) (``PER_POSITION``) or the base pairs (P, 2) (``PAIR_MAP``); ``group`` names relatives, such as the family, that a
-    split should not tear apart. ``alternative`` is the changed sequence of a ``VARIANT``, ``sequence`` the reference.
+    (L,) (``PER_POSITION``) or the base pairs (P, 2) (``PAIR_MAP``); ``group`` names relatives, such as the family, that
+    a split should not tear apart. ``alternative`` is the changed sequence of a ``VARIANT``, ``sequence`` the reference.
     ``stratum`` is a kind of sequence that results are also given by, such as the locus of an antibody; ``partner`` what
     a ``PARTNER`` asks about beside the sequence.
     """

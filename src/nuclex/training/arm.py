@@ -82,12 +82,11 @@ class ArmRun:
         if isinstance(under, OneHot) and isinstance(head_config, PooledHeadConfig):
             head_config = head_config.model_copy(update={"pooling": "mean"})  # its start token says nothing
         head, grown = fitting(lambda: head_over(head_config, under, outputs, seed))
-        self.answers.ready(head)
         if arm == "pretrained" and config.adapter is not None:
             assert isinstance(under, LanguageModel)
             lay_in(under, config.adapter, key(config.seed, "adapter"))
         shared = config.probes and arm in ("pretrained", "frozen")  # the bundle's weights to the end
-        return AnsweringModel(under, head, self.start.kept if shared else None, grown)
+        return AnsweringModel(under, self.answers.ready(head), self.start.kept if shared else None, grown)
 
     def _learned(
         self, arm: Arm, model: AnsweringModel, folder: Path, identity: dict[str, Any]

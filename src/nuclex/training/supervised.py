@@ -153,8 +153,9 @@ class Answers(ABC):
         """These train examples as forward passes: packed by length."""
         return self.readings["train"].packs(index_N, self.micro_tokens)
 
-    def ready(self, head: Head) -> None:
-        """Tell a new head what it has to know of the train split before it learns; most have to know nothing."""
+    def ready(self, head: Head) -> Head:
+        """A new head, told what it has to know of the train split before it learns; most have to know nothing."""
+        return head
 
     @abstractmethod
     def loss(self, model: AnsweringModel, index_N: NDArray[np.int64]) -> Tensor:
