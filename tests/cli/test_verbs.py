@@ -23,6 +23,7 @@ from nuclex.evaluation.suite import SuiteConfig
 from nuclex.inference.changes import ChangeColumns
 from nuclex.inference.design import DesignConfig
 from nuclex.inference.generate import GenerateConfig
+from nuclex.inference.partners import PartnerColumns
 from nuclex.training.finetune import FinetuneConfig
 from nuclex.training.pretrain import PretrainConfig
 from nuclex.tuning.question import SearchConfig
@@ -80,6 +81,7 @@ def test_parameters_have_the_same_names_and_defaults(verb: str) -> None:
         ("plan", PretrainConfig),
         ("finetune", FinetuneConfig),
         ("predict", ChangeColumns),
+        ("predict", PartnerColumns),
         ("benchmark", SuiteConfig),
         ("corpus_build", CorpusConfig),
         ("generate", GenerateConfig),

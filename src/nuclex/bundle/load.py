@@ -18,6 +18,7 @@ from nuclex.bundle.architecture import (
 )
 from nuclex.bundle.fingerprint import check_fingerprint
 from nuclex.bundle.foreign import from_foreign
+from nuclex.bundle.partners import read_partners
 from nuclex.bundle.record import Record, TaskPart
 from nuclex.bundle.weights import filled, read_weights
 from nuclex.bundle.write import FORMAT, HEAD_PREFIX, RECORD_FILE, WEIGHTS_FILE
@@ -64,7 +65,8 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> Bundle:
     prefixed_head = {f"{HEAD_PREFIX}{name}": value for name, value in head.items()}
     check_fingerprint(fingerprint, model, tokenizer, {**tensors, **prefixed_head}, path)
     if task is not None:
-        task = TaskPart(task.config, {name: value.to(device) for name, value in task.weights.items()})
+        weights = {name: value.to(device) for name, value in task.weights.items()}
+        task = TaskPart(task.config, weights, read_partners(path))
     return Bundle(model.to(device), tokenizer, record, task, path)
 
 

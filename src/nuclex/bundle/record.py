@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from nuclex.data.vectors import Vectors
+
 
 @dataclass(frozen=True)
 class Record:
@@ -56,8 +58,10 @@ class Record:
 class TaskPart:
     """What fine-tuning added to a language model: a head, and the question it answers.
 
-    ``config`` is plain data (head, task, labels, decision threshold), ``weights`` the head's tensors by name.
+    ``config`` is plain data (head, task, labels, decision threshold), ``weights`` the head's tensors by name,
+    ``partners`` the vectors of what sequences were asked about together with, where it is such a question.
     """
 
     config: dict[str, Any]
     weights: dict[str, Tensor] = field(default_factory=dict)
+    partners: Vectors | None = None

@@ -13,6 +13,7 @@ from nuclex.bundle.card import model_card
 from nuclex.bundle.fingerprint import fingerprint
 from nuclex.bundle.foreign import to_foreign
 from nuclex.bundle.formats import format_of
+from nuclex.bundle.partners import write_partners
 from nuclex.bundle.record import Record, TaskPart
 from nuclex.bundle.weights import copy_on_cpu, unshared
 from nuclex.core.artifact import atomic_folder, write_json, write_manifest
@@ -64,6 +65,8 @@ def fill_bundle(
     (folder / CARD_FILE).write_text(model_card(model, tokenizer, record, task_config), encoding="utf-8")
     stored: dict[str, Any] = {"format": FORMAT, **record.to_data(), "task": task_config, "fingerprint": print_of_it}
     write_json(folder / RECORD_FILE, stored)
+    if task is not None and task.partners is not None:
+        write_partners(folder, task.partners)
     write_manifest(folder)
 
 

@@ -45,12 +45,13 @@ def evaluate(
 
 
 def predict(bundle: Path, inputs: Path, *, out: Path, device: Device = "auto", set: Settings = ()) -> dict[str, Any]:
-    """Answer a fine-tuned model's question for every sequence of a file, or for every change of a table.
+    """Answer a fine-tuned model's question for every sequence of a file, or for every change or pair of a table.
 
     Changes stand in CSV or TSV beside their sequence: the whole changed one (alternative), words such as A12G or
     12del (change), or position, ref, alt. Settings for columns of other names: --sequence-column, --id-column,
     --alternative-column, --change-column, --position-column, --ref-column, --alt-column; --first 0, where positions
-    are counted from 0. By default all as the bundle was fine-tuned.
+    are counted from 0. By default all as the bundle was fine-tuned. Pairs stand there with the name of the partner
+    (partner; --partner-column); --partners FILE has vectors of partners that fine-tuning did not know.
 
     Parameters
     ----------
@@ -65,9 +66,12 @@ def predict(bundle: Path, inputs: Path, *, out: Path, device: Device = "auto", s
     import nuclex
     from nuclex.core.config import load_config, parse_settings
     from nuclex.inference.changes import ChangeColumns
+    from nuclex.inference.partners import PartnerColumns
     from nuclex.training.device import choose_device
 
-    settings = load_config(ChangeColumns, None, parse_settings(set)).to_data()
+    given = parse_settings(set)
+    kind = PartnerColumns if given.keys() & {"partners", "partner_column"} else ChangeColumns
+    settings = {key: value for key, value in load_config(kind, None, given).to_data().items() if value is not None}
     return nuclex.predict(bundle, inputs, out, device=choose_device(device), **settings)
 
 
@@ -219,7 +223,7 @@ def convert(
     classes:
         Names of the classes of a fine-tuned .pt file, in their order.
     licence:
-        What the model card says.
+        What the model card says; without it, the licence that the card beside the weights names.
     """
     import nuclex
     from nuclex.tokenizers import load_tokenizer

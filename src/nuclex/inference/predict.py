@@ -22,6 +22,7 @@ from nuclex.data.read import read_sequences
 from nuclex.inference.airr import AIRR, airr_columns, airr_row
 from nuclex.inference.changes import ChangeColumns, changes_in
 from nuclex.inference.fold import Folded
+from nuclex.inference.partners import PartnerColumns, pairs_in
 from nuclex.inference.tables import TABLES, check_table, write_rows
 from nuclex.models.answering import AnsweringModel
 from nuclex.models.borders import BorderHead
@@ -56,11 +57,11 @@ def predict(
     Variants are asked about in a table that has, beside sequence, the column alternative or change, or position, ref
     and alt, all read as by the task ``table-variant``; a row each is the answer: id, change (the table's
     words, else those of ``inference.changes.in_words``), value. ``settings`` are the keys of ``ChangeColumns``: how
-    that table is read.
+    that table is read. Pairs are asked about in a table with sequence and partner (id, partner, value); ``settings``
+    are the keys of ``PartnerColumns``, of which ``partners`` has the vectors of partners that fine-tuning did not know.
     InputError for an ending that is not for the answer, a bundle without a head, settings for a bundle that answers
     something else, or a sequence or a change that cannot be read.
     """
-    columns: ChangeColumns = load_config(ChangeColumns, None, settings)
     opened = bundle if isinstance(bundle, Bundle) else load(bundle, device=device)
     model, target = answering_model(opened), Path(out)
     assert opened.task is not None
@@ -71,20 +72,31 @@ def predict(
             raise InputError(f"{target}: {AIRR} is for regions along a sequence; {opened.path} answers a {shape}")
         write = _write_airr
     check_table(target, endings, f"a {shape}")
-    if columns.given and shape is not Shape.VARIANT:
-        raise InputError(f"{', '.join(columns.given)}: for changes of sequences; {opened.path} answers a {shape}")
-    readings = _readings(opened, inputs, columns)
+    readings = _readings(opened, inputs, _asked(opened, inputs, settings))
     with atomic_file(target) as temporary, within_memory():
         count = write(temporary, model, readings, opened)
     say(f"{target}: {count} sequences")
     return {"out": str(target), "sequences": count, "shape": str(shape)}
 
 
-def _readings(bundle: Bundle, inputs: str | Path, columns: ChangeColumns) -> Iterator[Reading]:
-    """The sequences of a file, a bounded number at a time, each with its change where variants are asked about."""
+def _asked(bundle: Bundle, inputs: str | Path, settings: dict[str, Any]) -> Iterator[Example]:
+    """The sequences of a file, each with its change or its partner where these are asked about."""
+    assert bundle.task is not None
+    shape = Shape(bundle.task.config["shape"])
+    if shape is Shape.PARTNER:
+        return pairs_in(inputs, load_config(PartnerColumns, None, settings), bundle)
+    columns: ChangeColumns = load_config(ChangeColumns, None, settings)
+    if shape is Shape.VARIANT:
+        return changes_in(inputs, columns, bundle.record.recipe)
+    if columns.given:
+        raise InputError(f"{', '.join(columns.given)}: for changes of sequences; {bundle.path} answers a {shape}")
+    return _unanswered(inputs)
+
+
+def _readings(bundle: Bundle, inputs: str | Path, asked: Iterator[Example]) -> Iterator[Reading]:
+    """What is asked about, a bounded number at a time."""
     assert bundle.task is not None
     variants = Shape(bundle.task.config["shape"]) is Shape.VARIANT
-    asked = changes_in(inputs, columns, bundle.record.recipe) if variants else _unanswered(inputs)
     while examples := list(islice(asked, AT_ONCE)):
         try:
             reading = Reading.of(examples, bundle.tokenizer, bundle.model.config.longest)
@@ -117,6 +129,11 @@ def _class_rows(model: AnsweringModel, readings: Iterator[Reading], classes: Seq
 def _write_scalars(path: Path, model: AnsweringModel, readings: Iterator[Reading], bundle: Bundle) -> int:
     rows = ([one.id, value] for one, value in _values(model, readings, bundle))
     return write_rows(path, {"id": str, "value": float}, rows)
+
+
+def _write_pairs(path: Path, model: AnsweringModel, readings: Iterator[Reading], bundle: Bundle) -> int:
+    rows = ([one.id, one.partner.name if one.partner else "", value] for one, value in _values(model, readings, bundle))
+    return write_rows(path, {"id": str, "partner": str, "value": float}, rows)
 
 
 def _write_changes(path: Path, model: AnsweringModel, readings: Iterator[Reading], bundle: Bundle) -> int:
@@ -233,6 +250,7 @@ WRITERS: dict[Shape, tuple[tuple[str, ...], Write]] = {
     Shape.CLASS: (TABLES, _write_classes),
     Shape.SCALAR: (TABLES, _write_scalars),
     Shape.VARIANT: (TABLES, _write_changes),
+    Shape.PARTNER: (TABLES, _write_pairs),
     Shape.PER_POSITION: (TABLES, _write_positions),
     Shape.PAIR_MAP: ((".dbn",), _write_structures),
 }

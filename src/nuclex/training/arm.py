@@ -22,7 +22,8 @@ from nuclex.models.answering import AnsweringModel, Head, head_over
 from nuclex.models.heads import PooledHeadConfig
 from nuclex.models.one_hot import OneHot
 from nuclex.models.scaling import Growth
-from nuclex.tasks import Task
+from nuclex.tasks import Shape, Task
+from nuclex.tasks.partners import partners_of
 from nuclex.tokenizers import tokenizer_hash
 from nuclex.training.adapter import adapting, lay_in, merge
 from nuclex.training.checkpoint import Place
@@ -140,6 +141,7 @@ class ArmRun:
                 "digest": self.task.digest,
             },
             dict(unshared(head)),
+            partners_of(self.task) if self.task.shape is Shape.PARTNER else None,
         )
         means = {name: float(np.mean(values)) for name, values in measured.scores.items()}
         simulated = ("It was fine-tuned on simulated sequences.",) if self.task.notes.get("simulated") else ()
