@@ -41,7 +41,7 @@ def test_a_missing_licence_is_said_to_be_missing(making):
 def test_sections_numbers_and_notes_are_there(making):
     text = card(making)
     headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
-    assert headings == ["Architecture", "Tokenizer", "Data", "Training", "Evaluation", "Limits", "Use"]
+    assert headings == ["Architecture", "Tokenizer", "Data", "Licence", "Training", "Evaluation", "Limits", "Use"]
     count = sum(value.numel() for value in making.model().parameters())
     for expected in (
         "# tiny\n",
@@ -113,3 +113,56 @@ def test_many_rows_are_cut_with_a_word_about_it(making):
     assert "(10 more are in `nuclex.json`.)" in text
     assert "| m29 |" in text
     assert "| m30 |" not in text
+
+
+SILVA = "SILVA 119: free for academic use, commercial use needs a licence"
+MIXED = {
+    "sources": [
+        {"name": "silva", "dataset": "silva-16s", "licence": SILVA, "terms": "academic", "citation": "Quast 2013"}
+        | {"sequences_out": 3, "nucleotides_out": 600},
+        {"name": "hairpins", "dataset": "mirbase", "licence": "CC0", "terms": "open", "citation": "Kozomara 2019"}
+        | {"sequences_out": 5, "nucleotides_out": 300},
+        {"name": "own", "sequences_out": 1, "nucleotides_out": 100},
+    ],
+    "by_type": [
+        {"name": "rRNA", "sequences": 3, "nucleotides": 600},
+        {"name": "pre_miRNA", "sequences": 5, "nucleotides": 300},
+        {"name": "(none)", "sequences": 1, "nucleotides": 100},
+    ],
+}
+
+
+def test_composition_by_type_of_rna_with_shares(making):
+    text = card(making, corpus=MIXED)
+    assert "By type:\n\n| name | sequences | nucleotides | share of nucleotides |" in text
+    for row in ("| rRNA | 3 | 600 | 0.6 |", "| pre_miRNA | 5 | 300 | 0.3 |", "| (none) | 1 | 100 | 0.1 |"):
+        assert row in text
+
+
+def test_the_strictest_licence_of_the_data_is_said(making):
+    text = card(making, corpus=MIXED, licence=None)
+    assert "The weights: no licence is stated." in text
+    assert "it learned from: academic, non-commercial use only. The strictest is the licence of silva." in text
+    assert "Of 1 of 3 sources no licence is known: own." in text
+    assert f"| silva | silva-16s | 3 | 600 | {SILVA} | Quast 2013 |" in text
+    assert "| own | – | 1 | 100 | not known | – |" in text
+    front = front_matter(text)
+    assert (front["license"], front["license_name"]) == ("other", "academic-use-only")
+    assert text.count(SILVA) == 1, "told once, not among the files again"
+
+
+def test_a_stated_licence_stands_beside_what_the_data_allow(making):
+    stated = card(making, corpus=MIXED, licence="mit")
+    assert front_matter(stated)["license"] == "mit"
+    assert "must not promise more than the data allow" in stated
+    free = {"sources": MIXED["sources"][1:2]}
+    assert "must not promise" not in card(making, corpus=free, licence="mit")
+    assert "it learned from: any use. " in card(making, corpus=free)
+    assert "license" not in front_matter(card(making, corpus=free, licence=None))
+
+
+def test_names_of_sources_hold_no_html(making):
+    strange = {"sources": [{"name": "<b>x</b>", "terms": "open", "licence": "CC0<i>"}]}
+    text = card(making, corpus=strange)
+    assert "<b>" not in text
+    assert "<i>" not in text

@@ -14,6 +14,7 @@ import yaml
 
 from nuclex.bundle.formats import class_of, own_class
 from nuclex.bundle.record import Record
+from nuclex.bundle.rights import COLUMNS, front_licence, rights_rows, told_rights
 from nuclex.models.backbone import LanguageModel
 from nuclex.tokenizers.base import Tokenizer
 
@@ -25,7 +26,7 @@ def model_card(model: LanguageModel, tokenizer: Tokenizer, record: Record, task:
     """The text of the card; ``record`` is a ``Record``, ``task`` the config of a fine-tuned head or None."""
     simulated = is_simulated(record.corpus)
     sections = [
-        _front_matter(record.licence, model, simulated),
+        _front_matter(record, model),
         f"# {_cell(record.name)}",
         _summary(model, record.licence, simulated),
         "## Architecture",
@@ -34,6 +35,8 @@ def model_card(model: LanguageModel, tokenizer: Tokenizer, record: Record, task:
         _table(("property", "value"), _tokenizer(tokenizer)),
         "## Data",
         *_corpus(record.corpus),
+        "## Licence",
+        *_rights(record),
         "## Training",
         *_training(record.recipe, record.provenance),
         "## Evaluation",
@@ -52,10 +55,10 @@ def is_simulated(manifest: Mapping[str, Any] | None) -> bool:
     return bool(manifest and manifest.get("simulated"))
 
 
-def _front_matter(licence: str | None, model: LanguageModel, simulated: bool) -> str:
+def _front_matter(record: Record, model: LanguageModel) -> str:
     purpose, pipeline, _ = _purpose(model)
-    tags = ["nuclex", "biology", "nucleic-acids", purpose, *(["simulated-data"] if simulated else [])]
-    head: dict[str, Any] = {"license": licence} if licence is not None else {}
+    tags = ["nuclex", "biology", "nucleic-acids", purpose, *(["simulated-data"] if is_simulated(record.corpus) else [])]
+    head: dict[str, Any] = {**front_licence(record.licence, record.corpus)}
     library = "nuclex" if class_of(model) == own_class(model) else "transformers"
     head |= {"library_name": library, "tags": tags, "pipeline_tag": pipeline}
     return f"---\n{yaml.safe_dump(head, sort_keys=False)}---"
@@ -112,6 +115,7 @@ def _corpus(corpus: Mapping[str, Any] | None) -> Iterator[str]:
     if not corpus:
         yield NOT_RECORDED
         return
+    corpus = _with_shares(corpus)
     records = {
         key: value for key, value in corpus.items()
         if isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value)
@@ -121,8 +125,28 @@ def _corpus(corpus: Mapping[str, Any] | None) -> Iterator[str]:
     )
     for key, rows in records.items():
         columns = list(dict.fromkeys(name for row in rows for name in row))
-        yield f"{_cell(key.capitalize())}:"
+        yield f"{_cell(key.replace('_', ' ').capitalize())}:"
         yield _table(columns, [tuple(row.get(name, "") for name in columns) for row in rows])
+
+
+def _with_shares(corpus: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest with the share of the nucleotides in each row of its composition, and rights told elsewhere."""
+    shown: dict[str, Any] = dict(corpus)
+    for key in ("by_source", "by_type"):
+        rows = shown.get(key) or []
+        total = sum(row["nucleotides"] for row in rows)
+        shown[key] = [{**row, "share of nucleotides": row["nucleotides"] / total if total else None} for row in rows]
+    rights = ("dataset", "licence", "terms", "citation")
+    sources = corpus.get("sources")
+    if sources:
+        shown["sources"] = [{key: value for key, value in row.items() if key not in rights} for row in sources]
+    return shown
+
+
+def _rights(record: Record) -> Iterator[str]:
+    yield from map(_line, told_rights(record.licence, record.corpus))
+    if rows := rights_rows(record.corpus):
+        yield _table(COLUMNS, rows)
 
 
 def _training(recipe: Mapping[str, Any], provenance: Mapping[str, Any]) -> Iterator[str]:
