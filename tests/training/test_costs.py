@@ -13,11 +13,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nuclex.models import BackboneConfig, LanguageModel, Layout, RinalmoConfig, RobertaConfig
 from nuclex.models.blocks import scan
-from nuclex.training.costs import activation_bytes, count_parameters, flops_per_token, mixing
+from nuclex.training.costs import count_parameters, flops_per_token, mixing, optimizer_bytes
+from nuclex.training.memory import Pass, activation_bytes
+from nuclex.training.optimizer import OptimizerConfig, build_optimizer
 
 VOCABULARY, LENGTH, SEQUENCES = 300, 128, 5
 TOKENS = LENGTH * SEQUENCES
 ASKED = TOKENS * 15 // 100
+PASS = Pass(TOKENS, LENGTH, ASKED / TOKENS, "fp32", on_cpu=True)
 NO_DROPOUT = {"dropout": 0.0, "attention_dropout": 0.0}
 BASE: dict[str, Any] = {"depth": 3, "width": 64, "heads": 4, "inner": 200, "causal": True, "head": "linear"}
 MAMBA = {"positions": "none", "norm_kind": "rms", "activation": "swiglu"}
@@ -103,7 +106,7 @@ def kept_by(config: BackboneConfig) -> int:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_activations_are_what_autograd_keeps(name: str) -> None:
-    planned = activation_bytes(NETWORKS[name], VOCABULARY, TOKENS, ASKED / TOKENS, LENGTH)
+    planned = activation_bytes(NETWORKS[name], VOCABULARY, PASS)
     assert planned / kept_by(NETWORKS[name]) == pytest.approx(1, abs=0.1)
 
 
@@ -111,7 +114,7 @@ def test_activations_are_what_autograd_keeps(name: str) -> None:
 def test_a_scan_in_plain_torch_keeps_no_more(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan, "_chosen", lambda device, dtype: (scan.chunked_scan, "plain"))
     assert TOKENS > scan.SEGMENT, "else it keeps all that it computes"
-    planned = activation_bytes(NETWORKS[name], VOCABULARY, TOKENS, ASKED / TOKENS, LENGTH)
+    planned = activation_bytes(NETWORKS[name], VOCABULARY, PASS)
     assert planned / kept_by(NETWORKS[name]) == pytest.approx(1, abs=0.1)
 
 
@@ -122,8 +125,8 @@ def test_an_encoder_without_head_costs_nothing_for_scores() -> None:
     assert parts[1]["head"] == 64 * VOCABULARY
     arithmetic = [flops_per_token(c, p, VOCABULARY, 10, 0.5) for c, p in zip((encoder, linear), parts, strict=True)]
     assert arithmetic[1] - arithmetic[0] == 6 * 0.5 * 64 * VOCABULARY
-    memory = [activation_bytes(config, VOCABULARY, 100, 0.5, 10) for config in (encoder, linear)]
-    assert memory[1] - memory[0] == 4 * 100 * 0.5 * (64 + 2 * VOCABULARY)
+    memory = [activation_bytes(config, VOCABULARY, Pass(100, 10, 0.5)) for config in (encoder, linear)]
+    assert memory[1] - memory[0] == 4 * 100 * 0.5 * (64 + VOCABULARY)
 
 
 def test_mixing_by_hand() -> None:
@@ -149,3 +152,16 @@ def test_parameters_are_those_of_the_network(name: str) -> None:
     model = LanguageModel(config, vocabulary_size=VOCABULARY, pad_id=1, mask_id=4)
     assert sum(parts.values()) == sum(value.numel() for value in model.parameters())
     assert parts["blocks"] == sum(value.numel() for value in model.blocks.parameters())
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "rmsprop", "adagrad", "muon"])
+def test_what_an_optimizer_remembers_is_what_it_keeps(name: str) -> None:
+    config = OptimizerConfig(name=name)
+    model, _, _ = made(NETWORKS["gate"])
+    optimizer = build_optimizer(model.named_parameters(), config)
+    for value in model.parameters():
+        value.grad = torch.ones_like(value)
+    optimizer.step()
+    parts = [part for state in optimizer.state.values() for part in state.values() if isinstance(part, torch.Tensor)]
+    found, _ = optimizer_bytes(NETWORKS["gate"], VOCABULARY, config)
+    assert found == pytest.approx(sum(part.nbytes for part in parts if part.ndim), rel=0.001)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from nuclex.cli.values import Device, Files, Settings, Whole
+from nuclex.cli.values import Device, Files, Prices, Settings, Whole, prices_of
 
 
 def quickstart(
@@ -154,19 +154,24 @@ def tokenizer_train(
     return nuclex.tokenizer_train(corpus, out, read_tokenizer(recipe, settings))
 
 
-def plan(recipe: Path, *, set: Settings = ()) -> dict[str, Any]:
-    """What a recipe means: parameters, arithmetic, memory, compute-optimal tokens, hours on named GPUs.
+def plan(recipe: Path, *, utilisation: float = 0.4, price: Prices = None, set: Settings = ()) -> dict[str, Any]:
+    """What a recipe means: parameters, arithmetic, memory, compute-optimal tokens, hours and cost on named GPUs.
 
     Parameters
     ----------
     recipe:
-        A TOML or YAML file; any key of it is a flag: --model.depth 6.
+        A TOML or YAML file; any key of it is a flag: --model.depth 6, --corpus DIR (then epochs, too).
+    utilisation:
+        The share of its peak that a GPU reaches.
+    price:
+        What an hour of a GPU costs, in any currency: --price h100=2.5 a100=1.5.
     """
     import nuclex
     from nuclex.core.config import load_config, parse_settings
     from nuclex.training.pretrain import PretrainConfig
 
-    return nuclex.plan(load_config(PretrainConfig, recipe, parse_settings(set)))
+    config = load_config(PretrainConfig, recipe, parse_settings(set))
+    return nuclex.plan(config, utilisation=utilisation, price=prices_of(price))
 
 
 def pretrain(

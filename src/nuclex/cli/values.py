@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter, Token
 
+from nuclex.core.errors import InputError, shown
+
 
 def _whole(kind: Any, tokens: Sequence[Token]) -> int:
     text = tokens[0].value
@@ -28,3 +30,20 @@ Settings = Annotated[
     tuple[str, ...],
     Parameter(name="--set", negative="", consume_multiple=False, help="KEY=VALUE: any key of the config."),
 ]
+Prices = Annotated[tuple[str, ...] | None, Parameter(negative="", consume_multiple=True)]
+"""NAME=NUMBER, once or more behind one flag."""
+
+
+def prices_of(texts: Sequence[str] | None) -> dict[str, float] | None:
+    """Numbers by name; InputError where one is not written NAME=NUMBER.
+
+    >>> prices_of(["h100=2.5", "a100=1"])
+    {'h100': 2.5, 'a100': 1.0}
+    """
+    found = {}
+    for text in texts or ():
+        name, _, number = text.partition("=")
+        if not name or not re.fullmatch(r"\d+(\.\d*)?|\.\d+", number):
+            raise InputError(f"--price: found {shown(text)}; it is written NAME=NUMBER, as in h100=2.5")
+        found[name] = float(number)
+    return found or None

@@ -1,29 +1,26 @@
-"""What a network costs: trained numbers by part, arithmetic for each token, and what is kept for the gradient."""
+"""What a network costs: trained numbers by part, arithmetic for each token, and what its optimizer remembers."""
 
 from __future__ import annotations
 
 import math
+import re
 
 import torch
+from torch import nn
 
 from nuclex.models import BackboneConfig, LanguageModel
 from nuclex.models.architecture import MixerName
-from nuclex.models.blocks.long_convolution import transform_size
-from nuclex.models.blocks.state_space import StateSpaceConfig
+from nuclex.training.optimizer import ADAMW, OptimizerConfig, build_optimizer
 
 SCAN = 2.5
 """Multiplications with additions for each number of a state space's memory, besides the weight that fades it: of 7
 operations (times step size, exponential, fade, write twice, read twice) the first two count with the weight."""
-MEMORY_EVERY = 32
-"""Tokens between two memories of a state space that are kept for the gradient."""
 
 
 def count_parameters(config: BackboneConfig, vocabulary_size: int) -> dict[str, int]:
     """Trained numbers by part (embedding, blocks, norm, head); a tied decoder counts with the embedding."""
-    with torch.device("meta"):
-        model = LanguageModel(config, vocabulary_size=vocabulary_size, pad_id=0, mask_id=0)
     parts: dict[str, int] = {}
-    for name, parameter in model.named_parameters():
+    for name, parameter in _bare(config, vocabulary_size).named_parameters():
         part = name.split(".")[0]
         parts[part] = parts.get(part, 0) + parameter.numel()
     return parts
@@ -56,7 +53,7 @@ def mixing(name: MixerName, config: BackboneConfig, length: float) -> float:
         if config.positions == "relative":  # a score for each of 2 L distances besides
             return 4 * width * length
         return 2 * width * length * (0.5 if config.causal else 1.0)
-    ways = 2 if _both_ways(name, config) else 1
+    ways = 2 if both_ways(name, config) else 1
     if name == "mamba":
         return ways * SCAN * space.inner(width) * space.state_size
     if name == "mamba2":
@@ -66,57 +63,40 @@ def mixing(name: MixerName, config: BackboneConfig, length: float) -> float:
     return (config.hyena.order - 1) * width * transform
 
 
-def activation_bytes(config: BackboneConfig, vocabulary_size: int, tokens: int, head_share: float, length: int) -> int:
-    """What autograd keeps for one micro-batch in fp32, of sequences of ``length`` tokens.
-
-    Small networks of every kind, measured, keep within a tenth of it. Not in it: where no fused kernel does
-    attention's dropout (on a CPU), its weights are kept as well, which is 9 bytes for each head and each pair of
-    tokens of a sequence.
-    """
-    width, rows = config.width, config.rows(vocabulary_size)
-    head = {"dense": 3 * width + 2 * rows, "linear": width + 2 * rows, "none": 0}[config.head] * head_share
-    per_token, per_pass = 2 * width * (1 + config.embedding_gate) + head, 0.0
-    for name in config.mixers:
-        token, once = _kept_by_mixer(name, config, length)
-        token += _kept_around(config)
-        if _both_ways(name, config):
-            token = 2 * token + width
-        per_token, per_pass = per_token + token, per_pass + once
-    return int(4 * (tokens * per_token + per_pass))
-
-
-def _both_ways(name: MixerName, config: BackboneConfig) -> bool:
+def both_ways(name: MixerName, config: BackboneConfig) -> bool:
     """Whether a layer is two, of which one reads backwards; attention and Hyena look both ways by themselves."""
     return name in ("mamba", "mamba2") and not config.causal
 
 
-def _kept_around(config: BackboneConfig) -> float:
-    """Numbers a token that a block keeps besides its mixer's: its norms, its feed-forward, its dropout."""
-    inner = {"swiglu": 4, "swiglu-beta": 5}.get(config.activation, 2) * config.inner
-    one_norm = (3 if config.norm_kind == "rms" else 2) + bool(config.dropout)
-    return (2 if config.inner else 1) * one_norm * config.width + inner
+def optimizer_bytes(config: BackboneConfig, vocabulary_size: int, optimizer: OptimizerConfig) -> tuple[int, int]:
+    """What an optimizer remembers from update to update, and what it takes besides while it works on a CPU.
+
+    AdamW remembers two numbers a weight and works in place. Any other one makes an update of one tensor of each shape,
+    here and now, and is asked what it kept; while it works it takes two numbers for each weight of the largest tensor.
+    """
+    weights = list(_bare(config, vocabulary_size).named_parameters())
+    if optimizer.name.lower() == ADAMW:
+        return 8 * sum(value.numel() for _, value in weights), 0
+    alike: dict[tuple[str, torch.Size], int] = {}
+    for name, value in weights:
+        kind = (re.sub(r"\.\d+\.", ".0.", name), value.shape)
+        alike[kind] = alike.get(kind, 0) + 1
+    tried = {kind: nn.Parameter(torch.zeros(kind[1])) for kind in alike}
+    found = build_optimizer(((name, value) for (name, _), value in tried.items()), optimizer)
+    for value in tried.values():
+        value.grad = torch.full_like(value, 1e-3)
+    found.step()
+    kept = {kind: sum(_bytes(part) for part in found.state[value].values()) for kind, value in tried.items()}
+    return sum(kept[kind] * count for kind, count in alike.items()), 8 * max(value.numel() for _, value in weights)
 
 
-def _kept_by_mixer(name: MixerName, config: BackboneConfig, length: int) -> tuple[float, float]:
-    """Numbers that a mixer keeps for each token, and for each pass."""
-    width, space = config.width, config.state_space
-    inner = space.inner(width)
-    if name == "attention":
-        if config.positions == "relative":
-            return 8 * width + 3 * config.heads * length, 2 * length * (length + 2 * width)
-        return (7 if config.positions == "rotary" else 5) * width, 0
-    if name == "mamba":
-        rank = space.rank or math.ceil(width / 16)
-        return 9 * inner + inner * space.state_size / MEMORY_EVERY + rank + 4 * space.state_size, 0
-    if name == "mamba2":
-        return _kept_by_dual(space, width), 0
-    order, size = config.hyena.order, transform_size(length)
-    token = (4 * order + 1 + 2 * (order - 1) * size / length) * width
-    network = 3 * (config.hyena.filter_layers + 1) * config.hyena.filter_order + width
-    return token, (order - 1) * 2 * size * width + network * size / 2
+def _bytes(part: object) -> int:
+    if isinstance(part, list | tuple):
+        return sum(map(_bytes, part))
+    return part.nbytes if isinstance(part, torch.Tensor) else 0
 
 
-def _kept_by_dual(space: StateSpaceConfig, width: int) -> float:
-    inner, heads, size = space.inner(width), space.heads(width), space.state_size
-    shared = space.groups * (8 * size + space.chunk)
-    return 10 * inner + heads * (2 * size + 2 * space.chunk + 6) + 2 * inner * size / space.chunk + shared
+def _bare(config: BackboneConfig, vocabulary_size: int) -> LanguageModel:
+    """The network without memory for its weights."""
+    with torch.device("meta"):
+        return LanguageModel(config, vocabulary_size=vocabulary_size, pad_id=0, mask_id=0)

@@ -42,7 +42,7 @@ from nuclex.training.device import within_memory
 from nuclex.training.distributed import Group, joined, tell_idle
 from nuclex.training.duration import TrainingConfig
 from nuclex.training.loop import Work, train
-from nuclex.training.plan import make_plan
+from nuclex.training.plan import Asked, Terms, epoch_tokens, make_plan
 from nuclex.training.run import finish_bundles, opened_run, run_digest, write_facts
 from nuclex.training.summing import whole_weights
 from nuclex.training.validation import names_of_a_look, score
@@ -177,14 +177,8 @@ def _pretrained(config: PretrainConfig, run: Path, device: str, group: Group, *,
         model = build_model(config, tokenizer).to(device)
         facts = {"seed": config.seed, "threads": torch.get_num_threads(), "device": device, "devices": group.world}
         lengths, training = work.table.lengths_N, config.training.counted(work.batches)
-        plan = make_plan(
-            config.model,
-            len(tokenizer),
-            sampling=config.sampling,
-            steps=training.steps,
-            length=float(lengths.mean()) + 2,
-            head_share=config.objective.expected_share(),
-        )
+        share, mean = config.objective.expected_share(), float(lengths.mean()) + 2
+        plan = make_plan(config.model, len(tokenizer), Asked(config.sampling, training, mean, share))
         plan = plan.model_copy(update={"epochs": config.training.epochs or None})
         if group.first:
             write_facts(run, plan=plan.to_data(), provenance=provenance(**facts))
@@ -215,14 +209,31 @@ def check_lengths(config: PretrainConfig) -> None:
         raise InputError(f"sampling.max_tokens: {longest} is more than the {room} positions of the model")
 
 
-def plan(config: PretrainConfig) -> dict[str, Any]:
-    """What follows from a recipe, as plain data; nothing is read or trained. InputError where it cannot be trained."""
+def plan(
+    config: PretrainConfig, *, utilisation: float = 0.4, price: Mapping[str, float] | None = None
+) -> dict[str, Any]:
+    """What follows from a recipe, as plain data; nothing is trained. InputError where it cannot be trained.
+
+    Of a corpus, where the recipe names one, some sequences are read to say how long an epoch is (not where a tokenizer
+    is yet to be trained). ``utilisation`` is the share of its peak that a GPU reaches, above 0 and at most 1; ``price``
+    says what an hour of a GPU costs, by its name, in any currency.
+    """
+    if not 0 < utilisation <= 1:
+        raise InputError(f"utilisation: found {utilisation}; a share above 0 and at most 1 is needed")
     check_lengths(config)
-    sampling, steps = config.sampling, config.training.steps or None  # epochs are counted on the corpus
-    share = config.objective.expected_share()
-    size = vocabulary_size(config)
-    found = make_plan(config.model, size, sampling=sampling, steps=steps, head_share=share)
-    return found.model_copy(update={"epochs": config.training.epochs or None}).to_data()
+    share, epoch = config.objective.expected_share(), _epoch_tokens(config)
+    asked = Asked(config.sampling, config.training, None, share, epoch)  # epochs are counted on the corpus
+    return make_plan(config.model, vocabulary_size(config), asked, Terms(utilisation, price)).to_data()
+
+
+def _epoch_tokens(config: PretrainConfig) -> float | None:
+    """Tokens of one epoch of the corpus; None without one, or without a tokenizer."""
+    trained = config.tokenizer_folder is not None
+    if config.corpus is None or (isinstance(config.tokenizer, LearnedConfig) and not trained):
+        return None
+    tokenizer = load_tokenizer(config.tokenizer_folder) if config.tokenizer_folder else config.tokenizer.build()
+    corpus = Corpus.open(config.corpus, verify=False)
+    return epoch_tokens(corpus, tokenizer, _learnt_rows(config, corpus), config.sampling)
 
 
 def vocabulary_size(config: PretrainConfig) -> int:
@@ -246,12 +257,7 @@ def build_model(config: PretrainConfig, tokenizer: Tokenizer) -> LanguageModel:
 
 def build_work(config: PretrainConfig, corpus: Corpus, tokenizer: Tokenizer) -> LanguageWork:
     """Tokenize the train split, or what is drawn from it, and a fixed sample of the validation split."""
-    learnt, rows = corpus.indices("train"), corpus.indices("validation")
-    if not len(learnt):
-        raise InputError(f"{corpus.path}: its train split holds no sequences; lower the validation and test shares")
-    if config.train_sequences is not None:
-        drawn = permutation(key(config.seed, "train"), len(learnt))[: config.train_sequences]
-        learnt = np.sort(learnt[drawn])
+    learnt, rows = _learnt_rows(config, corpus), corpus.indices("validation")
     chosen = rows[permutation(key(config.seed, "validation"), len(rows))[: config.validation_sequences]]
     if not len(rows):
         say("the corpus has no validation split: no best model can be chosen, the last one is kept")
@@ -261,6 +267,16 @@ def build_work(config: PretrainConfig, corpus: Corpus, tokenizer: Tokenizer) -> 
         table_of(corpus, tokenizer, learnt),
         table_of(corpus, tokenizer, np.sort(chosen)),
     )
+
+
+def _learnt_rows(config: PretrainConfig, corpus: Corpus) -> np.ndarray:
+    """Rows of the train split, or of what is drawn from it; InputError where there are none."""
+    learnt = corpus.indices("train")
+    if not len(learnt):
+        raise InputError(f"{corpus.path}: its train split holds no sequences; lower the validation and test shares")
+    if config.train_sequences is None:
+        return learnt
+    return np.sort(learnt[permutation(key(config.seed, "train"), len(learnt))[: config.train_sequences]])
 
 
 def table_of(corpus: Corpus, tokenizer: Tokenizer, rows: np.ndarray) -> TokenTable:
