@@ -215,11 +215,12 @@ def _attention(config: BackboneConfig, run: Pass) -> Part:
     """Queries, keys, values, what they were turned from, the mixture as it is and laid out for the last matrix.
 
     On a CPU all is computed in float32. There no fused kernel drops weights out, nor does one anywhere know of
-    relative positions: then the weights are kept, too.
+    relative positions, which have a score for each of 2 L distances besides: then the weights are kept, too.
     """
     product, width, pairs = run.widths.product, config.width, config.heads * run.length
     if config.positions == "relative":
-        return Part(8 * product * width + 3 * product * pairs, 2 * product * pairs)
+        passing = max(8, 5 * product - 4) * pairs + 8 * width
+        return Part((5 * product + 12) * width + (2 * product + 4) * pairs, passing)
     dropped, rotary, halved = bool(config.attention_dropout), config.positions == "rotary", product < 4
     angles = 4 * width // config.heads * (rotary and halved)
     if run.on_cpu and dropped:
@@ -278,7 +279,7 @@ def _once(name: MixerName, config: BackboneConfig, run: Pass) -> float:
     """Bytes that a layer keeps for each pass: Hyena's filters and the network that wrote them, relative positions."""
     width = config.width
     if name == "attention" and config.positions == "relative":
-        return 2 * run.widths.product * run.length * (run.length + 2 * width)
+        return 4 * run.length * (2 * run.length + run.widths.product * width)
     if name != "hyena":
         return 0
     hyena, size = config.hyena, transform_size(run.length)
