@@ -10,7 +10,7 @@ Ray: Moritz et al. 2018, doi:10.48550/arXiv.1712.05889.
 from __future__ import annotations
 
 import os
-import socket
+import platform
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -82,7 +82,7 @@ def read_part(file: tuple[str, str, str], config: CorpusConfig, work: str) -> Pa
     """Stage one file (where it is, what messages call it, the name of its source) in a new folder below ``work``."""
     if not Path(work).is_dir():
         raise OutsideError(
-            f"{work}: the Ray worker on {socket.gethostname()} does not see this folder; the corpus must be made on "
+            f"{work}: the Ray worker on {platform.node()} does not see this folder; the corpus must be made on "
             "storage that all machines share"
         )
     folder = Path(tempfile.mkdtemp(prefix="part-", dir=work))
