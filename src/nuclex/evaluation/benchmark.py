@@ -92,6 +92,8 @@ class Question:
     systems: tuple[System, ...]
     quoted: tuple[QuotedConfig, ...] = ()
     leaks: Mapping[str, Any] | None = None
+    stands_in_for: str = ""
+    """The question of the literature in whose place this one was asked."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -153,6 +155,24 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Aggregate:
+    """A fine-tuned model over ``questions`` together: two means, the gain of one over the other, the share of the best.
+
+    ``pretrained`` and ``scratch`` are mean Matthews correlations; ``stand_ins`` are those of the questions that stand
+    in for others, ``quoted`` those of which a best number is known. ``share`` is None where there is none.
+    """
+
+    model: str
+    questions: tuple[str, ...]
+    stand_ins: tuple[str, ...]
+    pretrained: float
+    scratch: float
+    gain: Interval
+    quoted: tuple[str, ...]
+    share: Interval | None
+
+
+@dataclass(frozen=True)
 class NotRun:
     """A question, or a model on one, that could not be asked, and why."""
 
@@ -208,6 +228,7 @@ class Benchmark:
     family_maps: tuple[Map, ...] = ()
     unasked: Mapping[str, tuple[QuotedConfig, ...]] = field(default_factory=dict)
     """What the literature says of questions of which nothing was run."""
+    aggregates: tuple[Aggregate, ...] = ()
 
 
 def read_system(model: str, arm: str, runs: Sequence[Path]) -> System | None:

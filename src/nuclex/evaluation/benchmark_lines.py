@@ -85,14 +85,19 @@ def together(
     if "moments" in row:
         columns = [np.array([row["moments"] for row in rows], dtype=np.float64) for rows in system.rows]
         return _of_sums(MOMENTS if columns[0].ndim == 2 else OF_TARGETS, columns, question, level)
-    if "counts" in row:
-        columns = [sums.counts_of([row["counts"] for row in rows]) for rows in system.rows]
-        return _of_classes(columns, question, level)
-    if isinstance(row["truth"], str):
-        return _of_classes(_called(question, system), question, level)
+    if (counts := class_columns(question, system)) is not None:
+        return _of_classes(counts, question, level)
     if isinstance(row["truth"], list):
         return _of_pairs(question, system, level) if "sequence" in row else {}
     return {name: _of_numbers(name, question, system, level) for name in _numbers(system) if name in only}
+
+
+def class_columns(question: Question, system: System) -> list[Floats] | None:
+    """How often each class was called rightly, called, and true, (N, 3, C) a seed; None where there are no classes."""
+    row = system.rows[0][0]
+    if "counts" in row:
+        return [sums.counts_of([row["counts"] for row in rows]) for rows in system.rows]
+    return _called(question, system) if isinstance(row["truth"], str) else None
 
 
 def sided(system: System, metric: str) -> list[Floats]:

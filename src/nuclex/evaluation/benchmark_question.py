@@ -193,4 +193,10 @@ def _asked(question: Question) -> str:
 
 def _note(question: Question) -> str:
     notes = question.task["notes"]
-    return f"The test split is {notes['test']}." if "test" in notes and ASKED not in notes else ""
+    said = [f"The test split is {notes['test']}."] if "test" in notes and ASKED not in notes else []
+    if question.stands_in_for:
+        said.append(
+            f"Stands in for {question.stands_in_for}, whose data are not at hand: it is another question on other "
+            "sequences, and its numbers are not numbers of that one."
+        )
+    return " ".join(said)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from nuclex.core.provenance import provenance
+from nuclex.evaluation.aggregates import aggregates_section
 from nuclex.evaluation.benchmark import ARMS, ENERGY, ENOUGH_SEEDS, WORDS, Benchmark, Line, Question
 from nuclex.evaluation.benchmark_plots import perplexity_points, system_bars
 from nuclex.evaluation.benchmark_question import map_figure, question_section, spoken
@@ -52,7 +53,7 @@ def tell(found: Benchmark) -> Report:
     """Write the whole report of a benchmark."""
     simulated = any(question.task["notes"].get("simulated") for question in found.questions)
     asked = [question for question in found.questions if question.systems]
-    sections = [_overview(found, asked)] if asked else []
+    sections = [_overview(found, asked), *aggregates_section(found)] if asked else []
     sections += [question_section(found, question) for question in asked]
     sections += [*_families(found), *_perplexity(found), *_leaks(found), *_not_run(found)]
     if asked:

@@ -37,6 +37,7 @@ class QuotedConfig(Config):
     value: float
     source: str = Field(min_length=1)
     note: str = Field(default="", description="in what it differs from what is measured here")
+    best: bool = Field(default=False, description="the best number known of this very question")
 
 
 class EntryConfig(Config):
@@ -64,6 +65,9 @@ class EntryConfig(Config):
     )
     cluster: ClusterConfig = ClusterConfig()
     quoted: tuple[QuotedConfig, ...] = ()
+    stands_in_for: str = Field(
+        default="", description="the question of the literature in whose place this one is asked, for lack of its data"
+    )
 
     @model_validator(mode="after")
     def _either(self) -> Self:
@@ -73,6 +77,8 @@ class EntryConfig(Config):
             raise ValueError(f"{self.name}: zero_shot is for variants and folded_by for structures; give one of them")
         if self.all_splits is not None and not self.zero_shot:
             raise ValueError(f"{self.name}: all_splits is for zero_shot; what learns is asked for the test split")
+        if self.stands_in_for and any(quoted.best for quoted in self.quoted):
+            raise ValueError(f"{self.name}: a stand-in is another question, so the best number known is not of it")
         if (self.recipe is None) == (self.waits_for is None):
             raise ValueError(f"{self.name}: give recipe, or say in waits_for why there is none")
         return self

@@ -79,6 +79,7 @@ class Entry:
         told = {"name": task.name, "counts": task.counts(), "notes": dict(task.notes), "shape": str(task.shape)}
         told["classes"] = task.classes
         question = Question(entry.name, entry.chapter, told, compared, units_N, tuple(systems), entry.quoted)
+        question = replace(question, stands_in_for=entry.stands_in_for)
         refuse_unequal(question)
         yield question if leaks is None else _with_leaks(question, leaks, self.config.level)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from nuclex.core.lock import owned
 from nuclex.core.plain import plain
 from nuclex.core.progress import say
 from nuclex.data.store import Corpus
+from nuclex.evaluation.aggregates import aggregates, aggregates_table
 from nuclex.evaluation.benchmark import Benchmark, Map, NotRun, PairCalibration, Question
 from nuclex.evaluation.benchmark_comparisons import comparisons
 from nuclex.evaluation.benchmark_lines import lines
@@ -137,6 +139,7 @@ def _gathered(
         tuple(one for one in known if one is not None),
         tuple(families),
         _unasked(config, questions) if models else {},
+        tuple(aggregates(questions, config.level)),
     )
 
 
@@ -156,6 +159,7 @@ def _written(found: Benchmark, out: Path) -> dict[str, Any]:
     asked = [question for question in found.questions if question.systems]
     tables = {
         "numbers": numbers_table(asked, found.lines, unasked=found.unasked),
+        "aggregates": aggregates_table(found.aggregates),
         "comparisons": comparisons_table(found.comparisons, found.level),
         "leaks": leaks_table(found.questions),
         "without-leaks": without_leaks_table(found.questions),
@@ -179,6 +183,7 @@ def _written(found: Benchmark, out: Path) -> dict[str, Any]:
             }
             for line in quoted
         ],
+        "aggregates": [asdict(one) for one in found.aggregates],
         "leaks": [
             {"question": question.name, "test": question.leaks["test"], "leaked": question.leaks["leaked"]}
             for question in found.questions
