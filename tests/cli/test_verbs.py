@@ -124,6 +124,9 @@ def test_plan(capsys: pytest.CaptureFixture[str]) -> None:
     assert found.keys() >= {"parameters", "flops_per_token", "memory_bytes", "tokens_compute_optimal"}
     deeper = answer(capsys, "plan", "pretrain/rinalmo-nano", "--model.depth", "7")
     assert deeper["parameters"] > found["parameters"]
+    priced = answer(capsys, "plan", "pretrain/rinalmo-nano", "--price", "h100=2.5", "a100=1", "--utilisation", "0.2")
+    assert priced["hours"]["h100"] == pytest.approx(2 * found["hours"]["h100"])
+    assert priced["cost"] == {"h100": 2.5 * priced["hours"]["h100"], "a100": priced["hours"]["a100"]}
 
 
 def test_from_fasta_to_vectors(capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_corpus: Path) -> None:
@@ -200,6 +203,9 @@ WRONG = [
     ("corpus frobnicate", 2, "command line: "),
     ("plan", 2, "command line: Command \"plan\" parameter"),
     ("plan none.toml", 2, "none.toml: no such recipe file; give a .toml or .yaml file or one of: "),
+    ("plan pretrain/quickstart --price h100", 2, "--price: found 'h100'; it is written NAME=NUMBER, as in h100=2.5"),
+    ("plan pretrain/quickstart --price h10=1", 2, "price: no GPU is called 'h10'; known: h200, h100, "),
+    ("plan pretrain/quickstart --utilisation 2", 2, "utilisation: found 2.0; a share above 0 and at most 1 is needed"),
     ("plan bad.toml", 2, "bad.toml:3: model.depht: unknown key (did you mean 'depth'?); allowed: "),
     ("plan text.toml", 2, "text.toml:3: model.depth: Input should be a valid integer, found '6'"),
     ("plan broken.toml", 2, "broken.toml:1: not valid TOML: "),

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import math
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from nuclex.core.errors import InputError
 from nuclex.data.sample import SamplingConfig
+from nuclex.data.store import Corpus
 from nuclex.models import RinalmoConfig, rinalmo
 from nuclex.models.published import RINALMO_SIZES
 from nuclex.training.duration import TrainingConfig
 from nuclex.training.plan import GPUS, Asked, Terms, make_plan
+from nuclex.training.pretrain import PretrainConfig, build_work, plan
 
 
 @pytest.mark.parametrize(
@@ -56,3 +62,46 @@ def test_a_plan_is_plain_data() -> None:
     assert type(plan).from_data(plan.to_data()) == plan
     wanted = {"parameters", "flops_per_token", "memory_bytes", "tokens_compute_optimal"}
     assert wanted <= plan.to_data().keys(), "names that the design promises"
+
+
+def corpus_recipe(corpus: Path, **keys: Any) -> PretrainConfig:
+    recipe = {"tokenizer": {"kind": "nucleotide"}, "model": {"kind": "rinalmo", "depth": 1, "width": 16, "heads": 2}}
+    sampling = {"max_tokens": 40, "batch_tokens": 200, "micro_tokens": 200}
+    return PretrainConfig.from_data({**recipe, "sampling": sampling, "corpus": str(corpus), **keys})
+
+
+@pytest.mark.parametrize("tokenizer", [{"kind": "nucleotide"}, {"kind": "kmer", "k": 3, "stride": 3}], ids=str)
+def test_an_epoch_of_a_corpus_is_what_a_run_reads(tiny_corpus: Path, tokenizer: dict[str, Any]) -> None:
+    config = corpus_recipe(tiny_corpus, tokenizer=tokenizer, training={"epochs": 2.5})
+    work = build_work(config, Corpus.open(tiny_corpus), config.tokenizer.build())
+    passes = [work.micro_batches(0, batch, 0, 1) for batch in range(work.batches(0))]
+    read = sum(len(micro.batch.tokens_T) for micros in passes for micro in micros)
+    planned = plan(config)
+    assert planned["epoch_tokens"] == read, "of a corpus this small every sequence is read"
+    assert planned["tokens"] == round(2.5 * read)
+    assert planned["length"] == pytest.approx(read / sum(len(m.batch.lengths_N) for micros in passes for m in micros))
+    assert planned["epochs_compute_optimal"] == planned["tokens_compute_optimal"] / read
+    assert plan(corpus_recipe(tiny_corpus, train_sequences=5))["epoch_tokens"] < read
+    with pytest.raises(InputError, match="is not a corpus"):
+        plan(corpus_recipe(tiny_corpus / "none"))
+
+
+def test_an_epoch_is_not_known_before_its_tokenizer_or_corpus(tiny_corpus: Path) -> None:
+    learnt = corpus_recipe(tiny_corpus, tokenizer={"kind": "bpe", "vocab_size": 30}, training={"epochs": 1.0})
+    for config in (learnt, learnt.model_copy(update={"corpus": None})):
+        planned = plan(config)
+        assert (planned["epoch_tokens"], planned["epochs_compute_optimal"], planned["tokens"]) == (None, None, None)
+
+
+def test_what_fits_is_less_than_the_memory_there_is() -> None:
+    small, large = make_plan(rinalmo("nano"), 22), make_plan(rinalmo("giga"), 22)
+    assert all(small.fits.values())
+    assert large.fits == {name: large.memory_bytes < gpu.memory for name, gpu in GPUS.items()}
+    assert not large.fits["rtx4090"]
+
+
+@pytest.mark.parametrize("share", [0.0, 1.5, math.nan])
+def test_a_utilisation_is_a_share(share: float) -> None:
+    config = PretrainConfig.from_data({"tokenizer": {"kind": "nucleotide"}, "model": {"kind": "rinalmo"}})
+    with pytest.raises(InputError, match=r"utilisation: found .*; a share above 0 and at most 1 is needed"):
+        plan(config, utilisation=share)

@@ -113,7 +113,7 @@ def test_in_epochs_it_is_the_same_run(whole: Path, tiny_corpus: Path, tmp_path: 
     epochs = 23.5 / work.batches(0)
     training = {name: value for name, value in RECIPE["training"].items() if name != "steps"}
     config = recipe(tiny_corpus, training={**training, "epochs": epochs})
-    assert (plan(config)["steps"], plan(config)["epochs"]) == (None, epochs), "the corpus is not read for a plan"
+    assert (plan(config)["steps"], plan(config)["epochs"]) == (None, epochs), "updates are counted by the run"
     assert run_quietly(config, tmp_path / "run")["steps"] == 24
     assert results(tmp_path / "run") == results(whole)
     written = json.loads((tmp_path / "run" / "plan.json").read_text())

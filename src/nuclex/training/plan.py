@@ -117,7 +117,7 @@ def make_plan(model: ModelConfig, vocabulary_size: int, asked: Asked = USUAL, te
     optimal, tokens = TOKENS_PER_PARAMETER * sum(parts.values()), _tokens(asked)
     rates = {name: gpu.peak(precision) * terms.utilisation for name, gpu in GPUS.items()}
     hours = {name: flops * (tokens or optimal) / rate / 3600 for name, rate in rates.items()}
-    memory = {device: _memory(config, vocabulary_size, asked, device == "cpu") for device in ("gpu", "cpu")}
+    memory = _memory(config, vocabulary_size, asked, sum(parts.values()))
     peak, epoch = memory["gpu"].peak, asked.epoch_tokens
     return Plan(
         parameters=sum(parts.values()),
@@ -141,16 +141,19 @@ def make_plan(model: ModelConfig, vocabulary_size: int, asked: Asked = USUAL, te
     )
 
 
-def epoch_tokens(corpus: Corpus, tokenizer: Tokenizer, rows: NDArray[np.int64], sampling: SamplingConfig) -> float:
-    """Tokens that one epoch over these rows of a corpus reads, special tokens included.
+def epoch_length(
+    corpus: Corpus, tokenizer: Tokenizer, rows: NDArray[np.int64], sampling: SamplingConfig
+) -> tuple[float, float]:
+    """Tokens that one epoch over these rows of a corpus reads, special tokens included, and the mean of a piece.
 
-    So many pieces as there are clusters (or sequences), times the mean length of up to 2 048 that are drawn of them.
+    So many pieces as there are clusters (or sequences), times the mean of up to 2 048 that are drawn of them.
     """
     if sampling.members == "one-per-cluster":
         rows = rows[choose_members(corpus.clusters[rows], key(0, "plan", "member"))]
     drawn = rows[permutation(key(0, "plan"), len(rows))[:READ_FOR_AN_EPOCH]]
     table = tokenize((corpus.sequence(int(row)) for row in np.sort(drawn)), tokenizer)
-    return float(np.minimum(table.lengths_N + 2, sampling.max_tokens).mean()) * len(rows) if len(rows) else 0.0
+    mean = float(np.minimum(table.lengths_N + 2, sampling.max_tokens).mean())
+    return mean * len(rows), mean
 
 
 def _tokens(asked: Asked) -> int | None:
@@ -162,14 +165,19 @@ def _tokens(asked: Asked) -> int | None:
     return None if asked.epoch_tokens is None else round(asked.training.epochs * asked.epoch_tokens)
 
 
-def _memory(config: BackboneConfig, vocabulary_size: int, asked: Asked, on_cpu: bool) -> Memory:
-    sampling, training = asked.sampling, asked.training or TrainingConfig()
-    weights = 4 * sum(count_parameters(config, vocabulary_size).values())
+def _memory(config: BackboneConfig, vocabulary_size: int, asked: Asked, parameters: int) -> dict[str, Memory]:
+    """Memory of one update on a GPU and on a CPU."""
+    sampling, training, weights = asked.sampling, asked.training or TrainingConfig(), 4 * parameters
     optimizer, working = optimizer_bytes(config, vocabulary_size, training.optimizer)
-    average = weights if training.ema.decay and (on_cpu or not training.ema.on_cpu) else 0
-    held = Held(weights, optimizer, average, working if on_cpu or not working else weights)  # a GPU: all at once
-    run = Pass(sampling.micro_tokens, sampling.max_tokens, asked.head_share, training.precision, on_cpu)
-    return step_memory(config, vocabulary_size, run, held, several=sampling.batch_tokens > sampling.micro_tokens)
+    found = {}
+    for device in ("gpu", "cpu"):
+        on_cpu = device == "cpu"
+        average = weights if training.ema.decay and (on_cpu or not training.ema.on_cpu) else 0
+        held = Held(weights, optimizer, average, working if on_cpu or not working else weights)  # a GPU: all at once
+        run = Pass(sampling.micro_tokens, sampling.max_tokens, asked.head_share, training.precision, on_cpu)
+        several = sampling.batch_tokens > sampling.micro_tokens
+        found[device] = step_memory(config, vocabulary_size, run, held, several=several)
+    return found
 
 
 def _priced(prices: Mapping[str, float] | None) -> Mapping[str, float]:

@@ -42,7 +42,7 @@ from nuclex.training.device import within_memory
 from nuclex.training.distributed import Group, joined, tell_idle
 from nuclex.training.duration import TrainingConfig
 from nuclex.training.loop import Work, train
-from nuclex.training.plan import Asked, Terms, epoch_tokens, make_plan
+from nuclex.training.plan import Asked, Terms, epoch_length, make_plan
 from nuclex.training.run import finish_bundles, opened_run, run_digest, write_facts
 from nuclex.training.summing import whole_weights
 from nuclex.training.validation import names_of_a_look, score
@@ -215,25 +215,26 @@ def plan(
     """What follows from a recipe, as plain data; nothing is trained. InputError where it cannot be trained.
 
     Of a corpus, where the recipe names one, some sequences are read to say how long an epoch is (not where a tokenizer
-    is yet to be trained). ``utilisation`` is the share of its peak that a GPU reaches, above 0 and at most 1; ``price``
-    says what an hour of a GPU costs, by its name, in any currency.
+    is yet to be trained); arithmetic is for sequences of their mean length then, else of the longest that sampling
+    allows; memory always is for the longest. ``utilisation`` is the share of its peak that a GPU reaches, above 0 and
+    at most 1; ``price`` says what an hour of a GPU costs, by its name, in any currency.
     """
     if not 0 < utilisation <= 1:
         raise InputError(f"utilisation: found {utilisation}; a share above 0 and at most 1 is needed")
     check_lengths(config)
-    share, epoch = config.objective.expected_share(), _epoch_tokens(config)
-    asked = Asked(config.sampling, config.training, None, share, epoch)  # epochs are counted on the corpus
+    share, (epoch, mean) = config.objective.expected_share(), _epoch_length(config)
+    asked = Asked(config.sampling, config.training, mean, share, epoch)
     return make_plan(config.model, vocabulary_size(config), asked, Terms(utilisation, price)).to_data()
 
 
-def _epoch_tokens(config: PretrainConfig) -> float | None:
-    """Tokens of one epoch of the corpus; None without one, or without a tokenizer."""
+def _epoch_length(config: PretrainConfig) -> tuple[float | None, float | None]:
+    """Tokens of one epoch of the corpus and of a piece; None without a corpus, or without a tokenizer."""
     trained = config.tokenizer_folder is not None
     if config.corpus is None or (isinstance(config.tokenizer, LearnedConfig) and not trained):
-        return None
+        return None, None
     tokenizer = load_tokenizer(config.tokenizer_folder) if config.tokenizer_folder else config.tokenizer.build()
-    corpus = Corpus.open(config.corpus, verify=False)
-    return epoch_tokens(corpus, tokenizer, _learnt_rows(config, corpus), config.sampling)
+    corpus = Corpus.open(config.corpus)
+    return epoch_length(corpus, tokenizer, _learnt_rows(config, corpus), config.sampling)
 
 
 def vocabulary_size(config: PretrainConfig) -> int:
