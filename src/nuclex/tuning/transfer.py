@@ -13,10 +13,10 @@ from nuclex.core.plain import from_json, plain
 from nuclex.core.progress import say
 from nuclex.core.toml import toml_text
 from nuclex.training.finetune import FinetuneConfig, finetune
-from nuclex.training.pretrain import PretrainConfig, plan, pretrain
+from nuclex.training.pretrain import PretrainConfig, pretrain
 from nuclex.tuning.asked import Asked
 from nuclex.tuning.study import claimed, turn
-from nuclex.tuning.trial import Record, best_numbers, steps_of, with_tokenizer
+from nuclex.tuning.trial import Record, best_numbers, flops_per_token, steps_of, with_tokenizer
 
 FINALS, FINAL, TRANSFERRED = "finals", "final.json", "transferred.toml"
 WAIT_S = 0.5
@@ -112,6 +112,6 @@ def saving(records: list[Record], asked: Asked, best: Record | None) -> dict[str
     found = {"flops": flops, "flops_at_full_width": full, "times": full / flops} if flops else None
     if found is not None and best is not None and (steps := asked.full.training.steps):
         recipe = _transferred(asked, best)
-        final = steps * recipe.sampling.batch_tokens * plan(recipe)["flops_per_token"]
+        final = steps * recipe.sampling.batch_tokens * flops_per_token(recipe)
         found |= {"flops_full_run": final, "times_with_final": (full + final) / (flops + final)}
     return found

@@ -146,7 +146,12 @@ def costs(steps: int, recipe: Any, full: Any) -> dict[str, float]:
     if not isinstance(recipe, PretrainConfig):
         return {}
     tokens = steps * recipe.sampling.batch_tokens
-    return {"flops": tokens * plan(recipe)["flops_per_token"], "flops_full": tokens * plan(full)["flops_per_token"]}
+    return {"flops": tokens * flops_per_token(recipe), "flops_full": tokens * flops_per_token(full)}
+
+
+def flops_per_token(recipe: PretrainConfig) -> float:
+    """As planned, whatever the corpus: forward and backward, of a sequence of the greatest length."""
+    return float(plan(recipe.model_copy(update={"corpus": None}))["flops_per_token"])
 
 
 def best_numbers(run: Path) -> dict[str, float]:
