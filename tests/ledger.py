@@ -56,13 +56,14 @@ def recipe(model: dict[str, Any], objective: str, tokens: tuple[int, int, int], 
     )
 
 
-def updates(config: PretrainConfig) -> Updates:
-    """The updates of a recipe over random sequences, all of them as long as it allows."""
+def updates(config: PretrainConfig, shortest: int | None = None) -> Updates:
+    """The updates of a recipe over random sequences, all as long as it allows, or from so many nucleotides on."""
     tokenizer, sampling, training = config.tokenizer.build(), config.sampling, config.training
-    room, count = sampling.max_tokens - 2, 3 * sampling.batch_tokens // sampling.max_tokens
-    ids = np.random.default_rng(0).choice(tokenizer.encode("ACGT", start=False, end=False), count * room)
-    each = np.arange(count)
-    table = TokenTable(ids.astype(np.uint8), np.arange(count + 1) * room, each, each)
+    room, rng = sampling.max_tokens - 2, np.random.default_rng(0)
+    count = 3 * sampling.batch_tokens // (shortest or sampling.max_tokens)
+    offsets = np.cumsum([0, *rng.integers(shortest or room, room, count, endpoint=True)])
+    ids = rng.choice(tokenizer.encode("ACGT", start=False, end=False), offsets[-1]).astype(np.uint8)
+    table = TokenTable(ids, offsets, np.arange(count), np.arange(count))
     model = build_model(config, tokenizer)
     optimizer = build_optimizer(model.named_parameters(), training.optimizer, growth=growth_of(model))
     average = Average(model, training.ema) if training.ema.decay else None
@@ -99,10 +100,10 @@ class Ledger(TorchDispatchMode):
         self.now -= size
 
 
-def peak_of(config: PretrainConfig) -> int:
+def peak_of(config: PretrainConfig, shortest: int | None = None) -> int:
     """Bytes that torch held at most in a second update, when the optimizer remembers the first."""
     with Ledger() as ledger:
-        loop = updates(config)
+        loop = updates(config, shortest)
         loop.update()
         ledger.peak = ledger.now
         loop.update()

@@ -58,6 +58,15 @@ def test_the_peak_follows_optimizer_and_average(training: dict[str, Any]) -> Non
     assert abs(off_by(recipe(model, objective, (64, 128, 128), **training))) < WITHIN
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", networks(*SIZES["small"]))
+def test_sequences_of_many_lengths_need_about_as_much(name: str) -> None:
+    """Less where attention keeps pairs; a little more where short ones are transformed in more padding (Hyena)."""
+    model, objective = networks(*SIZES["small"])[name]
+    config = recipe(model, objective, (128, 1024, 1024))
+    assert 0.95 < plan(config)["memory"]["cpu"]["peak"] / peak_of(config, shortest=4) < 1.2
+
+
 def test_parts_by_hand() -> None:
     model, objective = networks(*SIZES["broad"])["roberta"]
     found = {name: plan(recipe(model, objective, (64, 256, 512), precision=name)) for name in ("fp32", "bf16-weights")}

@@ -73,7 +73,8 @@ class Held(NamedTuple):
 class Memory(Config):
     """Bytes that one update takes on one device.
 
-    ``peak`` is less than the sum where an update is one pass: the gradients arise as the activations go.
+    ``peak`` is less than the sum where an update is one pass: the gradients arise as the activations go. It does not
+    count what torch and its libraries take by themselves, nor gaps that an allocator leaves.
     """
 
     weights: int
@@ -147,8 +148,8 @@ def _cast_weights(config: BackboneConfig, vocabulary_size: int, run: Pass) -> in
 
 
 def _norm(config: BackboneConfig, run: Pass) -> float:
-    """A layer norm keeps what it reads; a root-mean-square norm that in float32, and what it made of it."""
-    if config.norm_kind == "rms":
+    """What it reads; a root-mean-square norm that no kernel computes (CPU) that in float32, and its result, too."""
+    if config.norm_kind == "rms" and run.on_cpu:
         return 8 * config.width + 4
     return run.widths.stream * config.width + 8
 
@@ -173,7 +174,8 @@ def _last_norm(config: BackboneConfig, run: Pass) -> Part:
     scored = (2 + run.share) * stream * width
     if not config.final_norm:
         return Part(0, scored)
-    return Part(_norm(config, run), max(scored, (16 if config.norm_kind == "rms" else 0) * width + stream * width))
+    spelled_out = config.norm_kind == "rms" and run.on_cpu
+    return Part(_norm(config, run), max(scored, (16 * spelled_out + stream) * width))
 
 
 def _head(config: BackboneConfig, vocabulary_size: int, run: Pass) -> Part:
