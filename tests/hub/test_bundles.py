@@ -254,3 +254,37 @@ def test_a_head_is_checked_before_anything_is_written(hub, tmp_path):
     assert len(bundle.task.config["classes"]) == 2  # by way of one number, the log-odds
     weights, again = part.weights["decoder.weight"], bundle.task.weights["decoder.weight"]
     torch.testing.assert_close(again[1] - again[0], weights[1] - weights[0])
+
+
+@pytest.mark.parametrize(
+    ("card", "licence"),
+    [
+        ("---\nlicense: agpl-3.0\ntags: [rna]\n---\n# A model\n", "agpl-3.0"),
+        ("---\r\nlicense: other\r\nlicense_name: academic-only\r\n---\r\n", "academic-only"),
+        ("---\nlicense: other\n---\n", "other"),
+        ("---\nlicense: [mit, apache-2.0]\n---\n", None),
+        ("---\nlicense: {\n---\n", None),
+        ("---\n- license\n---\n", None),
+        ("# license: mit\n", None),
+        (None, None),
+    ],
+)
+def test_imported_weights_bring_the_licence_of_their_card(hub, theirs, card, licence):
+    (theirs / "manifest.json").unlink()
+    (theirs / "README.md").unlink(missing_ok=True)
+    if card is not None:
+        (theirs / "README.md").write_bytes(card.encode())
+    bundle = hub.import_bundle(theirs, theirs.parent / "b")
+    assert bundle.record.licence == licence
+    told = [note for note in bundle.record.notes if note.startswith("The licence of")]
+    assert len(told) == (licence is not None)
+    text = (theirs.parent / "b" / "README.md").read_text()
+    assert f"The weights: {licence or 'no licence is stated'}." in text
+    assert (f"license: {licence}" in text) == (licence is not None)
+
+
+def test_a_given_licence_is_not_overruled_by_a_card(hub, theirs):
+    (theirs / "manifest.json").unlink()
+    (theirs / "README.md").write_text("---\nlicense: mit\n---\n")
+    bundle = hub.import_bundle(theirs, theirs.parent / "b", licence="cc-by-4.0")
+    assert (bundle.record.licence, [note for note in bundle.record.notes if note.startswith("The licence of")]) == ("cc-by-4.0", [])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from torch import Tensor
 
 from nuclex.bundle import Bundle, Record, TaskPart, load, write_bundle
@@ -66,7 +68,8 @@ def import_bundle(
     tells), or a folder, or an id on the Hugging Face hub: multimolecule's RiNALMo, or a RoBERTa, BERT, GPT-2, Mamba or
     Mamba-2. These need ``tokenizer``, the one of nuclex that reads as theirs does, unless nuclex wrote the one beside
     them; RiNALMo's is known. InputError for weights that are missing or left over and for variants that nuclex does
-    not compute, OutsideError for what cannot be fetched. Nothing is left random, nothing in a file is executed.
+    not compute, OutsideError for what cannot be fetched. Nothing is left random, nothing in a file is executed. Without
+    ``licence`` it is the one that the card beside the weights names, if there is one.
     """
     path = Path(source)
     _refuse_absent(source)
@@ -77,7 +80,10 @@ def import_bundle(
     files = [path] if path.is_file() else sorted(path.glob("*.safetensors")) if path.is_dir() else []
     sums = {file.name: sha256_file(file) for file in files}
     facts = provenance(imported_from=str(source), sha256=sums)
-    record = Record({}, facts, {}, None, path.stem or str(source), licence, found.notes)
+    notes = found.notes
+    if licence is None and not path.is_file() and (licence := _licence(source)) is not None:
+        notes += (f"The licence of the weights, {licence}, is the one that the card beside them names.",)
+    record = Record({}, facts, {}, None, path.stem or str(source), licence, notes)
     write_bundle(out, found.model, found.tokenizer, record, task=found.task)
     return load(out)
 
@@ -185,6 +191,21 @@ def _config(source: str | Path) -> dict[str, Any]:
     if not keys:
         raise InputError(f"{source}: has no config.json; a model's folder or one of RiNALMo's .pt files is needed")
     return keys
+
+
+def _licence(source: str | Path) -> str | None:
+    """The licence that the front matter of a model's card names, by its own name where the hub has none for it."""
+    card = _file(source, "README.md")
+    text = "" if card is None else card.read_text(encoding="utf-8", errors="replace")
+    head = re.match(r"---\n(.*?)\n---", text.replace("\r\n", "\n"), re.DOTALL)
+    try:
+        told = yaml.safe_load(head[1]) if head is not None else None
+    except yaml.YAMLError:
+        return None
+    if not isinstance(told, dict):
+        return None
+    found = told.get("license_name" if told.get("license") == "other" and "license_name" in told else "license")
+    return found if isinstance(found, str) and found else None
 
 
 def _file(source: str | Path, name: str) -> Path | None:
