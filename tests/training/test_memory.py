@@ -84,6 +84,7 @@ def test_parts_by_hand() -> None:
     one = plan(recipe(model, objective, (64, 256, 256)))["memory"]["gpu"]
     assert one["peak"] < 4 * weights + one["activations"], "of one pass they come while the activations go"
     assert one["activations"] == parts["activations"]
+    assert plan(recipe(model, objective, (64, 512, 256)))["memory"]["gpu"] == one, "no pass is more than the update"
 
 
 def test_widths_of_precisions() -> None:

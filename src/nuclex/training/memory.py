@@ -139,7 +139,7 @@ def _cast_weights(config: BackboneConfig, vocabulary_size: int, run: Pass) -> in
     matrices = {
         "attention": 4 * width**2,
         "mamba": 3 * inner * width + inner * (2 * _rank(config) + 2 * space.state_size),
-        "mamba2": 3 * inner * width,
+        "mamba2": (3 * inner + 2 * space.groups * space.state_size + inner // space.head_size) * width,
         "hyena": (config.hyena.order + 2) * width**2,
     }
     layers = sum((matrices[name] + feed) * (2 if both_ways(name, config) else 1) for name in config.mixers)

@@ -174,7 +174,8 @@ def _memory(config: BackboneConfig, vocabulary_size: int, asked: Asked, paramete
         on_cpu = device == "cpu"
         average = weights if training.ema.decay and (on_cpu or not training.ema.on_cpu) else 0
         held = Held(weights, optimizer, average, working if on_cpu or not working else weights)  # a GPU: all at once
-        run = Pass(sampling.micro_tokens, sampling.max_tokens, asked.head_share, training.precision, on_cpu)
+        tokens = min(sampling.micro_tokens, sampling.batch_tokens)
+        run = Pass(tokens, sampling.max_tokens, asked.head_share, training.precision, on_cpu)
         several = sampling.batch_tokens > sampling.micro_tokens
         found[device] = step_memory(config, vocabulary_size, run, held, several=several)
     return found
