@@ -37,7 +37,10 @@ def test_own_data_are_keys_of_the_task() -> None:
             {"data.path": "x", "task.train": "y"},
             "data.path and task.train are two names of one thing; give one of them",
         ),
-        ({"data": "my.csv"}, "data: found 'my.csv'; a table with the keys path, sequence, target, id, group, split is"),
+        (
+            {"data": "my.csv"},
+            "data: found 'my.csv'; a table with the keys path, sequence, target, id, group, split, partner, partners",
+        ),
     ],
 )
 def test_other_keys_are_refused(given: dict[str, Any], sentence: str) -> None:

@@ -116,10 +116,9 @@ class AnsweringModel(nn.Module):
         """Scores (N, C) of N whole sequences."""
         return self.head(self._hidden(tokens_T, layout), layout)
 
-    def scalars(self, tokens_T: Tensor, layout: Layout, partners_NP: Tensor | None = None) -> Tensor:
-        """One number for each of N whole sequences, or for each with the vector of its partner: (N,)."""
-        beside = () if partners_NP is None else (partners_NP,)
-        return self.head(self._hidden(tokens_T, layout), layout, *beside)[:, 0]
+    def scalars(self, tokens_T: Tensor, layout: Layout, *partners_NP: Tensor) -> Tensor:
+        """One number for each of N whole sequences, or for each with the vector of its partner, if these come: (N,)."""
+        return self.head(self._hidden(tokens_T, layout), layout, *partners_NP)[:, 0]
 
     def position_logits(self, tokens_T: Tensor, layout: Layout) -> Tensor:
         """Scores (T - 2N, C) of all tokens but start and end, sequence after sequence."""

@@ -189,7 +189,8 @@ def scalars(
         batch = asked.batch(index_N)
         tokens_T = torch.from_numpy(batch.tokens_T).to(device)
         partners_NP = asked.partners(index_N, device)
-        return model.scalars(tokens_T, Layout.of(batch.lengths_N, device), partners_NP).float()
+        beside = () if partners_NP is None else (partners_NP,)
+        return model.scalars(tokens_T, Layout.of(batch.lengths_N, device), *beside).float()
 
     return of(reading) if changed is None else of(changed) - of(reading)
 
