@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 
 from nuclex.bundle import load
 from nuclex.core.config import load_config
+from nuclex.core.recipe import shipped_recipes
 from nuclex.data.corpus import CorpusConfig, build_corpus
 from nuclex.data.store import Corpus
 from nuclex.training.pretrain import PretrainConfig, build_model, pretrain
@@ -141,3 +143,15 @@ def test_one_epoch_ends_at_the_published_share_of_the_rate() -> None:
     assert counted.steps == 400
     last = learning_rate(counted.schedule, 400, 400) / counted.schedule.rate
     assert last == pytest.approx(0.0778, abs=1e-4)  # facts: ½(1 + cos 0.82 π)
+
+
+@pytest.mark.parametrize("page", ["rnaberta", "tinydnabert"])
+def test_the_pages_name_tests_and_recipes_that_exist(page: str) -> None:
+    root = Path(__file__).parents[1]
+    text = (root / "docs" / f"{page}.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+    assert len(named) >= 6
+    for path, test in named:
+        assert f"def {test}(" in (root / path).read_text(), f"{path}::{test}"
+    recipes = set(re.findall(r"\b((?:corpus|pretrain|search|finetune)/[a-z-]+)", text))
+    assert {f"corpus/{page}-laptop", f"pretrain/{page}-laptop"} <= recipes <= shipped_recipes().keys()
