@@ -146,6 +146,16 @@ def test_models_side_by_side_with_controls_leaks_tables_and_a_report(models: lis
         ("all", "not run", None),
         ("Other", "quoted", 0.7),
     ]
+    told = {row["start"]: row["value"] for row in rows if (row["question"], row["metric"]) == ("family", "matthews")}
+    for one in summary["aggregates"]:  # of one question: its own two numbers, and their ratio where there is one
+        assert (one["questions"], one["quoted"], one["share"]) == (("family",), (), None)
+        assert one["pretrained"] == pytest.approx(told["fine-tuned"]["value"])
+        assert one["scratch"] == pytest.approx(told["from random weights"]["value"])
+        ratio = one["pretrained"] / one["scratch"] - 1 if one["scratch"] > 0 else float("nan")
+        assert one["gain"]["value"] == pytest.approx(ratio, nan_ok=True)
+    assert [one["model"] for one in summary["aggregates"]] == ["one", "two"]
+    assert "no published number at hand" in page
+    assert (out / "tables" / "aggregates.csv").read_text().startswith("model,questions,stand-ins,")
     assert "at most 7,200 random swaps, so never below 0.00014" in page  # 20 * 18 comparisons / 0.05
     assert "a linear model of the shares of k-mers" in page
     assert not re.search(r"<(script|link rel=.stylesheet|img)", page)
