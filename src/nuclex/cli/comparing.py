@@ -61,8 +61,8 @@ def benchmark(
     Parameters
     ----------
     recipe:
-        A suite: smoke, laptop, rinalmo, nucleotide-transformer, gue, helm, variants, rnaberta-laptop, tinydnabert-laptop, or a
-        TOML file.
+        A suite: smoke, laptop, rinalmo, nucleotide-transformer, gue, helm, variants, rnaberta-laptop,
+        tinydnabert-laptop, or a TOML file.
     bundles:
         Models made by nuclex.
     out:
