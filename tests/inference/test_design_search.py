@@ -132,7 +132,7 @@ def test_exact_draws_follow_the_model_s_own_distribution(
     assert np.isnan(found[0].log_weight)
     assert drawn_from_all(bundle, lattice, Draws(3, np.arange(7, 9), temperature)) == found[7:9]
     likeliest = drawn_from_all(bundle, lattice, Draws(3, np.arange(2), 0.0))
-    assert {path.codons for path in likeliest} == {sequences[log_p.argmax()]}
+    assert {(path.codons, path.proven) for path in likeliest} == {(sequences[log_p.argmax()], True)}
 
 
 def test_exact_draws_tell_p_from_q() -> None:

@@ -103,10 +103,10 @@ class Design:
 
     ``log_likelihood`` is the sum of ln p over its tokens (for a model that sees both sides, each hidden alone), in
     nats, without the end. ``log_weight``: see ``inference.design_search``. ``proven``: by method ``best`` under a model
-    that reads from left to right, ``yes`` where no other sequence that keeps the rules can be likelier (than the nth
-    for the nth), ``no`` where a wider beam might find one; else empty. ``cai`` is the codon adaptation index,
-    ``same_codons`` and ``same_letters`` are shares of what equals the natural sequence, stop codon included where both
-    have one.
+    that reads from left to right, and by ``exact`` at temperature 0, ``yes`` where no other sequence that keeps the
+    rules can be likelier (than the nth for the nth), ``no`` where a wider beam might find one; else empty. ``cai`` is
+    the codon adaptation index, ``same_codons`` and ``same_letters`` are shares of what equals the natural sequence, stop
+    codon included where both have one.
     """
 
     protein: str

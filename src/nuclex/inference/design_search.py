@@ -214,7 +214,7 @@ def best_paths(bundle: Bundle, lattice: Lattice, count: int, width: int) -> list
 def drawn_from_all(bundle: Bundle, lattice: Lattice, draws: Draws) -> list[Path]:
     """As many sequences as ``draws`` has numbers, from p over its sum over all synonymous ones that keep the rules.
 
-    InputError where there are more than ``EVERY``.
+    At temperature 0 it is the likeliest, proven. InputError where there are more than ``EVERY``.
     """
     found = [(lattice.start, "")]
     for options in lattice.options:
@@ -234,7 +234,8 @@ def drawn_from_all(bundle: Bundle, lattice: Lattice, draws: Draws) -> list[Path]
         chosen_N = np.searchsorted(sums_M, wanted_N, side="right")
     else:
         chosen_N = np.full(len(draws.numbers_N), log_p_M.argmax())
-    return [Path(as_codons(found[row][1]), float(log_p_M[row])) for row in chosen_N.tolist()]
+    proven = None if draws.temperature else True
+    return [Path(as_codons(found[row][1]), float(log_p_M[row]), proven=proven) for row in chosen_N.tolist()]
 
 
 def resampled(bundle: Bundle, lattice: Lattice, draws: Draws, sweeps: int) -> list[Path]:
