@@ -147,10 +147,11 @@ def generate(
     Flags: --count, --prompt ACG, --max-tokens, --temperature (0: always the likeliest), --top-k, --top-p,
     --no-repeat-ngram, --batch, --seed.
 
-    With --protein FILE, coding sequences for proteins. Flags: --count, --method sample, exact or best, --temperature, --pool
-    (drawn for each), --beam (paths kept), --sweeps (of models that see both sides), --genetic-code 1, --stop false,
-    --avoid GGTCTC,AATAAA, --enzymes EcoRI,BsaI, --homopolymer 5, --gc-min 0.35, --gc-max 0.65, --gc-window 50,
-    --natural FILE (to compare with), --usage FILE (for the CAI), --table numbers.csv, --batch, --seed.
+    With --protein FILE, coding sequences for proteins. Flags: --count, --method sample, exact or best, --temperature,
+    --pool (drawn for each), --beam (paths kept), --sweeps (of models that see both sides), --genetic-code 1,
+    --stop false, --avoid GGTCTC,AATAAA, --enzymes EcoRI,BsaI, --homopolymer 5, --gc-min 0.35, --gc-max 0.65,
+    --gc-window 50, --natural FILE (to compare with), --usage FILE (for the CAI), --table numbers.csv, --batch,
+    --seed.
 
     Parameters
     ----------

@@ -105,8 +105,8 @@ class Design:
     nats, without the end. ``log_weight``: see ``inference.design_search``. ``proven``: by method ``best`` under a model
     that reads from left to right, and by ``exact`` at temperature 0, ``yes`` where no other sequence that keeps the
     rules can be likelier (than the nth for the nth), ``no`` where a wider beam might find one; else empty. ``cai`` is
-    the codon adaptation index, ``same_codons`` and ``same_letters`` are shares of what equals the natural sequence, stop
-    codon included where both have one.
+    the codon adaptation index, ``same_codons`` and ``same_letters`` are shares of what equals the natural sequence,
+    stop codon included where both have one.
     """
 
     protein: str
