@@ -42,6 +42,16 @@ def test_a_share_of_a_searched_key_is_of_the_value_drawn() -> None:
     assert question.settings({"training.steps": 4000, WARMUP: 0.2})[WARMUP] == 800
 
 
+def test_a_key_may_choose_between_kinds_of_a_table() -> None:
+    key, kinds = "objective.criterion.kind", ["cross-entropy", "hierarchical", "soft-labels"]
+    question = asked("pretrain/helm-gpt2-laptop", **{f"space.{key}.choices": kinds})
+    found = {kind: question.trial({key: kind}).objective.criterion for kind in kinds}
+    assert {kind: one.kind for kind, one in found.items()} == dict(zip(kinds, kinds, strict=True))
+    assert found["soft-labels"] == type(found["soft-labels"])()
+    own = question.full.objective.criterion
+    assert found[own.kind] == own, "the recipe's own kind keeps the recipe's keys"
+
+
 def test_the_goal_is_the_number_that_says_which_weights_are_best() -> None:
     assert asked().goal == Goal("validation_loss", "min")
     by = {"base.training.best_metric": "validation_accuracy", "base.training.best_mode": "max"}

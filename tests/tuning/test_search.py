@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -125,14 +126,15 @@ def test_the_transferred_recipe_is_the_full_one_with_the_best_settings(whole: tu
 
 def test_full_runs_differ_in_their_rate_alone(whole: tuple[Path, dict[str, Any]]) -> None:
     out, answer = whole
-    rows = answer["finals"]
+    rows, number = answer["finals"], answer["best"]["number"]
     rate = answer["best"]["training.schedule.rate"]
     assert [row["name"] for row in rows] == ["x1", "x0.875", "x0.75", "given"]
     assert [row["rate"] for row in rows] == [rate, rate * 0.875, rate * 0.75, 1e-3]
     for row in rows:
-        saved = json.loads((out / "finals" / row["name"] / "config.json").read_text())
+        run = out / "finals" / (row["name"] if row["name"] == "given" else f"trial-{number:03d}-{row['name']}")
+        saved = json.loads((run / "config.json").read_text())
         assert saved["model"]["width"] == 16
-        numbers = json.loads((out / "finals" / row["name"] / "checkpoints" / "best" / "numbers.json").read_text())
+        numbers = json.loads((run / "checkpoints" / "best" / "numbers.json").read_text())
         assert (row["score"], row["steps"]) == (numbers["validation_loss"], 8)
         assert Path(row["bundle"]).is_dir()
     chosen = [row["name"] for row in rows if row["chosen"]]
@@ -157,6 +159,29 @@ def test_the_same_call_again_does_nothing_twice(whole: tuple[Path, dict[str, Any
     with quiet():
         assert search(config(out.parent / "search.toml"), out, finals=True) == answer
     assert {path: path.stat().st_mtime_ns for path in out.glob("*/*/*.json*")} == before
+
+
+def test_a_search_goes_on_elsewhere_and_with_another_best(tiny_corpus: Path, tmp_path: Path) -> None:
+    """Its folder is moved, a full run there is taken up, more trials find other settings, and all of it is told."""
+    learned = {"tokenizer.kind": "bpe", "tokenizer.vocab_size": 24}
+    first, second = tmp_path / "first", tmp_path / "second"
+    path = recipe(tmp_path, tiny_corpus, trials=1, base=learned, factors=[1.0])
+    with quiet():
+        before = search(config(path), first, finals=True)
+        first.rename(second)
+        (second / "finals" / "trial-000-x1" / "final.json").unlink()
+        moved = search(config(path), second, finals=True)
+        assert moved["finals"][0]["bundle"] == str(second / "finals" / "trial-000-x1" / "bundle" / "best")
+        assert [row["score"] for row in moved["finals"]] == [row["score"] for row in before["finals"]]
+        more = search(config(path, trials=4), second)
+        assert more["best"]["number"] > 0, "the seed of this test was chosen so"
+        assert "finals" not in more, "those of the best before are not of this one"
+        last = search(config(path, trials=4), second, finals=True)
+        plain = search(config(path, trials=4), second)
+    assert last["finals"][0]["rate"] == more["best"]["training.schedule.rate"] != before["finals"][0]["rate"]
+    assert plain == last
+    assert json.loads((second / "results.json").read_text())["finals"] == last["finals"]
+    assert (second / "finals" / "trial-000-x1" / "final.json").is_file()
 
 
 def begun(path: Path, out: Path, *words: str) -> subprocess.Popen[bytes]:
@@ -205,7 +230,7 @@ def test_workers_share_the_trials(tiny_corpus: Path, tmp_path: Path) -> None:
         sorted(line.split(":")[0] for line in text.splitlines() if line.startswith("trial ") and " of 6:" in line)
         for text in said
     ]
-    assert sorted([*begun_by[0], *begun_by[1]]) == [f"trial {number} of 6" for number in range(1, 7)], (
+    assert sorted([*begun_by[0], *begun_by[1]]) == [f"trial {number}, {number + 1} of 6" for number in range(6)], (
         "each by one, once"
     )
     assert all(begun_by), "both had something to do"
@@ -294,6 +319,14 @@ def test_finetuning_is_searched_without_its_test_split(tmp_path: Path, monkeypat
         assert answer["best"]["score"] == max(one["score"] for one in found)
         assert "saving" not in answer
         again = search(SearchConfig.from_data(given), tmp_path / "out", finals=True)
+        rows[0] = (rows[0][0], 9)
+        (tmp_path / "own.csv").write_text("sequence,label\n" + "".join(f"{text},{value}\n" for text, value in rows))
+        with pytest.raises(InputError, match=r"config\.json: is another search"):
+            search(SearchConfig.from_data({**given, "trials": 4}), tmp_path / "out")
+        (tmp_path / "full.toml").write_text(toml_text({**full, "bundle": str(tmp_path / "nothing")}))
+        with pytest.raises(InputError, match="nothing: no such folder"):
+            search(SearchConfig.from_data(given), tmp_path / "other")
+    assert not (tmp_path / "other").exists()
     assert len(asked) == 1, "the full run, once"
     (final,) = again["finals"]
     assert final["score"] == pytest.approx(answer["best"]["score"]), "the same settings, the same run"
@@ -321,6 +354,15 @@ def test_a_folder_of_something_else_is_refused(tiny_corpus: Path, tmp_path: Path
         search(config(path), path)
 
 
+def test_a_warm_up_without_room_in_epochs_is_refused(tiny_corpus: Path, tmp_path: Path) -> None:
+    base = {"training.steps": 0, "training.epochs": 1.0}
+    proxy = {"model.width": 8, "model.base_width": 16, "training.steps": 400, "training.epochs": 0.0}
+    path = recipe(tmp_path, tiny_corpus, base=base, proxy=proxy)
+    with pytest.raises(InputError, match=r"warmup: 40 steps of warm-up do not fit .* 1 epochs are about \d+ steps"):
+        search(config(path), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_without_optuna_it_is_one_sentence(tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(InputError, match=r"needs the package 'optuna', .*; pip install 'nuclex\[search\]'"):
@@ -336,6 +378,15 @@ def test_a_damaged_store_is_told_of(tiny_corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(CorruptError, match=r"search\.db: is not readable"):
         search(config(path), out)
     (out / "search.db").unlink()
+    other = recipe(tmp_path / "other", tiny_corpus, space={**SPACE, "sampling.members": {"choices": ["all"]}})
+    with quiet():
+        search(config(other, trials=1), tmp_path / "other" / "out")
+    shutil.copy(tmp_path / "other" / "out" / "search.db", out / "search.db")
+    with pytest.raises(CorruptError, match=r"search\.db: is of another search: its trials were drawn from other"):
+        search(config(path, trials=2), out)
+    (out / "config.json").write_text('{"search": 3}')
+    with pytest.raises(CorruptError, match=r"config\.json: is not readable"):
+        search(config(path), out)
     (out / "trials" / "trial-000" / "trial.json").write_text("{")
     with pytest.raises(CorruptError, match=r"trial\.json: is not readable"):
         read_record(out / "trials" / "trial-000" / "trial.json")

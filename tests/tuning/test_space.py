@@ -57,6 +57,7 @@ def test_a_dimension_is_drawn_as_it_is_given(given: dict[str, Any], asked: tuple
     [
         ({}, "low and high are needed, or choices"),
         ({"low": 1}, "low and high are needed, or choices"),
+        ({"low": 0, "high": 3, "step": 2}, "high 3 is not low 0 plus steps of 2"),
         ({"low": 2, "high": 1}, "low is 2 and high 1; low must not be above high"),
         ({"low": 0, "high": 1, "log": True}, "log needs a low above 0 and no step"),
         ({"low": 1, "high": 9, "log": True, "step": 2}, "log needs a low above 0 and no step"),

@@ -7,6 +7,7 @@ on the pre-trained model; without them nobody knows what pre-training gave, and 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,8 @@ from typing import Any, Self
 
 import torch
 
+from nuclex.bundle.fingerprint import parameter_hash
+from nuclex.bundle.weights import unshared
 from nuclex.core.artifact import atomic_file, write_json
 from nuclex.core.errors import InputError
 from nuclex.core.plain import from_json
@@ -23,7 +26,7 @@ from nuclex.core.provenance import provenance
 from nuclex.models import LanguageModel
 from nuclex.models.heads import PooledHeadConfig
 from nuclex.tasks import SPLITS, Task
-from nuclex.tokenizers import Tokenizer
+from nuclex.tokenizers import Tokenizer, tokenizer_hash
 from nuclex.training.arm import ArmRun, fitting
 from nuclex.training.controls import CONTROLS, LETTERS, Arm, reads_letters, training_of
 from nuclex.training.distributed import refuse_several
@@ -124,6 +127,18 @@ def validated(config: FinetuneConfig, folder: Path, device: str = "cpu") -> dict
     The test split is not asked. InputError where recipe, bundle and data do not fit, StoppedError after a signal.
     """
     return _tried(config, _start(config), device, {}, folder)
+
+
+def identity(config: FinetuneConfig) -> str:
+    """A hash of what a run is asked on and begins from: the task's sequences and answers, weights, tokenizer.
+
+    InputError where recipe, bundle and data do not fit.
+    """
+    asked = _Asked.of(config.at({}, controls=[]), _start(config))
+    bundle = asked.start.bundle
+    weights = "" if bundle is None else parameter_hash(unshared(bundle.model))
+    told = f"{asked.task.digest} {tokenizer_hash(asked.start.tokenizer)} {weights}"
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def _measured(asked: _Asked, run: Path, device: str, kin: Sequence[Path]) -> dict[str, Any]:

@@ -293,17 +293,23 @@ def table_of(corpus: Corpus, tokenizer: Tokenizer, rows: np.ndarray) -> TokenTab
 
 
 def _tokenizer(config: PretrainConfig, corpus: Corpus, run: Path) -> Tokenizer:
-    """The run's own tokenizer, made or trained once and then read from the run folder."""
-    folder = run / "tokenizer"
+    """The run's own tokenizer, made or trained once and then read from the run folder.
+
+    InputError where the recipe names another one by now.
+    """
+    folder, given = run / "tokenizer", config.tokenizer_folder
     if not folder.is_dir():
-        if config.tokenizer_folder is not None:
-            tokenizer = _sound_tokenizer(config.tokenizer_folder)
+        if given is not None:
+            tokenizer = _sound_tokenizer(given)
         else:
             rows = corpus.indices("train")
             tokenizer = config.tokenizer.train(corpus.sequence(int(row)) for row in rows)
         with atomic_folder(folder) as temporary:
             save_tokenizer(tokenizer, temporary)
-    return _sound_tokenizer(folder)
+    own = _sound_tokenizer(folder)
+    if given is not None and tokenizer_hash(_sound_tokenizer(given)) != tokenizer_hash(own):
+        raise InputError(f"tokenizer_folder: {given} holds another tokenizer than {folder}, with which the run began")
+    return own
 
 
 def _sound_tokenizer(folder: Path) -> Tokenizer:

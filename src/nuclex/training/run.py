@@ -39,15 +39,15 @@ CONFIG = "config.json"
 ADJUSTABLE = ("training", ("anomaly", "distributed"))
 """Where in a recipe the keys are that may differ when a run is taken up: what to do with a batch that breaks it, and
 whether devices share the model."""
-MOVABLE = "bundle"
-"""The key of a recipe that names where the pre-trained model lies; what it is, checkpoints know by its weights."""
+MOVABLE = ("bundle", "tokenizer_folder")
+"""The keys of a recipe that name where the pre-trained model and a tokenizer lie; what these are, a run knows."""
 
 
 @contextlib.contextmanager
 def opened_run(run: Path, config: Config, *, resume: bool) -> Iterator[None]:
     """Own a run folder for the length of the block; an existing one is taken up with ``resume`` and an equal config.
 
-    Only ``training.anomaly``, ``training.distributed`` and the path of ``bundle`` may differ. A new folder goes again
+    Only ``training.anomaly``, ``training.distributed`` and the paths of ``MOVABLE`` may differ. A new folder goes again
     if the block finds that recipe, data, memory and disk do not fit, before there is anything to resume. OutsideError
     at once where another process owns it.
     """
@@ -73,11 +73,12 @@ def lasting(data: Any) -> Any:
     """A config as plain data without what may differ when a run is taken up."""
     if not isinstance(data, dict):
         return data
-    (table, free), kept = ADJUSTABLE, {name: value for name, value in data.items() if name != MOVABLE}
+    (table, free), kept = ADJUSTABLE, dict(data)
     if isinstance(kept.get(table), dict):
         kept[table] = {name: value for name, value in kept[table].items() if name not in free}
-    if data.get(MOVABLE) is not None:
-        kept[MOVABLE] = "given"
+    for name in MOVABLE:
+        if kept.pop(name, None) is not None:
+            kept[name] = "given"
     return kept
 
 

@@ -11,7 +11,7 @@ from nuclex.core.errors import InputError
 from nuclex.core.recipe import read_recipe
 from nuclex.data.store import Corpus
 from nuclex.tokenizers import LearnedConfig
-from nuclex.training.finetune import FinetuneConfig
+from nuclex.training.finetune import FinetuneConfig, identity
 from nuclex.training.grid import refused
 from nuclex.training.pretrain import PretrainConfig, check_lengths
 from nuclex.tuning.question import FACTORS, PROXY, RATE, SPACE, STEPS, WARMUP, SearchConfig
@@ -63,7 +63,7 @@ class Asked:
         asked = cls(config, load_config(kind, config.full, {**config.base, **over}))
         asked._check_keys()
         asked._check_width()
-        for values in asked._corners():
+        for values in asked.corners():
             settings = asked.settings(values)
             for recipe in (asked.trial(settings), *(one for _, _, one in asked.finals(settings))):
                 if isinstance(recipe, PretrainConfig):
@@ -136,7 +136,10 @@ class Asked:
         return learned and not own and isinstance(full, PretrainConfig) and full.tokenizer_folder is None
 
     def check_data(self) -> str:
-        """The fingerprint of the corpus. InputError where there is none, or nothing in it to tell trials apart by."""
+        """The fingerprint of the corpus, or of a question and its bundle.
+
+        InputError where there is none, or nothing in it to tell trials apart by.
+        """
         if isinstance(self.full, PretrainConfig):
             if self.full.corpus is None:
                 raise InputError("corpus: missing; give the folder of a corpus with --corpus DIR")
@@ -144,7 +147,7 @@ class Asked:
             if not len(corpus.indices("validation")):
                 raise InputError(f"{corpus.path}: has no validation split, by which trials are told apart")
             return corpus.fingerprint
-        return ""
+        return identity(self.full)
 
     def _check_keys(self) -> None:
         full = self.full
@@ -178,7 +181,7 @@ class Asked:
                 f"parametrisation alone: give model.base_width = {base} in it, too (docs/mup.md)"
             )
 
-    def _corners(self) -> Iterator[dict[str, Choice]]:
+    def corners(self) -> Iterator[dict[str, Choice]]:
         """The lowest values of all keys, and each end of each beside the lowest of the others."""
         lowest = {key: dimension.ends[0] for key, dimension in self.space.items()}
         yield lowest
@@ -191,7 +194,18 @@ def laid(recipe: Recipe, settings: Mapping[str, Any], *, alone: bool = False) ->
     if isinstance(recipe, FinetuneConfig):
         return recipe.at(settings, controls=[] if alone else list(recipe.controls))
     data = {name: value for name, value in recipe.to_data().items() if value is not None}
+    for key, value in settings.items():
+        if key.endswith(".kind"):
+            _turn_into(data, key.split("."), value)
     return load_config(type(recipe), None, {**data, **settings})
+
+
+def _turn_into(data: dict[str, Any], path: list[str], kind: Any) -> None:
+    """Make the table at a path one of another kind, whose keys are as they are by default; one that is it stays."""
+    for name in path[:-2]:
+        data = data.get(name) or {}
+    if isinstance(table := data.get(path[-2]), dict) and table.get("kind") != kind:
+        data[path[-2]] = {"kind": kind}
 
 
 def _number(data: Any, of: str, key: str) -> Any:

@@ -46,7 +46,9 @@ class SearchConfig(Config):
     space: dict[str, Dimension] | None = Field(default=None, description="None = RNA-BERTa's rate and warm-up")
     trials: int = Field(default=32, ge=1, le=100_000)
     sampler: Literal["tpe", "random"] = Field(default="tpe", description="how the next trial's values are chosen")
-    startup: int = Field(default=10, ge=1, description="trials at random before tpe begins, and before pruning does")
+    startup: int = Field(
+        default=10, ge=1, description="trials at random before tpe begins, and before pruning by the median does"
+    )
     pruner: Literal["none", "median", "halving", "hyperband"] = Field(
         default="none", description="which rule ends trials that look bad at a look at validation"
     )

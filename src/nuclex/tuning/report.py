@@ -69,7 +69,7 @@ def _headlines(results: Mapping[str, Any], metric: str, done: list[Any]) -> tupl
         Headline("trials", str(len(results["trials"])), f"{len(done)} came to their end"),
         Headline(metric.replace("_", " "), f"{best['score']:.4g}", f"of trial {best['number']}, on validation"),
     ]
-    found += [Headline(key, cell_text(value), "best") for key, value in best["settings"].items()]
+    found += [Headline(key.rpartition(".")[2], cell_text(value), "best") for key, value in best["settings"].items()]
     if saving:
         found.append(Headline("saved", f"{saving['times']:.2g} times", "fewer FLOPs than at full width"))
     return tuple(found)
@@ -83,15 +83,25 @@ def _trials(trials: list[Any], asked: Asked, metric: str, best: Mapping[str, Any
     ]
     chosen = next(place for place, one in enumerate(trials) if one["number"] == best["number"])
     notes = tuple(f"Trial {one['number']}: {one['why']}." for one in trials if one["why"])
-    columns = ("trial", "state", *keys, "steps", metric)
-    return Table(columns, tuple(rows), "All trials", highlight=(chosen,), notes=notes, formats={metric: ".4f"})
+    last = [key.rpartition(".")[2] for key in keys]
+    names = last if len({*last, "trial", "state", "steps", metric}) == len(keys) + 4 else keys
+    dimensions = zip(names, asked.space.values(), strict=True)
+    formats = {name: ".3g" for name, one in dimensions if one.of is None and not one.whole}
+    columns = ("trial", "state", *names, "steps", metric)
+    return Table(
+        columns, tuple(rows), "All trials", highlight=(chosen,), notes=notes, formats={**formats, metric: ".4f"}
+    )
 
 
 def _full(results: Mapping[str, Any], metric: str, verb: str) -> Section:
     """The settings for the full model and, where they were trained, the full runs."""
     command = f"nuclex {verb} {results['transferred']} --out RUN"
     step = Step("Train the full model with what was found (--finals does it with the search):", command)
-    settings = Table(("key", "value"), tuple(results["best"]["settings"].items()), "What the full recipe is given")
+    settings = Table(
+        ("key", "value"),
+        tuple((key, cell_text(value)) for key, value in results["best"]["settings"].items()),
+        "What the full recipe is given",
+    )
     rows = results["finals"]
     if not rows:
         return Section("The full model", "", tables=(settings,), steps=(step,))

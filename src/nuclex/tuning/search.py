@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -24,7 +25,7 @@ from nuclex.tuning.asked import Asked
 from nuclex.tuning.question import SearchConfig
 from nuclex.tuning.report import draw
 from nuclex.tuning.study import Study, claimed, clear_claims, optuna_here, turn
-from nuclex.tuning.transfer import saving, train_finals, write_transferred
+from nuclex.tuning.transfer import check_room, done_finals, saving, train_finals, write_transferred
 from nuclex.tuning.trial import TOKENIZER, Trainer, best_of, records_of
 
 CONFIG, RECIPE, RESULTS, REPORT = "config.json", "search.toml", "results.json", "report.html"
@@ -47,8 +48,15 @@ def search(
     if workers < 1:
         raise InputError(f"workers: found {workers}; 1 or more are needed")
     folder, asked = Path(out), Asked.of(config)
+    new = not folder.exists()
     _begin(folder, asked, asked.check_data())
     _learn_tokenizer(folder, asked)
+    try:
+        check_room(folder, asked)
+    except InputError:
+        if new:
+            shutil.rmtree(folder)
+        raise
     with contextlib.closing(Study(folder, asked)) as study, _others(folder, workers, finals=finals, device=device):
         _work(study, Trainer(asked, study, folder, device))
         records = records_of(folder)
@@ -57,23 +65,30 @@ def search(
             raise InputError(f"{folder}: no trial came to its end; {records[0].why or 'see trials/'}")
         with turn(folder):
             transferred = write_transferred(folder, asked, best)
-        rows = train_finals(folder, asked, best, device) if finals else []
-        importance = study.importance()
-    results = {
-        "goal": {"metric": asked.goal.metric, "mode": asked.goal.mode},
-        "best": best.to_data(),
-        "trials": [one.to_data() for one in records],
-        "importance": importance,
-        "saving": saving(records, asked, best),
-        "transferred": str(transferred),
-        "finals": rows,
-    }
+        results = {
+            "goal": {"metric": asked.goal.metric, "mode": asked.goal.mode},
+            "best": best.to_data(),
+            "trials": [one.to_data() for one in records],
+            "importance": study.importance(),
+            "saving": saving(records, asked, best),
+            "transferred": str(transferred),
+            "finals": done_finals(folder, asked, best),
+        }
+        report = _write(folder, asked, results)
+        if finals:
+            results["finals"] = train_finals(folder, asked, best, device)
+            report = _write(folder, asked, results)
+    with turn(folder):
+        clear_claims(folder)
+    return _told(folder, results, report)
+
+
+def _write(folder: Path, asked: Asked, results: dict[str, Any]) -> Path | None:
+    """``results.json`` and the page; None without what draws it."""
     with turn(folder):
         with atomic_file(folder / RESULTS) as temporary:
             write_json(temporary, plain(results))
-        clear_claims(folder)
-        report = draw(folder / REPORT, results, asked)
-    return _told(folder, results, report)
+        return draw(folder / REPORT, results, asked)
 
 
 def _told(folder: Path, results: dict[str, Any], report: Path | None) -> dict[str, Any]:
@@ -120,7 +135,8 @@ def _begin(folder: Path, asked: Asked, data: str) -> None:
         if (folder / CONFIG).is_file():
             try:
                 found = dict(from_json((folder / CONFIG).read_bytes()))
-            except (ValueError, TypeError):
+                found["search"] = dict(found["search"])
+            except (ValueError, TypeError, KeyError):
                 raise CorruptError(f"{folder / CONFIG}: is not readable; it was edited or damaged") from None
             was, given = ({**one, "search": _lasting(one.get("search", {}))} for one in (found, written))
             if was != given:

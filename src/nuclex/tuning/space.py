@@ -44,6 +44,8 @@ class Dimension(Config):
             raise ValueError("log needs a low above 0 and no step")
         if self.step is not None and self.step <= 0:
             raise ValueError(f"step is {self.step:g}; a step above 0 is needed")
+        if self.step is not None and abs((self.high - self.low) / self.step % 1 - 0.5) < 0.5 - 1e-9:
+            raise ValueError(f"high {self.high:g} is not low {self.low:g} plus steps of {self.step:g}")
         return self
 
     @property

@@ -121,6 +121,8 @@ class Study:
             with quiet_optuna(self.optuna):
                 yield
         except Exception as error:
+            if isinstance(error, ValueError) and "dynamic value space" in str(error):
+                raise CorruptError(f"{store}: is of another search: its trials were drawn from other choices") from None
             if not type(error).__module__.startswith(("sqlalchemy", "alembic", "optuna")):
                 raise
             found: BaseException = error

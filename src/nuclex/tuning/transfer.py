@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from nuclex.core.artifact import atomic_file, write_json
-from nuclex.core.errors import CorruptError
+from nuclex.core.errors import CorruptError, InputError
 from nuclex.core.plain import from_json, plain
 from nuclex.core.progress import say
 from nuclex.core.toml import toml_text
 from nuclex.training.finetune import FinetuneConfig, finetune
-from nuclex.training.pretrain import PretrainConfig, pretrain
+from nuclex.training.pretrain import PretrainConfig, plan, pretrain
+from nuclex.training.run import run_digest
 from nuclex.tuning.asked import Asked
+from nuclex.tuning.question import WARMUP
 from nuclex.tuning.study import claimed, turn
 from nuclex.tuning.trial import Record, best_numbers, flops_per_token, steps_of, with_tokenizer
 
@@ -42,11 +44,10 @@ def _transferred(asked: Asked, best: Record) -> Any:
 def train_finals(folder: Path, asked: Asked, best: Record, device: str) -> list[dict[str, Any]]:
     """Train the full runs that are not done, or wait for who does; a row for each, as its record says.
 
-    Raises what training raises; InputError where a full run of other settings is there already.
+    Each lies in a folder that names its trial, so that those of an earlier best stay. Raises what training raises.
     """
-    waiting = [(name, factor, with_tokenizer(asked, one, folder)) for name, factor, one in asked.finals(best.settings)]
+    waiting = _wanted(folder, asked, best)
     found: dict[str, dict[str, Any]] = {}
-    order = [name for name, _, _ in waiting]
     while waiting:
         left = []
         for name, factor, recipe in waiting:
@@ -54,23 +55,70 @@ def train_finals(folder: Path, asked: Asked, best: Record, device: str) -> list[
                 with turn(folder):
                     ours = claimed(stack, folder, name)
                 if ours:
-                    found[name] = _final(folder / FINALS / name, (name, factor, recipe), asked, device)
+                    run = final_folder(folder, best, name, factor)
+                    found[name] = _done(run, recipe) or _final(run, (name, factor, recipe), asked, device)
                 else:
                     left.append((name, factor, recipe))
         if left:
             time.sleep(WAIT_S)
         waiting = left
-    scores = {name: found[name]["score"] for name in order if found[name]["score"] is not None}
+    return _rows(found, asked, best)
+
+
+def done_finals(folder: Path, asked: Asked, best: Record) -> list[dict[str, Any]]:
+    """The rows of the full runs with the best trial's settings that are done already."""
+    rows = {
+        name: _done(final_folder(folder, best, name, factor), recipe)
+        for name, factor, recipe in _wanted(folder, asked, best)
+    }
+    return _rows({name: row for name, row in rows.items() if row is not None}, asked, best)
+
+
+def check_room(folder: Path, asked: Asked) -> None:
+    """InputError where a full run, whose length is given in epochs, has no room for a warm-up that may be drawn."""
+    full = asked.full
+    if not isinstance(full, PretrainConfig) or not full.training.epochs:
+        return
+    tokens = plan(with_tokenizer(asked, full, folder))["epoch_tokens"]
+    for values in asked.corners():
+        for _, _, recipe in asked.finals(asked.settings(values)):
+            steps, warmup = (
+                full.training.epochs * tokens / recipe.sampling.batch_tokens,
+                recipe.training.schedule.warmup,
+            )
+            if warmup >= steps:
+                length = f"{full.training.epochs:g} epochs are about {steps:.0f} steps"
+                raise InputError(f"{WARMUP}: {warmup} steps of warm-up do not fit the full run, whose {length}")
+
+
+def final_folder(folder: Path, best: Record, name: str, factor: float | None) -> Path:
+    """Where a full run lies: ``finals/trial-007-x0.875``, or ``finals/given`` with the recipe's own settings."""
+    return folder / FINALS / (name if factor is None else f"trial-{best.number:03d}-{name}")
+
+
+def _wanted(folder: Path, asked: Asked, best: Record) -> list[tuple[str, float | None, Any]]:
+    return [(name, factor, with_tokenizer(asked, one, folder)) for name, factor, one in asked.finals(best.settings)]
+
+
+def _rows(found: dict[str, dict[str, Any]], asked: Asked, best: Record) -> list[dict[str, Any]]:
+    """In the order of the recipe, the one chosen on validation marked."""
+    scores = {name: row["score"] for name, row in found.items() if row["score"] is not None}
     chosen = asked.goal.best(scores) if scores else None
+    order = [name for name, _, _ in asked.finals(best.settings) if name in found]
     return [{**found[name], "chosen": "yes" if name == chosen else ""} for name in order]
 
 
-def _final(run: Path, wanted: tuple[str, float | None, Any], asked: Asked, device: str) -> dict[str, Any]:
-    """One full run, trained unless its record is there."""
-    name, factor, recipe = wanted
+def _done(run: Path, recipe: Any) -> dict[str, Any] | None:
+    """The record of a full run of this recipe; None where there is none yet."""
     done = _read(run / FINAL)
-    if done is not None and done.get("recipe") == recipe.digest():
-        return {key: value for key, value in done.items() if key != "recipe"}
+    if done is None or done.get("recipe") != run_digest(recipe):
+        return None
+    return {key: value for key, value in done.items() if key != "recipe"} | {"bundle": str(run / done["bundle"])}
+
+
+def _final(run: Path, wanted: tuple[str, float | None, Any], asked: Asked, device: str) -> dict[str, Any]:
+    """One full run, trained or gone on with."""
+    name, factor, recipe = wanted
     schedule = recipe.training.schedule
     say(f"full run {name}: rate {schedule.rate:.4g}, {schedule.warmup} steps of warm-up")
     if isinstance(recipe, PretrainConfig):
@@ -87,7 +135,9 @@ def _final(run: Path, wanted: tuple[str, float | None, Any], asked: Asked, devic
         "bundle": bundle,
     }
     with atomic_file(run / FINAL) as temporary:
-        write_json(temporary, plain({**row, "recipe": recipe.digest()}))
+        write_json(
+            temporary, plain({**row, "bundle": str(Path(bundle).relative_to(run)), "recipe": run_digest(recipe)})
+        )
     return dict(plain(row))
 
 

@@ -91,7 +91,7 @@ class Trainer:
             )
         told = ", ".join(f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}"
                          for name, value in settings.items())  # fmt: skip
-        say(f"trial {ticket.number + 1} of {self.asked.config.trials}: {told}")
+        say(f"trial {ticket.number}, {ticket.number + 1} of {self.asked.config.trials}: {told}")
         state, why = self._trained_to_the_end(ticket, recipe, run)
         numbers = best_numbers(run) if state != "diverged" else {}
         score = numbers.get(self.asked.goal.metric)
