@@ -32,6 +32,7 @@ SOURCES = {
 HEADERS = {
     "rnacentral-active": (b"URS000000000A tRNA from 15 species", "tRNA"),
     "ensembl-human-ncrna": (b"ENST0.1 ncrna chromosome:GRCh38:1:1:9:-1 gene:E gene_biotype:miRNA", "miRNA"),
+    "gencode-transcripts": (b"ENST0.2|ENSG0.1|-|-|DDX11L2-202|DDX11L2|1657|lncRNA|", "lncRNA"),
 }
 PLAIN, PACKED = b">a\nACGT\n", b"packed form of the same"
 

@@ -43,8 +43,11 @@ from nuclex.data.summary import Summary
 from nuclex.data.tally import Tally
 from nuclex.data.workers import find_engine, gather_on_ray
 
-RNA_TYPE = r"(?:\b(?:rna_)?type[=:]|\bgene_biotype:|^URS\w+ (?=\S+ from \d+ species))([A-Za-z]\w*)"
-"""Types as in Ensembl's headers (gene_biotype:miRNA), RNAcentral's (URS… tRNA from 15 species) and type=…"""
+RNA_TYPE = (
+    r"(?:\b(?:rna_)?type[=:]|\bgene_biotype:|^URS\w+ (?=\S+ from \d+ species)|^ENS\S+\|\d+\|(?=\w+\|$))([A-Za-z]\w*)"
+)
+"""Types as in Ensembl's headers (gene_biotype:miRNA), RNAcentral's (URS… tRNA from 15 species), GENCODE's
+(ENST…|…|1657|lncRNA|) and type=…"""
 
 
 class CorpusConfig(Config):
