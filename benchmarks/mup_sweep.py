@@ -4,6 +4,7 @@
         --cluster.method none
     python benchmarks/mup_sweep.py ncrna [--widths 64 128 256 512] [--rates ...] [--seeds 3] [--steps 500]
                                          [--kinds standard mup] [--folder DIR] [--results FILE] [--picture FILE.svg]
+                                         [--draw]
 
 A GPT-2 of depth 2 learns tRNA, 5S and 5.8S rRNA for 500 updates of 1 024 nucleotides at each rate and seed; judged by
 its loss on 192 sequences drawn from the same families (what is asked is how fast it learns, not what it knows of RNA:
@@ -22,6 +23,7 @@ import shutil
 import statistics
 import tempfile
 import time
+from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -75,13 +77,12 @@ def one(asked: argparse.Namespace, width: int, kind: str, rate: float, seed: int
     return {"loss": loss, "cpu_seconds": round(time.process_time() - start, 1)}
 
 
-def means(runs: dict[str, Any], kind: str, width: int, rates: list[float], seeds: int) -> list[float | None]:
+def means(runs: dict[str, Any], kind: str, width: int, rates: list[float], seeds: Iterable[int]) -> list[float | None]:
     """The mean loss over seeds at each rate; None where a seed is missing or has none."""
     found = []
     for rate in rates:
         losses = [
-            runs.get(name(kind if width != BASE else "standard", width, rate, seed), {}).get("loss")
-            for seed in range(seeds)
+            runs.get(name(kind if width != BASE else "standard", width, rate, seed), {}).get("loss") for seed in seeds
         ]
         found.append(None if None in losses else statistics.fmean(losses))
     return found
@@ -97,7 +98,7 @@ def best_rates(runs: dict[str, Any], asked: argparse.Namespace) -> dict[str, dic
     found: dict[str, dict[str, float]] = {}
     for kind in asked.kinds:
         for width in asked.widths:
-            at = means(runs, kind, width, asked.rates, asked.seeds)
+            at = means(runs, kind, width, asked.rates, range(asked.seeds))
             pairs = [(loss, rate) for loss, rate in zip(at, asked.rates, strict=True) if loss is not None]
             if pairs:
                 found.setdefault(kind, {})[str(width)] = min(pairs)[1]
@@ -115,11 +116,14 @@ def draw(runs: dict[str, Any], asked: argparse.Namespace) -> None:
     figure, axes = plt.subplots(1, len(asked.kinds), figsize=(3.6 * len(asked.kinds), 3), sharey=True, squeeze=False)
     for axis, kind in zip(axes[0], asked.kinds, strict=True):
         for width, colour in zip(asked.widths, COLOURS, strict=False):
-            at = means(runs, kind, width, asked.rates, asked.seeds)
+            at = means(runs, kind, width, asked.rates, range(asked.seeds))
             points = [(rate, loss) for rate, loss in zip(asked.rates, at, strict=True) if loss is not None]
             if not points:
                 continue
             axis.plot(*zip(*points, strict=True), color=colour, marker=".", linewidth=1.2, label=str(width))
+            for seed in range(asked.seeds):  # a dash for each seed
+                alone = means(runs, kind, width, asked.rates, [seed])
+                axis.plot(asked.rates, [value or float("nan") for value in alone], "_", color=colour, markersize=4)
             best = min(points, key=lambda point: point[1])
             axis.plot(*best, color=colour, marker="o", markersize=8, fillstyle="none")
         axis.set_xscale("log", base=2)
@@ -127,7 +131,7 @@ def draw(runs: dict[str, Any], asked: argparse.Namespace) -> None:
         axis.set_title({"mup": "μP, base width 64"}.get(kind, kind))
         axis.set_xlabel("learning rate")
     axes[0][0].set_ylabel("loss on validation")
-    axes[0][0].legend(title="width", frameon=False)
+    axes[0][-1].legend(title="width", frameon=False, loc="upper center")
     figure.tight_layout(pad=0.4)
     asked.picture.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(asked.picture, metadata={"Date": None})
@@ -145,6 +149,7 @@ def main() -> None:
     reader.add_argument("--folder", type=Path, default=None, help="where runs lie while they last")
     reader.add_argument("--results", type=Path, default=HERE / "results" / "mup_sweep.json")
     reader.add_argument("--picture", type=Path, default=HERE.parent / "docs" / "pictures" / "mup_sweep.svg")
+    reader.add_argument("--draw", action="store_true", help="train nothing more: say and draw what is done")
     asked = reader.parse_args()
     torch.set_num_threads(1)
     told = json.loads(asked.results.read_text()) if asked.results.is_file() else {"steps": asked.steps, "runs": {}}
@@ -153,7 +158,7 @@ def main() -> None:
     runs = told["runs"]
     kinds = {width: asked.kinds if width != BASE else ["standard"] for width in asked.widths}
     wanted = [(width, kind) for width in asked.widths for kind in kinds[width]]
-    for seed, (width, kind), rate in product(range(asked.seeds), wanted, asked.rates):
+    for seed, (width, kind), rate in product(range(0 if asked.draw else asked.seeds), wanted, asked.rates):
         if (key := name(kind, width, rate, seed)) not in runs:
             runs[key] = one(asked, width, kind, rate, seed)
             print(key, runs[key], flush=True)
