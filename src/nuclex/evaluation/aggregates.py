@@ -37,7 +37,7 @@ TEXT = (
 def relative_gain(values: ArrayLike, against: ArrayLike) -> Floats:
     """The mean of values (..., Q) over Q questions by that of others, less 1; nan where that is not above 0.
 
-    >>> float(relative_gain([0.5, 0.7], [0.4, 0.6]))
+    >>> round(float(relative_gain([0.5, 0.7], [0.4, 0.6])), 6)
     0.2
     """
     return share_of(values, against) - 1
@@ -46,7 +46,7 @@ def relative_gain(values: ArrayLike, against: ArrayLike) -> Floats:
 def share_of(values: ArrayLike, best: ArrayLike) -> Floats:
     """The mean of values (..., Q) over Q questions by that of others; nan where that is not above 0.
 
-    >>> float(share_of([0.3, 0.6], [0.8, 1.0]))
+    >>> round(float(share_of([0.3, 0.6], [0.8, 1.0])), 6)
     0.5
     """
     means, wholes = (np.asarray(each, dtype=np.float64).mean(axis=-1) for each in (values, best))
