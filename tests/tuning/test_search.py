@@ -270,9 +270,10 @@ def test_a_signal_ends_all_workers_and_the_search_goes_on(tiny_corpus: Path, tmp
     )
 
 
-def test_pruning_ends_what_looks_bad(tiny_corpus: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("pruner", ["median", "halving", "hyperband"])
+def test_pruning_ends_what_looks_bad(tiny_corpus: Path, tmp_path: Path, pruner: str) -> None:
     space = {"training.schedule.rate": {"choices": [1e-2, 1e-9]}}
-    path = recipe(tmp_path, tiny_corpus, trials=8, pruner="median", startup=1, sampler="random", space=space)
+    path = recipe(tmp_path, tiny_corpus, trials=8, pruner=pruner, startup=1, sampler="random", space=space)
     with quiet():
         search(config(path), tmp_path / "out")
     ended = [one for one in trials(tmp_path / "out") if one["state"] == "pruned"]
