@@ -292,6 +292,20 @@ def test_a_trial_that_breaks_is_worse_than_any(tiny_corpus: Path, tmp_path: Path
     assert answer["best"]["training.schedule.rate"] == 1e-2
 
 
+def test_a_full_run_that_breaks_is_told_and_the_others_go_on(tiny_corpus: Path, tmp_path: Path) -> None:
+    path = recipe(tmp_path, tiny_corpus, trials=1, factors=[1e30, 1.0])
+    with quiet():
+        answer = search(config(path), tmp_path / "out", finals=True)
+        again = search(config(path), tmp_path / "out", finals=True)
+    broken, sound = answer["finals"]
+    assert (broken["state"], broken["score"], broken["bundle"], broken["chosen"]) == ("diverged", None, None, "")
+    assert "the loss is nan" in broken["why"]
+    assert (sound["state"], sound["chosen"], sound["why"]) == ("complete", "yes", "")
+    assert again == answer, "what broke is not tried again"
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Run x1e+30: " in page
+
+
 def test_finetuning_is_searched_without_its_test_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [("ACGUACGGAC"[number % 7 :] + "GAC" * (number % 3 + 1), number % 5 / 5) for number in range(40)]
     (tmp_path / "own.csv").write_text("sequence,label\n" + "".join(f"{text},{value}\n" for text, value in rows))

@@ -105,10 +105,12 @@ def _full(results: Mapping[str, Any], metric: str, verb: str) -> Section:
     rows = results["finals"]
     if not rows:
         return Section("The full model", "", tables=(settings,), steps=(step,))
-    columns = ("run", "rate", "warm-up", "steps", metric)
-    cells = tuple((one["name"], one["rate"], one["warmup"], one["steps"], one["score"]) for one in rows)
+    columns = ("run", "state", "rate", "warm-up", "steps", metric)
+    cells = tuple((one["name"], one["state"], one["rate"], one["warmup"], one["steps"], one["score"]) for one in rows)
     chosen = tuple(place for place, one in enumerate(rows) if one["chosen"])
-    table = Table(columns, cells, "Full runs", highlight=chosen, formats={metric: ".4f", "rate": ".3g"})
+    notes = tuple(f"Run {one['name']}: {one['why']}." for one in rows if one["why"])
+    formats = {metric: ".4f", "rate": ".3g"}
+    table = Table(columns, cells, "Full runs", highlight=chosen, notes=notes, formats=formats)
     return Section("The full model", FULL, tables=(settings, table))
 
 
