@@ -13,7 +13,8 @@ export function perLetter(length) {
 
 function arc([i, j], each, rise, up) {
   const [from, to] = [(i + 0.5) * each, (j + 0.5) * each];
-  return `M${from.toFixed(1)} 0A${((to - from) / 2).toFixed(1)} ${((j - i) * rise).toFixed(1)} 0 0 ${up ? 1 : 0} ${to.toFixed(1)} 0`;
+  const radii = `${((to - from) / 2).toFixed(1)} ${((j - i) * rise).toFixed(1)}`;
+  return `M${from.toFixed(1)} 0A${radii} 0 0 ${up ? 1 : 0} ${to.toFixed(1)} 0`;
 }
 
 /** One path for all arcs of a colour, faint colours first, so that thousands of pairs are a few dozen nodes. */
@@ -24,8 +25,9 @@ function bundles(pairs, each, rise, up) {
     if (paths.length === 0) return [];
     const stroke = ofProbability((step + 0.5) / STEPS);
     const thick = up ? 2 : 0.8 + (1.6 * step) / STEPS;
-    return [drawn("path", { d: paths.join(""), stroke: "currentColor", "stroke-opacity": 0.35, "stroke-width": thick + 1 }),
-      drawn("path", { d: paths.join(""), stroke, "stroke-width": thick })];
+    const d = paths.join("");
+    return [drawn("path", { d, stroke: "currentColor", "stroke-opacity": 0.35, "stroke-width": thick + 1 }),
+      drawn("path", { d, stroke, "stroke-width": thick })];
   });
 }
 
@@ -40,10 +42,12 @@ export function arcs({ letters, pairs, probable }) {
   const rise = Math.min(each / 2, TALLEST / most);
   const [above, below] = [farthest(pairs) * rise + 26, farthest(probable) * rise + 12];
   const wide = letters.length * each;
-  const spots = ticks(1, letters.length, Math.max(2, wide / 90)).filter((value) => value >= 1 && value <= letters.length);
+  const last = letters.length;
+  const spots = ticks(1, last, Math.max(2, wide / 90)).filter((value) => value >= 1 && value <= last);
+  const faint = { opacity: 0.8 };
   const svg = canvas(wide + 2 * MARGIN, above + MIDDLE + below, { "aria-hidden": "true" },
-    written(MARGIN, 12, `chosen pairs (n = ${count(pairs.length)})`, { opacity: 0.8 }),
-    written(MARGIN, above + MIDDLE + below - 3, `all pairs with p ≥ 0.05 (n = ${count(probable.length)})`, { opacity: 0.8 }),
+    written(MARGIN, 12, `chosen pairs (n = ${count(pairs.length)})`, faint),
+    written(MARGIN, above + MIDDLE + below - 3, `pairs with p ≥ 0.05 (n = ${count(probable.length)})`, faint),
     drawn("g", { transform: `translate(${MARGIN} ${above})` }, bundles(pairs, each, rise, true)),
     drawn("g", { transform: `translate(${MARGIN} ${above + MIDDLE})` }, bundles(probable, each, rise, false)),
     drawn("g", { transform: `translate(${MARGIN} ${above})` },
@@ -52,7 +56,8 @@ export function arcs({ letters, pairs, probable }) {
       })),
       each < 8 ? drawn("line", { x1: 0, x2: wide, y1: 10, y2: 10, stroke: "currentColor", "stroke-width": 2 })
         : [...letters].map((letter, n) => written((n + 0.5) * each, 14, letter, {
-          "text-anchor": "middle", "font-size": 12, "font-weight": 600, "font-family": "ui-monospace, Menlo, Consolas, monospace",
+          "text-anchor": "middle", "font-size": 12, "font-weight": 600,
+          "font-family": "ui-monospace, Menlo, Consolas, monospace",
         }))));
   const mark = drawn("g", { "data-cursor": true });
   svg.append(mark);

@@ -70,7 +70,9 @@ export function view(result, context) {
       letters(codons.map((one) => one.amino_acid), 17),
       shares(codons),
       bars({ values: codons.map((one) => one.usage), low: 0, high: 1, title: "usage", height: 40, colour: () => GREY }),
-      bars({ values: codons.map((one) => one.probability), low: 0, high: 1, title: "p", height: 40, colour: () => BLUE }),
+      bars({
+        values: codons.map((one) => one.probability), low: 0, high: 1, title: "p", height: 40, colour: () => BLUE,
+      }),
     ],
     describe: (n) => `Codon ${count(n + 1)}, ${codons[n].codon} (${meaning(codons[n])}): `
       + `p = ${probability(codons[n].probability)} of all codons, ${fixed(100 * codons[n].share, 1)} % among synonyms; `
@@ -83,8 +85,9 @@ export function view(result, context) {
     title: `Codons of ${name}`,
     caption: `${many(codons.length, "codon")} under genetic code ${result.code}, ${WAYS[result.way]}. `
       + `GC ${fixed(100 * result.gc, 1)} %, at third positions ${fixed(100 * result.gc3, 1)} %. `
-      + `ln p = ${fixed(result.log_likelihood)} nats. Grey bars: share of the codon among its synonyms in this sequence (usage); `
-      + "blue bars: its probability of all codons (p). Click a codon for its synonyms.",
+      + `ln p = ${fixed(result.log_likelihood)} nats. `
+      + "Grey bars: share of the codon among its synonyms in this sequence (usage); blue bars: its "
+      + "probability of all codons (p). Click a codon for its synonyms.",
     body: element("div", {}, strip.body, panel), picture: () => strip.whole(), file: `${fileName(name)}.codons`,
     rows: () => [["codon_number", "start", "codon", "amino_acid", "probability", "share", "usage", "alternatives"],
       ...codons.map((one, n) => [n + 1, one.start + 1, one.codon, one.amino_acid, one.probability, one.share, one.usage,

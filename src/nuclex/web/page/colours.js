@@ -1,4 +1,4 @@
-// The colours of the pictures: Okabe and Ito's for things, cividis for probabilities, red over white to blue for differences.
+// The colours of pictures: Okabe and Ito's for things, cividis for probabilities, red to blue for differences.
 // They are told apart by the colour-blind, are the same on light and dark paper, and never the only difference.
 
 export const BLUE = "#0072B2";

@@ -6,21 +6,22 @@ import { colourBar, key } from "./legends.js";
 import { count, fixed, many, ticks, tickText } from "./numbers.js";
 import { say, tip, untip } from "./tip.js";
 
-const [WIDTH, HEIGHT, LEFT, BOTTOM, MARGIN] = [760, 480, 58, 46, 16];
+const [LEFT, BOTTOM, MARGIN, NARROW] = [58, 46, 16, 600];
 const SHAPES = ["M-4 -4H4V4H-4Z", "M0 -5L5 4H-5Z", "M0 -5.5L5.5 0L0 5.5L-5.5 0Z", "M0 5L5 -4H-5Z",
   "M-1.6 -5H1.6V-1.6H5V1.6H1.6V5H-1.6V1.6H-5V-1.6H-1.6Z"];
 const DOT = "M-3.6 0A3.6 3.6 0 1 0 3.6 0A3.6 3.6 0 1 0 -3.6 0Z";
 const STAR = "M0 -9L2.4 -3L9 -2.8L3.8 1.2L5.6 7.6L0 4L-5.6 7.6L-3.8 1.2L-9 -2.8L-2.4 -3Z";
 
 /** How points look and what the legend says of that. */
-function looks(points, by) {
+function looks(points, by, perLine) {
   const reference = points.filter((point) => point.kind === "reference");
   const pasted = { text: "pasted", colour: VERMILLION, shape: STAR };
   if (by !== "class") {
     const values = points.map((point) => point[by]);
     const [low, high] = by === "gc" ? [0, 1] : [Math.min(...values), Math.max(...values, Math.min(...values) + 1)];
     const colour = (value) => ofProbability((value - low) / (high - low));
-    const marks = [low, (low + high) / 2, high].map((value) => [value, by === "gc" ? `${100 * value} %` : count(value)]);
+    const said = (value) => (by === "gc" ? `${100 * value} %` : count(value));
+    const marks = [low, (low + high) / 2, high].map((value) => [value, said(value)]);
     const title = by === "gc" ? "G and C (%); ★ pasted" : "length (letters); ★ pasted";
     return {
       of: (point) => ({ colour: colour(point[by]), shape: point.kind === "pasted" ? STAR : DOT }),
@@ -35,7 +36,8 @@ function looks(points, by) {
   const entries = [pasted, ...names.map((name) => ({ text: `${name} (n = ${sizes.get(name)})`, ...styles.get(name) }))];
   const others = reference.filter((point) => !styles.has(point.class)).length;
   if (others) entries.push({ text: `${names.length ? "other" : "reference"} (n = ${others})`, ...rest });
-  return { of: (point) => (point.kind === "pasted" ? pasted : styles.get(point.class) ?? rest), legend: key(entries, 3, 230) };
+  const of = (point) => (point.kind === "pasted" ? pasted : styles.get(point.class) ?? rest);
+  return { of, legend: key(entries, perLine, perLine === 1 ? 320 : 230) };
 }
 
 function scale(values, from, to) {
@@ -45,9 +47,10 @@ function scale(values, from, to) {
   return { place, all: ticks(low - room, high + room, 5) };
 }
 
-function frame(x, y, result) {
+function frame(x, y, result, { WIDTH, HEIGHT }) {
   const faint = { stroke: "currentColor", "stroke-opacity": 0.14 };
-  const label = (n) => `principal component ${n} (${fixed(100 * result.explained[n - 1], 1)} % of the variance)`;
+  const long = WIDTH > NARROW ? "principal component" : "PC";
+  const label = (n) => `${long} ${n} (${fixed(100 * (result.explained[n - 1] ?? 0), 1)} % of the variance)`;
   return [
     x.all.map((value) => [
       drawn("line", { x1: x.place(value), x2: x.place(value), y1: MARGIN, y2: HEIGHT - BOTTOM, ...faint }),
@@ -59,13 +62,14 @@ function frame(x, y, result) {
     ]),
     written((LEFT + WIDTH - MARGIN) / 2, HEIGHT - 8, label(1), { "text-anchor": "middle", "font-size": 12 }),
     written(0, 0, label(2), {
-      transform: `translate(14 ${(HEIGHT - BOTTOM + MARGIN) / 2}) rotate(-90)`, "text-anchor": "middle", "font-size": 12,
+      transform: `translate(14 ${(HEIGHT - BOTTOM + MARGIN) / 2}) rotate(-90)`, "text-anchor": "middle",
+      "font-size": 12,
     }),
   ].flat(2);
 }
 
 /** Names beside the pasted points, left out where they would lie on one another. */
-function names(spots, points) {
+function names(spots, points, { WIDTH }) {
   const taken = [];
   return points.flatMap((point, n) => {
     if (point.kind !== "pasted") return [];
@@ -81,25 +85,29 @@ function names(spots, points) {
 
 export function view(result, context) {
   const { points } = result;
+  const narrow = window.innerWidth < NARROW;
+  const { WIDTH, HEIGHT } = narrow ? { WIDTH: 340, HEIGHT: 340 } : { WIDTH: 760, HEIGHT: 480 };
   const [x, y] = [scale(points.map((point) => point.x), LEFT, WIDTH - MARGIN),
     scale(points.map((point) => point.y), HEIGHT - BOTTOM, MARGIN)];
-  const { of, legend } = looks(points, context.settings.colour);
+  const { of, legend } = looks(points, context.settings.colour, narrow ? 1 : 3);
   const order = points.map((_, n) => n).sort((a, b) => (points[a].kind === "pasted") - (points[b].kind === "pasted"));
-  const spots = points.map((point) => [x.place(point.x), y.place(point.y)]);
+  const spots = points.map((point) => [x.place(point.x), y.place(point.y)].map((value) => Number(value.toFixed(1))));
   const marks = order.map((n) => {
     const { colour, shape } = of(points[n]);
     const own = points[n].kind === "pasted";
     return drawn("path", {
-      d: shape, fill: colour, "fill-opacity": own ? 1 : 0.8, transform: `translate(${spots[n].map((v) => v.toFixed(1)).join(" ")})`,
+      d: shape, fill: colour, "fill-opacity": own ? 1 : 0.8, transform: `translate(${spots[n].join(" ")})`,
       stroke: own ? "#111111" : "currentColor", "stroke-width": own ? 1 : 0.3,
     });
   });
-  const picture = canvas(WIDTH, HEIGHT, { class: "map", "aria-hidden": "true" }, frame(x, y, result), marks, names(spots, points));
+  const size = { WIDTH, HEIGHT };
+  const picture = canvas(WIDTH, HEIGHT, { class: "fits", "aria-hidden": "true" },
+    frame(x, y, result, size), marks, names(spots, points, size));
   const pasted = points.filter((point) => point.kind === "pasted").length;
   return [figure({
     title: "Where the sequences lie",
-    caption: `${many(pasted, "pasted sequence")} among ${count(points.length - pasted)} reference ones, by ${result.method} of the `
-      + `model's vectors: near means alike to the model. ${result.note}`,
+    caption: `${many(pasted, "pasted sequence")} among ${count(points.length - pasted)} reference ones, `
+      + `by ${result.method} of the model's vectors: near means alike to the model. ${result.note}`,
     body: element("div", { class: "lines" }, pointed(picture, points, spots, order), legend), file: "map",
     picture: () => {
       const under = legend.cloneNode(true);
@@ -113,14 +121,16 @@ export function view(result, context) {
       ...points.map((point) => [point.name, point.kind, point.class, point.x, point.y, point.length, point.gc])],
     controls: [choice({
       legend: "Colour", name: "colour", value: context.settings.colour,
-      options: [["class", "Class"], ["gc", "GC"], ["length", "Length"]], chosen: (value) => context.set("colour", value),
+      options: [["class", "Class"], ["gc", "GC"], ["length", "Length"]],
+      chosen: (value) => context.set("colour", value),
     })],
   }), nearest(result.nearest)];
 }
 
-/** The picture in a frame that answers to the pointer and to arrow keys (from the pasted points on, one after the other). */
+/** The picture in a frame that answers to the pointer and to arrow keys (point after point, pasted ones first). */
 function pointed(picture, points, spots, order) {
   const walk = [...order].reverse();
+  const wide = Number(picture.getAttribute("width"));
   let at = 0;
   const ring = drawn("circle", { r: 11, stroke: "currentColor", "stroke-width": 2, "data-cursor": true });
   const words = (n) => `${points[n].name}${points[n].class ? `, ${points[n].class}` : ""} (${points[n].kind}): `
@@ -135,16 +145,17 @@ function pointed(picture, points, spots, order) {
     const n = walk[at];
     show(n);
     say(words(n));
-    tip(words(n), box.left + (spots[n][0] * box.width) / WIDTH, box.top + (spots[n][1] * box.width) / WIDTH);
+    tip(words(n), box.left + (spots[n][0] * box.width) / wide, box.top + (spots[n][1] * box.width) / wide);
   };
   const away = () => { ring.remove(); untip(); };
   return element("div", {
-    class: "frame", tabindex: 0, role: "application", "aria-label": "Map of sequences. Arrow keys go from point to point.",
+    class: "frame", tabindex: 0, role: "application",
+    "aria-label": "Map of sequences. Arrow keys go from point to point.",
     on: {
       focus: atKey, blur: away, pointerleave: away,
       pointermove: (event) => {
         const box = picture.getBoundingClientRect();
-        const [px, py] = [((event.clientX - box.left) * WIDTH) / box.width, ((event.clientY - box.top) * WIDTH) / box.width];
+        const [px, py] = [event.clientX - box.left, event.clientY - box.top].map((value) => (value * wide) / box.width);
         const far = (n) => Math.hypot(spots[n][0] - px, spots[n][1] - py);
         const near = walk.reduce((found, n) => (far(n) < far(found) ? n : found), walk[0]);
         if (far(near) > 16) { away(); return; }
@@ -169,7 +180,8 @@ function nearest(rows) {
     element("p", { class: "quiet", text: "By the cosine of the angle between the vectors: 1 is the same direction." }),
     element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table of nearest references" },
       element("table", {},
-        element("thead", {}, element("tr", {}, ["pasted", "reference", "cosine"].map((text) => element("th", { scope: "col", text })))),
+        element("thead", {}, element("tr", {},
+          ["pasted", "reference", "cosine"].map((text) => element("th", { scope: "col", text })))),
         element("tbody", {}, rows.map((row) => element("tr", {},
           [row.name, row.reference, fixed(row.cosine, 4)].map((text) => element("td", { text }))))))));
 }

@@ -1,14 +1,13 @@
 // The view of `fold`: the structure in the plane, as arcs and as text; one cursor goes through all of them.
 import { arcs } from "./arcs.js";
 import { ofProbability } from "./colours.js";
-import { element } from "./dom.js";
+import { canvas, element } from "./dom.js";
 import { figure } from "./figure.js";
 import { colourBar } from "./legends.js";
 import { count, fixed, many, probability } from "./numbers.js";
 import { planar } from "./planar.js";
 import { copied, fileName } from "./saving.js";
 import { say, tip, untip } from "./tip.js";
-import { canvas } from "./dom.js";
 
 const FROM = {
   head: "by the model's own structure head",
@@ -99,13 +98,14 @@ function text(sequence, context) {
     .filter((file) => files.length <= 4 || file.name.startsWith(`${fileName(sequence.name)}.`))
     .map((file) => element("a", {
       class: "plain", href: context.fileAddress(file.name), download: file.name, title: file.about,
-      text: `Download ${file.name.slice(file.name.indexOf(".", file.name.length - 9))}`, "aria-label": `Download ${file.name}`,
+      text: `Download ${file.name.match(/(\.arcs)?\.\w+$/)[0]}`, "aria-label": `Download ${file.name}`,
     }))), () => {}); // a job that the server has forgotten has no files; the pictures' own downloads still work
   return element("section", { class: "picture", "aria-labelledby": "dots-title" },
     element("h3", { id: "dots-title", text: "The structure as text" }),
     element("div", { class: "tools" }, button, links),
     element("pre", {
-      tabindex: 0, role: "region", "aria-label": "Letters and dot-bracket", text: `${sequence.letters}\n${sequence.dot_bracket}`,
+      tabindex: 0, role: "region", "aria-label": "Letters and dot-bracket",
+      text: `${sequence.letters}\n${sequence.dot_bracket}`,
     }));
 }
 
@@ -120,7 +120,8 @@ function under(svg, legend) {
 export function view(result, context) {
   const sequence = result.sequences[context.record];
   const bar = (title) => colourBar({
-    colour: ofProbability, low: 0, high: 1, title, marks: [[0, "0"], [0.25, "0.25"], [0.5, "0.5"], [0.75, "0.75"], [1, "1"]],
+    colour: ofProbability, low: 0, high: 1, title,
+    marks: [[0, "0"], [0.25, "0.25"], [0.5, "0.5"], [0.75, "0.75"], [1, "1"]],
   });
   const [plane, bows] = [planar(sequence), arcs(sequence)];
   const cursor = cursorOf(sequence, [plane, bows]);
@@ -131,17 +132,21 @@ export function view(result, context) {
   const rows = (pairs) => () => [["i", "j", "letter_i", "letter_j", "probability"],
     ...pairs.map(([i, j, p]) => [i + 1, j + 1, sequence.letters[i], sequence.letters[j], p])];
   const base = fileName(sequence.name);
+  const framed = (drawing, what) => pointed(
+    drawing, `${what} of ${sequence.name}. Arrow keys move along it, Enter goes to the partner.`, cursor,
+  );
   return [figure({
     title: `Structure of ${sequence.name}`,
     caption: `${many(sequence.letters.length, "letter")}, ${many(sequence.pairs.length, "pair")} `
-      + `(${fixed((100 * paired) / sequence.letters.length, 0)} % of the letters), ${FROM[result.way] ?? result.way}.${energy} ${result.note}`,
-    body: element("div", { class: "lines" }, pointed(plane, `Drawing of ${sequence.name}. Arrow keys move along it, Enter goes to the partner.`, cursor), first),
+      + `(${fixed((100 * paired) / sequence.letters.length, 0)} % of the letters), `
+      + `${FROM[result.way] ?? result.way}.${energy} ${result.note}`,
+    body: element("div", { class: "lines" }, framed(plane, "Drawing"), first),
     picture: () => under(plane.svg, first), file: `${base}.structure`, rows: rows(sequence.pairs),
   }), figure({
     title: `Pairs of ${sequence.name} as arcs`,
-    caption: `Position along the sequence from left to right (letters, n = ${count(sequence.letters.length)}). Above: the pairs that `
-      + "were chosen. Below: every pair with a probability of at least 0.05.",
-    body: element("div", { class: "lines" }, pointed(bows, `Arcs of ${sequence.name}. Arrow keys move along it, Enter goes to the partner.`, cursor), second),
+    caption: `Position along the sequence from left to right (letters, n = ${count(sequence.letters.length)}). `
+      + "Above: the pairs that were chosen. Below: every pair with a probability of at least 0.05.",
+    body: element("div", { class: "lines" }, framed(bows, "Arcs"), second),
     picture: () => under(bows.svg, second), file: `${base}.arcs`, rows: rows(sequence.probable),
   }), text(sequence, context)];
 }

@@ -1,4 +1,4 @@
-// The sequences as they are typed, dropped or taken from an example; changes made by clicking in a picture, and undoing them.
+// The sequences as they are typed, dropped or taken from an example; changes made by clicking in a picture, and undone.
 import { byId, element } from "./dom.js";
 import { records, replaced } from "./fasta.js";
 import { count, many } from "./numbers.js";

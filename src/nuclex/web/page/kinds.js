@@ -18,7 +18,8 @@ export const KINDS = {
 
 const CODES = {
   1: "standard", 2: "vertebrate mitochondria", 3: "yeast mitochondria", 4: "mould mitochondria, Mycoplasma",
-  5: "invertebrate mitochondria", 6: "ciliates", 9: "echinoderm mitochondria", 10: "Euplotes", 11: "bacteria, archaea, plastids",
+  5: "invertebrate mitochondria", 6: "ciliates", 9: "echinoderm mitochondria", 10: "Euplotes",
+  11: "bacteria, archaea, plastids",
   12: "alternative yeast", 13: "ascidian mitochondria", 25: "SR1, Gracilibacteria",
 };
 

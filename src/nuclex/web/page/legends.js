@@ -14,7 +14,8 @@ export function colourBar({ colour, low, high, marks, title }) {
     nodes.push(drawn("rect", { x: x0, y: 18, width: wide / STEPS + 0.4, height: thick, fill: colour(value) }));
   }
   nodes.push(written(10, 12, title, { "font-size": 12 }));
-  nodes.push(drawn("rect", { x: 10, y: 18, width: wide, height: thick, stroke: "currentColor", "stroke-opacity": 0.5 }));
+  const edge = { stroke: "currentColor", "stroke-opacity": 0.5 };
+  nodes.push(drawn("rect", { x: 10, y: 18, width: wide, height: thick, ...edge }));
   for (const [value, text] of marks) {
     nodes.push(written(x(value), 40, text, { "text-anchor": "middle", "font-size": 11 }));
   }

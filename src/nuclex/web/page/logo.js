@@ -25,8 +25,10 @@ function glyph(text, x, y, width, height) {
     if (letter in GLYPHS) {
       return drawn("path", { d: GLYPHS[letter], transform: place, fill: colour, "fill-rule": "evenodd" });
     }
-    return drawn("text", { transform: place, y: 100, "font-size": 138, textLength: 100, lengthAdjust: "spacingAndGlyphs",
-      fill: colour, "font-weight": 700, text: letter });
+    return drawn("text", {
+      transform: place, y: 100, "font-size": 138, textLength: 100, lengthAdjust: "spacingAndGlyphs", fill: colour,
+      "font-weight": 700, text: letter,
+    });
   });
 }
 

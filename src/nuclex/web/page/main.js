@@ -177,10 +177,10 @@ async function begin() {
   byId("kinds").append(...Object.entries(KINDS).map(([kind, { title, words }]) => element("label", { class: "kind" },
     element("input", { type: "radio", name: "kind", value: kind, "aria-describedby": `about-${kind}` }),
     element("strong", { text: title }), element("span", { id: `about-${kind}`, text: words }))));
-  byId("bundle").append(...about.bundles.map(({ id, name }) => element("option", { value: id, text: `${id}: ${name}` })));
-  byId("code").append(...codes(permalink.read(window.location.hash).settings.code).map(([id, name]) => element("option", {
-    value: id, text: `${id}: ${name}`,
-  })));
+  const entry = (value, name) => element("option", { value, text: `${value}: ${name}` });
+  byId("bundle").append(...about.bundles.map(({ id, name }) => entry(id, name)));
+  const wanted = permalink.read(window.location.hash).settings.code;
+  byId("code").append(...codes(wanted).map(([id, name]) => entry(id, name)));
   byId("about").textContent = `nuclex ${about.version}. Sequences go to this server alone and are forgotten soon after.`
     + (about.reference ? ` Reference: ${about.reference.name}, ${count(about.reference.count)} sequences.` : "");
   input.wired(about, () => { cursors.clear(); clear(); });

@@ -67,8 +67,8 @@ export function view(result, context) {
   const [best, worst] = [listed(order.slice(0, 3)), listed(order.slice(-3).reverse())];
   return [figure({
     title: `What each substitution does to ${name}`,
-    caption: `${many(order.length, "substitution")} of ${many(text.length, "letter")}: ln p with it minus ln p without, `
-      + `in nats; ${WAYS[result.way]}. ln p of the sequence = ${fixed(result.log_likelihood)} nats. `
+    caption: `${many(order.length, "substitution")} of ${many(text.length, "letter")}: ln p with it minus ln p `
+      + `without, in nats; ${WAYS[result.way]}. ln p of the sequence = ${fixed(result.log_likelihood)} nats. `
       + `Most welcome: ${best}. Least: ${worst}. Click a cell to make the change.`,
     body: strip.body, picture: () => strip.whole(), file: `${fileName(name)}.mutate`,
     rows: () => [["position", "from", "to", "delta_ln_p_nats"],

@@ -41,7 +41,10 @@ function numbers(spots, unit) {
     let [dx, dy] = [other[1] - one[1], one[0] - other[0]];
     const long = Math.hypot(dx, dy) || 1;
     [dx, dy] = [(dx / long) * unit * 1.25, (dy / long) * unit * 1.25];
-    const room = (sx, sy) => spots.reduce((least, place) => Math.min(least, distance(place, [spot[0] + sx, spot[1] + sy])), 1e9);
+    const room = (sx, sy) => {
+      const goal = [spot[0] + sx, spot[1] + sy];
+      return spots.reduce((least, place) => Math.min(least, distance(place, goal)), Infinity);
+    };
     if (room(-dx, -dy) > room(dx, dy)) [dx, dy] = [-dx, -dy];
     if (room(dx, dy) < unit * 0.7) return [];
     return [written((spot[0] + dx).toFixed(1), (spot[1] + dy + 3.5).toFixed(1), n + 1, {
@@ -56,7 +59,8 @@ function bases(letters, spots, unit, colourOf) {
     const [x, y] = spots[n].map((value) => value.toFixed(1));
     return drawn("g", {},
       drawn("circle", {
-        cx: x, cy: y, r: unit * 0.42, fill: fill ?? "#ffffff", stroke: fill ? "currentColor" : "#5b646c", "stroke-width": fill ? 0.5 : 1,
+        cx: x, cy: y, r: unit * 0.42, fill: fill ?? "#ffffff", stroke: fill ? "currentColor" : "#5b646c",
+        "stroke-width": fill ? 0.5 : 1,
       }),
       drawn("text", {
         x, y: (spots[n][1] + unit * 0.2).toFixed(1), "text-anchor": "middle", "font-size": (unit * 0.56).toFixed(1),
@@ -73,8 +77,10 @@ export function planar({ letters, pairs, layout }) {
   const trail = spots.map(([x, y], n) => `${n ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
   const detailed = letters.length <= DETAILED;
   const ends = detailed ? [[0, "5′"], [letters.length - 1, "3′"]] : [];
-  const svg = canvas(...size, { "aria-hidden": "true" },
-    drawn("path", { d: trail, stroke: "currentColor", "stroke-opacity": 0.45, "stroke-width": Math.max(0.8, unit * 0.09) }),
+  const svg = canvas(...size, { "aria-hidden": "true", class: letters.length <= 130 ? "fits" : null },
+    drawn("path", {
+      d: trail, stroke: "currentColor", "stroke-opacity": 0.45, "stroke-width": Math.max(0.8, unit * 0.09),
+    }),
     pairs.map((pair) => bond(pair, spots, unit)),
     detailed ? bases(letters, spots, unit, colourOf) : [],
     detailed ? numbers(spots, unit) : [],
@@ -82,7 +88,8 @@ export function planar({ letters, pairs, layout }) {
       const next = spots[n === 0 ? Math.min(1, spots.length - 1) : n - 1];
       const long = distance(spots[n], next) || 1;
       const [x, y] = [0, 1].map((axis) => spots[n][axis] + ((spots[n][axis] - next[axis]) / long) * unit * 1.1);
-      return written(x.toFixed(1), (y + 4).toFixed(1), text, { "text-anchor": "middle", "font-size": 12, "font-weight": 700 });
+      const looks = { "text-anchor": "middle", "font-size": 12, "font-weight": 700 };
+      return written(x.toFixed(1), (y + 4).toFixed(1), text, looks);
     }));
   const mark = drawn("g", { "data-cursor": true });
   svg.append(mark);

@@ -1,4 +1,4 @@
-// One job at a time: started, watched with its progress, cancelled; results are kept, so that going back shows them again.
+// One job at a time: started, watched with its progress, cancelled; results are kept, so that going back shows them.
 import * as api from "./api.js";
 import { byId } from "./dom.js";
 import { count, span } from "./numbers.js";
@@ -30,8 +30,9 @@ function progress(answer) {
     bar.removeAttribute("value");
   }
   let text = "Starting …";
-  if (answer.state === "queued") text = answer.position ? `Waiting: ${count(answer.position)} before this one` : "Waiting for the model";
-  else if (answer.total) {
+  if (answer.state === "queued") {
+    text = answer.position ? `Waiting: ${count(answer.position)} before this one` : "Waiting for the model";
+  } else if (answer.total) {
     const left = answer.seconds_left;
     text = `${count(answer.done)} of ${count(answer.total)} done${left === null ? "" : `, about ${span(left)} left`}`;
   }

@@ -1,14 +1,14 @@
-// A sequence as a picture that wraps like text: tracks above each other, one column a position, drawn only near the view.
+// A sequence as a picture that wraps like text: tracks above each other, a column a position, drawn only near the view.
 import { canvas, drawn, element, written } from "./dom.js";
 import { say, tip, untip } from "./tip.js";
 
 export const GUTTER = 54;
-const TOP = 16, GAP = 9, BELOW = 14, RIGHT = 8, PAPER = 700, SAVED = 1000;
+const TOP = 16, GAP = 12, BELOW = 14, RIGHT = 8, PAPER = 700, SAVED = 1000, TALL = 1600;
 
 /**
  * `length` columns of about `wanted` pixels. A track is {height, rows, draw(from, to, column) → nodes, axis() → nodes};
  * the one with `rows` is a grid whose cells can be pointed at. `describe(column, row)` says a cell in words, `activate`
- * is what a click or Enter does, `number(column)` the 1-based position written above, `legend` a picture below (or null).
+ * is what a click or Enter does, `number(column)` the 1-based position above, `legend` a picture below (or null).
  */
 export class Strip {
   constructor(given) {
@@ -23,7 +23,8 @@ export class Strip {
     this.frame = element("div", {
       class: `strip${this.activate ? " clickable" : ""}`, tabindex: 0, role: "application", "aria-label": this.name,
       on: {
-        keydown: (event) => this.key(event), focus: () => { if (this.frame.matches(":focus-visible")) this.moved(); }, blur: () => { this.mark(null); untip(); },
+        keydown: (event) => this.key(event), blur: () => { this.mark(null); untip(); },
+        focus: () => { if (this.frame.matches(":focus-visible")) this.moved(); },
         pointermove: (event) => this.point(event), pointerleave: () => { this.unpoint(); },
         click: (event) => this.click(event),
       },
@@ -39,7 +40,7 @@ export class Strip {
     window.addEventListener("afterprint", this.printed);
   }
 
-  /** How many columns of which width make lines of at most `width` pixels: all in one if they may be a little narrower. */
+  /** [columns, their width] of lines of at most `width` pixels: one line if its columns may be a little narrower. */
   fitting(width) {
     const room = width - GUTTER - RIGHT;
     if (room >= this.length * this.wanted * 0.8) return [this.length, Math.min(this.wanted, room / this.length)];
@@ -62,6 +63,7 @@ export class Strip {
       this.seen.observe(line);
     }
     this.frame.replaceChildren(...this.lines);
+    this.frame.classList.toggle("tall", this.lines.length * this.height > TALL);
     if (document.activeElement === this.frame) this.moved();
     return undefined;
   }
