@@ -59,6 +59,8 @@ export function view(result, context) {
     panel.replaceChildren(synonyms(codons[n], n, (codon) => swap(n, codon)));
     if (focus) (panel.querySelector("button:enabled") ?? panel).focus();
   };
+  const most = codons.reduce((found, one) => Math.max(found, one.probability), 0);
+  const top = [0.05, 0.1, 0.2, 0.5, 1].find((value) => most <= value) ?? 1;
   const strip = new Strip({
     length: codons.length, wanted: 38, number: (n) => n + 1, start: context.cursor("codons") ?? [0, 0],
     name: `Codons of ${name}. Arrow keys move, Enter shows the synonyms.`,
@@ -71,7 +73,7 @@ export function view(result, context) {
       shares(codons),
       bars({ values: codons.map((one) => one.usage), low: 0, high: 1, title: "usage", height: 40, colour: () => GREY }),
       bars({
-        values: codons.map((one) => one.probability), low: 0, high: 1, title: "p", height: 40, colour: () => BLUE,
+        values: codons.map((one) => one.probability), low: 0, high: top, title: "p", height: 40, colour: () => BLUE,
       }),
     ],
     describe: (n) => `Codon ${count(n + 1)}, ${codons[n].codon} (${meaning(codons[n])}): `

@@ -21,7 +21,7 @@ export function view(result, context) {
     legend: key([
       { text: `a: ${first}`, shape: "line", colour: BLUE, dash: null },
       { text: `b: ${second}`, shape: "line-rect", colour: ORANGE, dash: "4 2" },
-    ], 2, 320),
+    ], window.innerWidth < 600 ? 1 : 2, 320),
     tracks: [
       lines({
         low, high: 0, title: "ln p (nats)", height: 90,

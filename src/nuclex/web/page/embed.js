@@ -79,7 +79,10 @@ function names(spots, points, { WIDTH }) {
     const box = [left ? spots[n][0] - 12 - wide : spots[n][0] + 12, spots[n][1]];
     if (taken.some(([x, y, w]) => Math.abs(y - box[1]) < 13 && x < box[0] + wide && box[0] < x + w)) return [];
     taken.push([...box, wide]);
-    return [written(box[0], box[1] + 4, text, { "font-size": 12, "font-weight": 600 })];
+    return [
+      drawn("rect", { x: box[0] - 3, y: box[1] - 8, width: wide + 6, height: 16, rx: 3, fill: "#ffffff", opacity: 0.85 }),
+      written(box[0], box[1] + 4, text, { "font-size": 12, "font-weight": 600, fill: "#111111" }),
+    ];
   });
 }
 
@@ -176,12 +179,13 @@ function pointed(picture, points, spots, order) {
 function nearest(rows) {
   if (!rows || rows.length === 0) return element("p", { class: "quiet", text: "There is no reference to be near to." });
   return element("section", { class: "picture", "aria-labelledby": "nearest-title" },
-    element("h3", { id: "nearest-title", text: "Nearest reference sequence" }),
+    element("h3", { id: "nearest-title", text: "Nearest reference sequences" }),
     element("p", { class: "quiet", text: "By the cosine of the angle between the vectors: 1 is the same direction." }),
     element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table of nearest references" },
       element("table", {},
         element("thead", {}, element("tr", {},
           ["pasted", "reference", "cosine"].map((text) => element("th", { scope: "col", text })))),
-        element("tbody", {}, rows.map((row) => element("tr", {},
-          [row.name, row.reference, fixed(row.cosine, 4)].map((text) => element("td", { text }))))))));
+        element("tbody", {}, rows.map((row, n) => element("tr", {},
+          [n > 0 && rows[n - 1].name === row.name ? "" : row.name, row.reference, fixed(row.cosine, 4)]
+            .map((text) => element("td", { text }))))))));
 }

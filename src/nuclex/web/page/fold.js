@@ -95,7 +95,7 @@ function text(sequence, context) {
   });
   const links = element("span", { class: "downloads" });
   context.files().then((files) => links.append(...files
-    .filter((file) => files.length <= 4 || file.name.startsWith(`${fileName(sequence.name)}.`))
+    .filter((file) => file.name.startsWith(`${String(context.record + 1).padStart(4, "0")}-`))
     .map((file) => element("a", {
       class: "plain", href: context.fileAddress(file.name), download: file.name, title: file.about,
       text: `Download ${file.name.match(/(\.arcs)?\.\w+$/)[0]}`, "aria-label": `Download ${file.name}`,

@@ -2,7 +2,7 @@
 import { inkOn, ofProbability } from "./colours.js";
 import { canvas, drawn, written } from "./dom.js";
 
-const [MARGIN, WIDEST, TALLEST, DETAILED] = [34, 860, 620, 1500];
+const [MARGIN, WIDEST, TALLEST, DETAILED, READABLE] = [34, 860, 620, 1500, 10];
 
 function distance([x, y], [u, v]) {
   return Math.hypot(x - u, y - v);
@@ -77,7 +77,7 @@ export function planar({ letters, pairs, layout }) {
   const trail = spots.map(([x, y], n) => `${n ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
   const detailed = letters.length <= DETAILED;
   const ends = detailed ? [[0, "5′"], [letters.length - 1, "3′"]] : [];
-  const svg = canvas(...size, { "aria-hidden": "true", class: letters.length <= 130 ? "fits" : null },
+  const svg = canvas(...size, { "aria-hidden": "true", class: "fits" },
     drawn("path", {
       d: trail, stroke: "currentColor", "stroke-opacity": 0.45, "stroke-width": Math.max(0.8, unit * 0.09),
     }),
@@ -91,6 +91,7 @@ export function planar({ letters, pairs, layout }) {
       const looks = { "text-anchor": "middle", "font-size": 12, "font-weight": 700 };
       return written(x.toFixed(1), (y + 4).toFixed(1), text, looks);
     }));
+  svg.style.minWidth = `${Math.round(size[0] * Math.min(1, READABLE / unit))}px`; // a narrow frame scrolls then
   const mark = drawn("g", { "data-cursor": true });
   svg.append(mark);
   const ring = (n, thick) => drawn("circle", {

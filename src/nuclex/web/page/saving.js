@@ -16,7 +16,7 @@ export function svgText(picture, title) {
   const copy = picture.cloneNode(true);
   copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
   copy.setAttribute("color", "#1b1f24");
-  for (const name of ["class", "tabindex", "role", "aria-hidden", "aria-label"]) copy.removeAttribute(name);
+  for (const name of ["class", "style", "tabindex", "role", "aria-hidden", "aria-label"]) copy.removeAttribute(name);
   for (const mark of copy.querySelectorAll("[data-cursor]")) mark.remove();
   copy.prepend(drawn("title", { text: title }), drawn("rect", { width: "100%", height: "100%", fill: "#ffffff" }));
   return `<?xml version="1.0" encoding="UTF-8"?>\n${new XMLSerializer().serializeToString(copy)}\n`;

@@ -63,7 +63,9 @@ export class Strip {
       this.seen.observe(line);
     }
     this.frame.replaceChildren(...this.lines);
-    this.frame.classList.toggle("tall", this.lines.length * this.height > TALL);
+    const tall = this.lines.length * this.height > TALL;
+    this.frame.classList.toggle("tall", tall);
+    if (!tall) this.lines.forEach((line) => this.fill(line));
     if (document.activeElement === this.frame) this.moved();
     return undefined;
   }
