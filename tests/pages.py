@@ -104,6 +104,10 @@ class Visit:
         """A job as the API tells it."""
         return self.context.request.get(f"{self.address}/api/v1/jobs/{token}").json()
 
+    def wait_for(self, selector: str, text: str) -> None:
+        """Wait until the element says ``text`` (a wait on a script of one's own is refused by the page's policy)."""
+        self.page.locator(selector).filter(has_text=text).wait_for(state="attached")
+
     def saved(self, button: Any) -> str:
         """The text of the file that a press on ``button`` downloads."""
         with self.page.expect_download() as download:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from learners import write_tiny_bundle
@@ -52,9 +53,7 @@ def test_pasting_and_predicting_shows_the_api_s_numbers(visit: Visit) -> None:
     page.focus(".strip")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Home")
-    while result["symbols"].index(RNA[0]) > 0 and "in place of" in page.inner_text("#tip"):
-        page.keyboard.press("ArrowDown")
-    page.wait_for_function("document.querySelector('#readout').textContent.startsWith('Position 1,')")
+    visit.wait_for("#readout", f"Position 1, {RNA[0]}: p = {result['own'][0]:.3f}")
     assert f"p = {result['own'][0]:.3f}" in page.inner_text("#tip")
     rows = list(csv.DictReader(io.StringIO(visit.saved(page.get_by_role("button", name="Download data")))))
     assert [row["letter"] for row in rows] == list(RNA)
@@ -94,7 +93,7 @@ def test_the_downloaded_structure_is_the_api_s(visit: Visit) -> None:
     assert [(int(i) - 1, int(j) - 1) for i, j, *_ in rows[1:]] == [(i, j) for i, j, _ in result["pairs"]]
     page.locator(".frame").first.focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("document.querySelector('#readout').textContent.startsWith('G2')")
+    visit.wait_for("#readout", "G2 ")
 
 
 def test_the_map_names_what_was_pasted(visit: Visit) -> None:
@@ -160,7 +159,7 @@ def test_what_is_wrong_is_said_beside_the_sequences(visit: Visit) -> None:
     page.wait_for_selector("#error:not([hidden])")
     said = page.inner_text("#error")
     assert "second" in said
-    assert "position 4" in said
+    assert "letter 5" in said
     assert page.get_attribute("#fasta", "aria-invalid") == "true"
 
 
@@ -175,18 +174,51 @@ def test_cancel_ends_the_job(visit: Visit) -> None:
     page.fill("#fasta", "".join(f">s{n}\n{letters(n, 1900)}\n" for n in range(10)))
     with page.expect_response("**/api/v1/predict") as started:
         page.click("#run")
-    page.wait_for_function("document.querySelector('#progress-text').textContent.includes('done')")
+    visit.wait_for("#progress-text", "done")
     page.click("#cancel")
     page.wait_for_selector("#progress", state="hidden")
     assert page.locator("#pictures").inner_text() == ""
     assert visit.job(started.value.json()["job"])["state"] == "cancelled"
 
 
-def test_only_what_is_in_view_is_drawn(visit: Visit) -> None:
-    visit.ask("predict", f">long\n{letters(5, 2000)}\n")
-    lines = visit.page.locator(".strip svg")
-    filled = sum(lines.nth(n).evaluate("svg => svg.childElementCount > 0") for n in range(lines.count()))
-    assert 0 < filled < lines.count()
+def long_predictions(text: str) -> dict[str, Any]:
+    rows = np.random.default_rng(1).dirichlet([0.3] * 4, len(text)).round(5).tolist()
+    own = [row["ACGT".index(letter)] for row, letter in zip(rows, text, strict=True)]
+    tokens = [{"start": n, "end": n + 1, "text": letter} for n, letter in enumerate(text)]
+    known = {"symbols": list("ACGT"), "tokens": tokens, "probabilities": rows, "own": own}
+    one = {"name": "long", "letters": text, "information_bits": [1.0] * len(text), "log_likelihood": -9.0, **known}
+    return {"way": "masked", "sequences": [one]}
+
+
+def long_structure(text: str) -> dict[str, Any]:
+    length = len(text)
+    pairs = [[n, length - 1 - n, 0.5 + 0.4 * (n % 2)] for n in range(length // 2 - 2)]
+    layout = [[float(min(n, length - 1 - n)), float(n * 2 >= length)] for n in range(length)]
+    drawn = {"dot_bracket": "." * length, "pairs": pairs, "probable": pairs, "layout": layout}
+    return {"way": "head", "note": "", "sequences": [{"name": "long", "letters": text, "energy": None, **drawn}]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "nodes"), [("predict", long_predictions, 4000), ("fold", long_structure, 6000)]
+)
+def test_ten_thousand_letters_are_drawn_as_far_as_they_are_seen(
+    visit: Visit, kind: str, answer: Any, nodes: int
+) -> None:
+    text = letters(5, 10_000)
+    page = visit.page
+    page.route(f"**/api/v1/{kind}", lambda route: route.fulfill(status=202, json={"job": "x"}))
+    page.route("**/api/v1/jobs/x/files", lambda route: route.fulfill(json={"files": []}))
+    done = {"state": "done", "total": 1, "done": 1, "result": answer(text)}
+    page.route("**/api/v1/jobs/x", lambda route: route.fulfill(json=done))
+    page.fill("#fasta", f">long\n{text}\n")
+    page.check(f'#kinds input[value="{kind}"]')
+    page.click("#run")
+    page.wait_for_selector(f'#pictures[data-kind="{kind}"]:not([aria-busy])')
+    assert 0 < page.locator("#pictures svg *").count() < nodes
+    page.locator('[role="application"]').first.focus()
+    page.keyboard.press("End")
+    visit.wait_for("#readout", "10\u202f000" if kind == "predict" else "10000")
+    assert page.locator("#pictures svg *").count() < 2 * nodes
 
 
 def test_a_link_restores_the_settings_and_short_sequences(visit: Visit) -> None:
@@ -209,7 +241,8 @@ def test_the_link_holds_sequences_only_if_asked(visit: Visit) -> None:
     for with_sequences in (False, True):
         page.set_checked("#with", with_sequences)
         page.click("#link")
-        page.wait_for_function("document.querySelector('#link').textContent === 'Copied'")
+        visit.wait_for("#link", "Copied")
+        visit.wait_for("#link", "Copy link")
         assert (RNA in page.evaluate("navigator.clipboard.readText()")) == with_sequences
     assert RNA not in page.url
 

@@ -80,7 +80,9 @@ function names(spots, points, { WIDTH }) {
     if (taken.some(([x, y, w]) => Math.abs(y - box[1]) < 13 && x < box[0] + wide && box[0] < x + w)) return [];
     taken.push([...box, wide]);
     return [
-      drawn("rect", { x: box[0] - 3, y: box[1] - 8, width: wide + 6, height: 16, rx: 3, fill: "#ffffff", opacity: 0.85 }),
+      drawn("rect", {
+        x: box[0] - 3, y: box[1] - 8, width: wide + 6, height: 16, rx: 3, fill: "#ffffff", opacity: 0.85,
+      }),
       written(box[0], box[1] + 4, text, { "font-size": 12, "font-weight": 600, fill: "#111111" }),
     ];
   });

@@ -32,7 +32,7 @@ export function figure({ title, caption, body, picture, rows, file, controls = [
   return element("figure", { class: "picture" },
     element("figcaption", {},
       element("h3", { text: title }),
-      element("p", { class: "quiet", text: caption })),
+      element("p", { class: "quiet", text: caption.replaceAll("ln p", "ln\u00a0p") })),
     element("div", { class: "tools" }, controls,
       element("span", { class: "downloads" },
         element("button", {

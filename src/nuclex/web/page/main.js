@@ -32,6 +32,7 @@ function settle(changes, inAddress = true) {
     card.querySelector("span").textContent = reason ?? KINDS[radio.value].words;
   }
   byId("run").textContent = KINDS[settings.do].title;
+  document.title = `${KINDS[settings.do].title} · nuclex`;
   byId("bundle").value = bundle.id;
   byId("bundle-choice").hidden = about.bundles.length < 2 || settings.do === "compare";
   byId("code-choice").hidden = settings.do !== "codons";

@@ -1,7 +1,7 @@
 // The settings of the page and their permanent link: everything but the sequences stands in the address behind "#".
 
 export const KINDS = ["predict", "fold", "embed", "mutate", "codons", "compare"];
-export const DEFAULTS = { do: "predict", bundle: "", record: "1", logo: "bits", code: "1", colour: "class" };
+export const DEFAULTS = { do: "predict", bundle: "a", record: "1", logo: "bits", code: "1", colour: "class" };
 const ALLOWED = {
   do: (value) => KINDS.includes(value),
   bundle: (value) => /^\w{1,20}$/.test(value),
