@@ -6,7 +6,7 @@ import { colourBar, key } from "./legends.js";
 import { count, fixed, many, ticks, tickText } from "./numbers.js";
 import { say, tip, untip } from "./tip.js";
 
-const [LEFT, BOTTOM, MARGIN, NARROW] = [58, 46, 16, 600];
+const [LEFT, BOTTOM, MARGIN, NARROW, EACH] = [58, 46, 16, 600, 8.2]; // EACH: pixels of a bold letter, at most about
 const SHAPES = ["M-4 -4H4V4H-4Z", "M0 -5L5 4H-5Z", "M0 -5.5L5.5 0L0 5.5L-5.5 0Z", "M0 5L5 -4H-5Z",
   "M-1.6 -5H1.6V-1.6H5V1.6H1.6V5H-1.6V1.6H-5V-1.6H-1.6Z"];
 const DOT = "M-3.6 0A3.6 3.6 0 1 0 3.6 0A3.6 3.6 0 1 0 -3.6 0Z";
@@ -18,9 +18,10 @@ function looks(points, by, perLine) {
   const pasted = { text: "pasted", colour: VERMILLION, shape: STAR };
   if (by !== "class") {
     const values = points.map((point) => point[by]);
-    const [low, high] = by === "gc" ? [0, 1] : [Math.min(...values), Math.max(...values, Math.min(...values) + 1)];
+    let [low, high] = [Math.min(...values), Math.max(...values, Math.min(...values) + 1e-9)];
+    if (by === "gc") [low, high] = [Math.floor(low * 10) / 10, Math.ceil(high * 10) / 10];
     const colour = (value) => ofProbability((value - low) / (high - low));
-    const said = (value) => (by === "gc" ? `${100 * value} %` : count(value));
+    const said = (value) => (by === "gc" ? `${fixed(100 * value, 0)} %` : count(value));
     const marks = [low, (low + high) / 2, high].map((value) => [value, said(value)]);
     const title = by === "gc" ? "G and C (%); ★ pasted" : "length (letters); ★ pasted";
     return {
@@ -74,7 +75,7 @@ function names(spots, points, { WIDTH }) {
   return points.flatMap((point, n) => {
     if (point.kind !== "pasted") return [];
     const text = point.name.length > 22 ? `${point.name.slice(0, 21)}…` : point.name;
-    const wide = text.length * 6.8;
+    const wide = text.length * EACH;
     const left = spots[n][0] + 12 + wide > WIDTH;
     const box = [left ? spots[n][0] - 12 - wide : spots[n][0] + 12, spots[n][1]];
     if (taken.some(([x, y, w]) => Math.abs(y - box[1]) < 13 && x < box[0] + wide && box[0] < x + w)) return [];
@@ -83,7 +84,9 @@ function names(spots, points, { WIDTH }) {
       drawn("rect", {
         x: box[0] - 3, y: box[1] - 8, width: wide + 6, height: 16, rx: 3, fill: "#ffffff", opacity: 0.85,
       }),
-      written(box[0], box[1] + 4, text, { "font-size": 12, "font-weight": 600, fill: "#111111" }),
+      written(left ? box[0] + wide : box[0], box[1] + 4, text, {
+        "font-size": 12, "font-weight": 600, fill: "#111111", "text-anchor": left ? "end" : "start",
+      }),
     ];
   });
 }

@@ -5,21 +5,21 @@ const STEPS = 48;
 
 /** A bar of colours from `low` to `high`, with `title` (and its unit) behind it. */
 export function colourBar({ colour, low, high, marks, title }) {
-  const [wide, thick] = [240, 10];
-  const x = (value) => 10 + (wide * (value - low)) / (high - low);
+  const [start, wide, thick] = [20, 240, 10];
+  const x = (value) => start + (wide * (value - low)) / (high - low);
   const nodes = [];
   for (let n = 0; n < STEPS; n += 1) {
     const value = low + ((n + 0.5) / STEPS) * (high - low);
-    const x0 = 10 + (n * wide) / STEPS;
+    const x0 = start + (n * wide) / STEPS;
     nodes.push(drawn("rect", { x: x0, y: 18, width: wide / STEPS + 0.4, height: thick, fill: colour(value) }));
   }
-  nodes.push(written(10, 12, title, { "font-size": 12 }));
+  nodes.push(written(start, 12, title, { "font-size": 12 }));
   const edge = { stroke: "currentColor", "stroke-opacity": 0.5 };
-  nodes.push(drawn("rect", { x: 10, y: 18, width: wide, height: thick, ...edge }));
+  nodes.push(drawn("rect", { x: start, y: 18, width: wide, height: thick, ...edge }));
   for (const [value, text] of marks) {
     nodes.push(written(x(value), 40, text, { "text-anchor": "middle", "font-size": 11 }));
   }
-  return canvas(Math.max(280, title.length * 6.6), 46, { class: "legend", "aria-hidden": "true" }, nodes);
+  return canvas(Math.max(290, start + title.length * 6.8), 46, { class: "legend", "aria-hidden": "true" }, nodes);
 }
 
 /** Names with a sample each: {text, colour, shape, dash}; a shape is "line", "line-rect" or a path in a box of ±6. */

@@ -1,6 +1,8 @@
 // What a reader takes home: a picture as an SVG file that needs nothing else, numbers as CSV, text on the clipboard.
 import { drawn } from "./dom.js";
 
+const EDGE = 12; // pixels of white around a saved picture
+
 /** Hand a text to the browser as a file. */
 export function saved(name, text, type) {
   const address = URL.createObjectURL(new Blob([text], { type }));
@@ -18,7 +20,12 @@ export function svgText(picture, title) {
   copy.setAttribute("color", "#1b1f24");
   for (const name of ["class", "style", "tabindex", "role", "aria-hidden", "aria-label"]) copy.removeAttribute(name);
   for (const mark of copy.querySelectorAll("[data-cursor]")) mark.remove();
-  copy.prepend(drawn("title", { text: title }), drawn("rect", { width: "100%", height: "100%", fill: "#ffffff" }));
+  const [width, height] = ["width", "height"].map((name) => Number(copy.getAttribute(name)) + 2 * EDGE);
+  copy.setAttribute("width", width);
+  copy.setAttribute("height", height);
+  copy.setAttribute("viewBox", `${-EDGE} ${-EDGE} ${width} ${height}`);
+  copy.prepend(drawn("title", { text: title }),
+    drawn("rect", { x: -EDGE, y: -EDGE, width, height, fill: "#ffffff" }));
   return `<?xml version="1.0" encoding="UTF-8"?>\n${new XMLSerializer().serializeToString(copy)}\n`;
 }
 

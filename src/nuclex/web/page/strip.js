@@ -191,7 +191,7 @@ export class Strip {
     const box = line.getBoundingClientRect();
     const scale = box.width / this.wide(this.per);
     const middle = GUTTER + (this.at % this.per + 0.5) * this.column;
-    tip(text, box.left + middle * scale, box.top + this.height * scale - 12);
+    tip(text, box.left + middle * scale, box.top + 10);
   }
 
   mark(cell) {

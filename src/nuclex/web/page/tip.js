@@ -3,14 +3,14 @@ import { byId } from "./dom.js";
 
 let said = 0;
 
-/** Show `text` beside a place in the window (pixels). */
+/** Show `text` above a place in the window (pixels), or below it where there is no room. */
 export function tip(text, x, y) {
   const box = byId("tip");
   box.textContent = text;
   box.hidden = false;
   const { offsetWidth: width, offsetHeight: height } = box;
   box.style.left = `${Math.max(8, Math.min(x + 14, document.documentElement.clientWidth - width - 8))}px`;
-  box.style.top = `${y + 18 + height > window.innerHeight ? Math.max(8, y - height - 12) : y + 18}px`;
+  box.style.top = `${y - height - 14 < 4 ? y + 22 : y - height - 14}px`;
 }
 
 export function untip() {

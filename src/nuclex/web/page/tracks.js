@@ -5,7 +5,7 @@ import { ticks, tickText } from "./numbers.js";
 const MONO = "ui-monospace, 'SF Mono', Menlo, Consolas, 'Liberation Mono', monospace";
 
 /** The axis at the left of a track: `low` at the bottom, `high` at the top, a title with its unit. */
-export function axis(height, low, high, title, wanted = 4) {
+export function axis(height, low, high, title, wanted = height / 16) {
   const all = ticks(low, high, wanted);
   const y = (value) => height * (1 - (value - low) / (high - low));
   return [
