@@ -52,7 +52,7 @@ export function view(result, context) {
   const panel = element("div", { class: "panel", "aria-live": "polite" });
   const swap = (n, codon) => {
     context.keep("codons", [n, 0]);
-    context.edit(codons[n].start, codon, `codon ${n + 1}: ${codons[n].codon} → ${codon}`);
+    context.edit(codons[n].start, codons[n].codon, codon, `codon ${n + 1}: ${codons[n].codon} → ${codon}`);
   };
   const open = (n, focus) => {
     context.keep("codons", [n, 0]);

@@ -31,12 +31,17 @@ export function put(fasta) {
   byId("fasta").dispatchEvent(new Event("input"));
 }
 
-/** Replace letters of record `index` from `start` on; `label` says so in a word or two. */
-export function edit(index, start, letters, label, changed) {
+/** Put letters in place of others in record `index` from `start` on, if these are there; `label` says so in a word. */
+export function edit(index, start, [was, letters], label) {
   const before = text();
+  const same = (some) => some.toUpperCase().replaceAll("U", "T");
+  if (same(records(before)[index]?.letters.slice(start, start + was.length) ?? "") !== same(was)) {
+    refuse(`The sequence has no ${was} at position ${count(start + 1)} any more: ask again, then change it.`);
+    return false;
+  }
   byId("fasta").value = replaced(before, index, start, letters);
   undos.push({ text: before, label });
-  changed();
+  return true;
 }
 
 function undo(all, changed) {

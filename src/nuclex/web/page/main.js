@@ -15,6 +15,7 @@ let about = null;
 let settings = { ...permalink.DEFAULTS };
 const cursors = new Map(); // where the cursor of a picture stood when a click changed the sequence
 
+const sentence = (reason) => (reason ? reason[0].toUpperCase() + reason.slice(1) : null);
 const bundleOf = (id) => about.bundles.find((bundle) => bundle.id === id);
 
 /** Take settings over, into the form and (unless they come from there) the address. */
@@ -29,7 +30,7 @@ function settle(changes, inAddress = true) {
     radio.checked = radio.value === settings.do;
     const card = radio.closest(".kind");
     card.classList.toggle("cannot", reason !== null);
-    card.querySelector("span").textContent = reason ?? KINDS[radio.value].words;
+    card.querySelector("span").textContent = sentence(reason) ?? KINDS[radio.value].words;
   }
   byId("run").textContent = KINDS[settings.do].title;
   document.title = `${KINDS[settings.do].title} · nuclex`;
@@ -57,7 +58,9 @@ function show(found) {
   const context = {
     settings, record: at - 1, bundle: bundleOf,
     set: (name, value) => { settle({ [name]: value }); show(found); refocus(`input[name="${name}"]:checked`); },
-    edit: (start, letters, label) => input.edit(at - 1, start, letters, label, () => run(false)),
+    edit: (start, was, letters, label) => {
+      if (input.edit(at - 1, start, [was, letters], label)) run(false);
+    },
     keep: (kind, cell) => cursors.set(kind, cell), cursor: (kind) => cursors.get(kind),
     files: () => api.files(found.job), fileAddress: (name) => api.fileAddress(found.job, name),
   };

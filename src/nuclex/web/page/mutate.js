@@ -33,7 +33,7 @@ export function view(result, context) {
   const spelled = (n, row) => `${text[n]}${n + 1}${symbols[row]}`;
   const mean = delta.map((row) => {
     const there = row.filter((value) => value !== null);
-    return there.reduce((sum, value) => sum + value, 0) / there.length;
+    return there.reduce((sum, value) => sum + value, 0) / Math.max(there.length, 1);
   });
   const most = around(mean);
   const strip = new Strip({
@@ -59,7 +59,7 @@ export function view(result, context) {
     activate: (n, row) => {
       if (row === null || delta[n][row] === null) return;
       context.keep("mutate", [n, row]);
-      context.edit(n, symbols[row], spelled(n, row));
+      context.edit(n, text[n], symbols[row], spelled(n, row));
     },
   });
   const order = ranked(result);

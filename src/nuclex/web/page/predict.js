@@ -18,19 +18,21 @@ export function view(result, context) {
   const { symbols, tokens, probabilities, own, information_bits: bits } = chosen;
   const texts = tokens.map((token) => token.text);
   const wide = Math.max(...texts.map((text) => text.length)) > 1;
+  const most = probabilities.reduce((found, row) => row.reduce((high, p) => Math.max(high, p), found), 0);
+  const top = symbols.length <= 8 ? 1 : [0.05, 0.1, 0.2, 0.5, 1].find((value) => most <= value) ?? 1; // of the colours
   const size = symbols.length > 24 ? 9 : symbols.length > 8 ? 12 : 16;
   const strip = new Strip({
     length: tokens.length, wanted: wide ? 34 : 15, number: (n) => tokens[n].start + 1,
     start: [0, Math.max(0, symbols.indexOf(texts[0]))],
     name: `Logo and heat map of ${chosen.name}. Arrow keys move from cell to cell.`,
     legend: colourBar({
-      colour: ofProbability, low: 0, high: 1, title: "probability (● what the sequence has)",
-      marks: [[0, "0"], [0.25, "0.25"], [0.5, "0.5"], [0.75, "0.75"], [1, "1"]],
+      colour: (p) => ofProbability(p / top), low: 0, high: top, title: "probability (● what the sequence has)",
+      marks: [0, 0.25, 0.5, 0.75, 1].map((share) => [share * top, String(Number((share * top).toPrecision(3)))]),
     }),
     tracks: [
       logo({ symbols, probabilities, bits, kind: context.settings.logo, height: 66 }),
       cells({
-        symbols, size, ink: inkOn, colour: (n, row) => ofProbability(probabilities[n][row]),
+        symbols, size, ink: inkOn, colour: (n, row) => ofProbability(probabilities[n][row] / top),
         marked: (n, row) => symbols[row] === texts[n],
       }),
       letters(texts),
@@ -46,7 +48,7 @@ export function view(result, context) {
   const what = wide ? "token" : "letter";
   return [figure({
     title: `What the model expects in ${chosen.name}`,
-    caption: `${many(tokens.length, what)}, ${WAYS[result.way]}. A tall letter is one the model is sure of. `
+    caption: `${many(tokens.length, what)}, ${WAYS[result.way]}. Tall stacks are where the model is sure. `
       + `Together ln p = ${fixed(chosen.log_likelihood)} nats, `
       + `${fixed(chosen.log_likelihood / tokens.length, 3)} per ${what}.`,
     body: strip.body, picture: () => strip.whole(), file: `${fileName(chosen.name)}.predict`,
