@@ -39,7 +39,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
     421: {"model": messages.Refusal, "description": "The server does not go by the name it was asked by"},
     429: {"model": messages.Refusal, "description": "Too many jobs wait already"},
 }
-EVERYWHERE = {status: _REFUSALS[status] for status in (400, 403, 408, 413, 415, 421)}
+EVERYWHERE: dict[int | str, dict[str, Any]] = {status: _REFUSALS[status] for status in (400, 403, 408, 413, 415, 421)}
 
 
 def make_app(desk: Desk) -> FastAPI:
@@ -103,7 +103,7 @@ def _add_questions(app: FastAPI, desk: Desk) -> None:
     def about() -> messages.About:
         return messages.About.model_validate(desk.about)
 
-    refusals = {429: _REFUSALS[429]}
+    refusals: dict[int | str, dict[str, Any]] = {429: _REFUSALS[429]}
 
     def add(kind: messages.Kind, question: type[messages.Request]) -> None:
         def ask(body: messages.Request) -> messages.Accepted:
@@ -131,7 +131,7 @@ def _add_questions(app: FastAPI, desk: Desk) -> None:
 
 
 def _add_jobs(app: FastAPI, desk: Desk) -> None:
-    missing = {404: _REFUSALS[404]}
+    missing: dict[int | str, dict[str, Any]] = {404: _REFUSALS[404]}
 
     def found(token: str) -> Job:
         job = desk.jobs.find(token)

@@ -38,8 +38,8 @@ def read_cds(pasted: Pasted, code: GeneticCode) -> Cds:
     if len(letters) % 3:
         left = len(letters) % 3
         raise InputError(
-            f"{where}, letter {len(letters) - left + 1}: {left} of {len(letters)} letters are left behind the last whole "
-            "codon; a coding sequence in frame is needed"
+            f"{where}, letter {len(letters) - left + 1}: {left} of {len(letters)} letters are left behind the last "
+            "whole codon; a coding sequence in frame is needed"
         )
     codons = as_codons(letters)
     for number, codon in enumerate(codons):
@@ -49,8 +49,8 @@ def read_cds(pasted: Pasted, code: GeneticCode) -> Cds:
     stop = protein.find("*")
     if 0 <= stop < len(protein) - 1:
         raise InputError(
-            f"{where}, letter {3 * stop + 1}: found the stop codon {codons[stop]} (genetic code {code.table}) before the "
-            "end; a coding sequence has none inside"
+            f"{where}, letter {3 * stop + 1}: found the stop codon {codons[stop]} (genetic code {code.table}) before "
+            "the end; a coding sequence has none inside"
         )
     return Cds(pasted, codons, protein, code)
 

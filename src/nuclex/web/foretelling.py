@@ -32,7 +32,7 @@ CHUNK = 16
 
 
 def symbols_of(tokenizer: Tokenizer) -> tuple[list[str], Ints]:
-    """The words that are shown at each place, written with T, and their token ids (V,): letters, codons, amino acids."""
+    """The words shown at each place, written with T, and their token ids (V,): letters, codons or amino acids."""
     if isinstance(tokenizer.config, AminoAcidConfig):
         ids_V = tokenizer.random_ids
         return [tokenizer.vocabulary[index] for index in ids_V.tolist()], ids_V

@@ -140,6 +140,12 @@ class Jobs:
             self._forget()
             return self._jobs.get(token)
 
+    def __len__(self) -> int:
+        """How many are known."""
+        with self._lock:
+            self._forget()
+            return len(self._jobs)
+
     def cancel(self, job: Job) -> None:
         """End a job: at once where it waits, at its next step where it runs; one that has ended stays as it is."""
         with self._lock:

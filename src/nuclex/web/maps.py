@@ -46,8 +46,8 @@ class Atlas:
         for record in read_sequences(config.reference):
             if len(atlas.rows) >= config.reference_most:
                 raise InputError(
-                    f"{label_of(config.reference)}: has more than {config.reference_most} sequences; give a sample, or a "
-                    "larger --reference-most"
+                    f"{label_of(config.reference)}: has more than {config.reference_most} sequences; give a sample, or "
+                    "a larger --reference-most"
                 )
             atlas.rows.append((record.id, record.sequence))
             atlas.classes.append(class_of(record.description))
