@@ -59,7 +59,7 @@ def test_pasting_and_predicting_shows_the_api_s_numbers(visit: Visit) -> None:
     assert [row["letter"] for row in rows] == list(RNA)
     assert [float(row["p_own"]) for row in rows] == result["own"]
     drawn = ET.fromstring(visit.saved(page.get_by_role("button", name="Download SVG")))
-    assert "rna" in drawn[0].text
+    assert drawn[0].text == "What the model expects in rna"
     assert sum(node.tag.endswith("circle") for node in drawn.iter()) == len(RNA)
     assert not [node for node in drawn.iter() if any("href" in key or key == "style" for key in node.attrib)]
 
