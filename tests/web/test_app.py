@@ -1,4 +1,4 @@
-"""The whole API: schemathesis finds no 5xx and nothing that its description does not say; hostile requests get sentences."""
+"""The whole API: schemathesis finds no 5xx and nothing undescribed; hostile requests get sentences."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asking import answer, client_of, ended
 
+from asking import answer, client_of, ended
 from nuclex.bundle import load
 
 pytest.importorskip("fastapi")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from asking import answer, client_of
 from likelihoods import SMALL, chances, network_in
-
 from nuclex.bundle import load
 from nuclex.tokenizers import CodonConfig
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from asking import answer, client_of
 from likelihoods import SMALL, chances, network_in
-
 from nuclex import score
 from nuclex.bundle import load
 from nuclex.inference.score import score_sequences

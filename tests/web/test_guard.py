@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asking import client_of
 
+from asking import client_of
 from nuclex.bundle import load
 from nuclex.web.guard import HEADERS, Guard, Rules
 

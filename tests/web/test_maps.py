@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from asking import answer, client_of
 from made import fasta, letters
-
 from nuclex.bundle import load
 from nuclex.inference.embed import embed_sequences
 from nuclex.web.maps import principal_plane

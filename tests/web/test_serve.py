@@ -44,9 +44,9 @@ def test_a_signal_ends_it_cleanly(tiny_bundle: Path, number: signal.Signals, cod
 
 
 def test_a_port_that_is_taken_and_one_that_is_none(tiny_bundle: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        with pytest.raises(OutsideError, match="cannot be listened on: Address already in use; give another --port"):
-            serve(tiny_bundle, port=taken.getsockname()[1])
+    taken = socket.create_server(("127.0.0.1", 0))
+    with taken, pytest.raises(OutsideError, match="cannot be listened on: Address already in use; give another --port"):
+        serve(tiny_bundle, port=taken.getsockname()[1])
     with pytest.raises(InputError, match="port: found 70000"):
         serve(tiny_bundle, port=70000)
     with pytest.raises(InputError, match="leters: unknown key"):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from asking import answer, client_of
 
+from asking import answer, client_of
 from nuclex.bundle import load
 from nuclex.evaluation.contacts import squeezed
 from nuclex.inference.contacts import jacobian_contacts

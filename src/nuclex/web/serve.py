@@ -1,4 +1,4 @@
-"""The verb serve: one bundle or two behind a page in the browser and a JSON API, on this machine unless told otherwise"""
+"""The verb serve: one bundle or two behind a page in the browser and a JSON API, on this machine by default"""
 
 from __future__ import annotations
 
