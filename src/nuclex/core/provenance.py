@@ -9,6 +9,8 @@ import time
 from importlib import metadata
 from typing import Any
 
+from nuclex.core.registry import packages_in_use
+
 PACKAGES = ("nuclex", "torch", "numpy", "safetensors", "tokenizers", "pydantic", "pyarrow", "scipy", "scikit-learn")
 
 
@@ -27,11 +29,11 @@ def provenance(**facts: Any) -> dict[str, Any]:
 
 
 def package_versions() -> dict[str, str]:
-    """Installed versions of the libraries that numbers depend on."""
+    """Installed versions of the libraries that numbers depend on, and of outside packages whose parts are in use."""
     versions: dict[str, str] = {}
     for name in PACKAGES:
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return versions
+    return {**versions, **packages_in_use()}

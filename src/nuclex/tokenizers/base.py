@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError
 
 from nuclex.core.artifact import atomic_file, write_json
 from nuclex.core.config import Config, first_problem
-from nuclex.core.errors import CorruptError, InputError, one_line
+from nuclex.core.errors import CorruptError, InputError, one_line, shown
 from nuclex.core.plain import from_json
 from nuclex.core.registry import Registry
 from nuclex.tokenizers.exported import vocabulary_of
@@ -27,6 +27,8 @@ from nuclex.tokenizers.reading import Alphabet, Case, Ids
 
 TOKENIZER_FILE = "tokenizer.json"
 CONFIG_FILE = "tokenizer_config.json"
+PACKAGE_KEY = "nuclex_package"
+"""The key of ``tokenizer_config.json`` that names the package of a kind from outside nuclex."""
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,8 @@ def save_tokenizer(tokenizer: Tokenizer, folder: str | Path, *, max_length: int 
         "clean_up_tokenization_spaces": False,
         "nuclex": tokenizer.config.to_data(),
     }
+    if (package := TOKENIZERS.package(tokenizer.config.kind)) is not None:
+        value[PACKAGE_KEY] = package
     if max_length is not None:
         value["model_max_length"] = max_length
     with atomic_file(Path(folder) / TOKENIZER_FILE) as path:
@@ -228,6 +232,7 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
         raise CorruptError(f"{path}: is not readable JSON") from None
     if not isinstance(stored, dict) or "nuclex" not in stored:
         raise InputError(f"{path}: has no key 'nuclex'; only tokenizers that nuclex wrote can be loaded")
+    _refuse_absent(path, stored)
     try:
         config = TOKENIZERS.parse(stored["nuclex"])
     except ValidationError as error:
@@ -240,6 +245,17 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
         raise CorruptError(f"{text_path}: is not UTF-8 text") from None
     except CorruptError as error:
         raise CorruptError(f"{text_path}: {one_line(str(error))}") from None
+
+
+def _refuse_absent(path: Path, stored: Mapping[str, Any]) -> None:
+    """InputError where the tokenizer is of a kind that came with a package, which is not installed here."""
+    rules, package = stored["nuclex"], stored.get(PACKAGE_KEY)
+    kind = rules.get("kind") if isinstance(rules, Mapping) else None
+    if package is not None and kind not in TOKENIZERS:
+        raise InputError(
+            f"{path}: tokenizers of kind {shown(kind)} come with the package {one_line(str(package))}, which is not "
+            "installed; install it to load what was made with it"
+        )
 
 
 def checked_ids(tokenizer: Tokenizer, ids: Sequence[int] | NDArray[np.integer]) -> Ids:

@@ -1,0 +1,1 @@
+"""Parts for nuclex that live in a package of their own."""
