@@ -147,7 +147,7 @@ def _rows(config: type, prefix: str = "") -> Iterator[tuple[str, str, str, str]]
         key, kind = f"{prefix}{name}", field.annotation
         note = field.description or notes.get(name, "")
         inner = next(
-            (part for part in (kind, *get_args(kind)) if isinstance(part, type) and issubclass(part, Config)), None
+            (part for part in _parts(kind) if isinstance(part, type) and issubclass(part, Config)), None
         )
         registry = None if inner is None else _registry(inner)
         if registry is not None:
@@ -159,6 +159,15 @@ def _rows(config: type, prefix: str = "") -> Iterator[tuple[str, str, str, str]]
             yield from _rows(inner, f"{key}.")
         elif name != "kind" or prefix:
             yield f"`{key}`", f"`{_kind(kind)}`", _default(field), _cell(note)
+
+
+def _parts(hint: Any) -> list[Any]:
+    """The kinds that a value may be, None and annotations left out."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return [found for part in get_args(hint) for found in _parts(part)]
+    if hasattr(hint, "__metadata__"):
+        return _parts(get_args(hint)[0])
+    return [] if hint is type(None) else [hint]
 
 
 def _kinds(registry: Any, note: str) -> str:
@@ -197,7 +206,7 @@ def _kind(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return " | ".join(str(choice) for choice in get_args(hint))
     if get_origin(hint) in (Union, types.UnionType):
-        return " | ".join(_kind(part) for part in get_args(hint) if part is not type(None))
+        return " | ".join(_kind(part) for part in _parts(hint))
     if get_origin(hint) is tuple:
         return f"{_kind(get_args(hint)[0])}, …"
     if hasattr(hint, "__metadata__"):
