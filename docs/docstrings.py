@@ -1,10 +1,14 @@
-"""Docstrings as Markdown: examples of an interpreter become code, a shape or a name in double backticks stays one."""
+"""Docstrings as Markdown: what an interpreter shows becomes code, and brackets stay brackets."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import griffe
+
+INDEXED = re.compile(r"(?<!`)((?:\[\w+\]){2,})(?!`)")
+"""Places in nested lists, [layer][sequence], which Markdown would take for a link."""
 
 
 def fenced(text: str) -> str:
@@ -24,9 +28,9 @@ def fenced(text: str) -> str:
 
 
 class Fenced(griffe.Extension):
-    """Fences the examples of every docstring that griffe reads."""
+    """Turns every docstring that griffe reads into Markdown."""
 
     def on_instance(self, *, obj: griffe.Object, **kwargs: Any) -> None:
         """One object of the package, after it was read."""
-        if obj.docstring and ">>> " in obj.docstring.value:
-            obj.docstring.value = fenced(obj.docstring.value)
+        if obj.docstring:
+            obj.docstring.value = fenced(INDEXED.sub(r"`\1`", obj.docstring.value))

@@ -146,9 +146,7 @@ def _rows(config: type, prefix: str = "") -> Iterator[tuple[str, str, str, str]]
     for name, field in config.model_fields.items():
         key, kind = f"{prefix}{name}", field.annotation
         note = field.description or notes.get(name, "")
-        inner = next(
-            (part for part in _parts(kind) if isinstance(part, type) and issubclass(part, Config)), None
-        )
+        inner = next((part for part in _parts(kind) if isinstance(part, type) and issubclass(part, Config)), None)
         registry = None if inner is None else _registry(inner)
         if registry is not None:
             chosen = getattr(field.default, "kind", None)
