@@ -45,7 +45,7 @@ benchmark: .venv/.installed ## nuclex against its peers, interleaved on one thre
 tree: .venv/.installed ## rewrite the tree in README.md from the modules' docstrings
 	@$(BIN)/python docs/tree.py
 
-docs: .venv/.installed ## build the documentation into site/, strict, without a network; site/index.html opens it
+docs: .venv/.installed ## build the documentation into site/, strict, without a network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean: ## remove caches and build products; .venv, quickstart and runs stay

@@ -89,13 +89,20 @@ def _listed(nav: list[Any]) -> list[Any]:
 def _folder(name: str) -> list[Any]:
     if name == "verbs/":
         groups = verb_pages.ordered(VERBS)
-        pages = {title: [f"verbs/{verb_pages.file_of(verb)}" for verb in verbs] for title, verbs in groups.items()}
+        pages = {title: [_page(verb) for verb in verbs] for title, verbs in groups.items()}
         return ["verbs/index.md", *({title: verbs} for title, verbs in pages.items())]
     if name == "reference/":
-        return ["reference/index.md", *(f"reference/{floor}.md" for floor in reference_pages.FLOORS)]
+        return [
+            "reference/index.md",
+            *({title: f"reference/{floor}.md"} for floor, title in reference_pages.FLOORS.items()),
+        ]
     inside = {path.stem + ".md" for path in (DOCS / name).glob("*") if path.suffix in (".md", ".ipynb")}
     first = [page for page in ["index.md", *FIRST] if page in inside]
     return [f"{name}{page}" for page in [*first, *sorted(inside - set(first))]]
+
+
+def _page(verb: str) -> dict[str, str]:
+    return {verb.replace("_", " "): f"verbs/{verb_pages.file_of(verb)}"}
 
 
 def _reference(floor: str) -> str:
