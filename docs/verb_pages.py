@@ -106,7 +106,9 @@ def _flags(verb: str) -> list[str]:
         positional = argument.index is not None
         shown = argument.names[0].removeprefix("--").upper() if positional else ", ".join(argument.names)
         default = "required" if argument.required else _value(argument.field_info.default)
-        rows.append((f"`{shown}`", f"`{_kind(argument.hint)}`", default, _cell(argument.parameter.help or "")))
+        rows.append(
+            (_coded(shown, ", "), _coded(_kind(argument.hint), " | "), default, _cell(argument.parameter.help or ""))
+        )
     if not rows:
         return ["## Flags\n\nNone of its own, beside those that are [everywhere](index.md#everywhere)."]
     return ["## Flags", _table(("flag", "kind", "default", "what it is"), rows)]
@@ -156,7 +158,7 @@ def _rows(config: type, prefix: str = "") -> Iterator[tuple[str, str, str, str]]
                 yield f"`{key}`", "table", _default(field), _cell(note)
             yield from _rows(inner, f"{key}.")
         elif name != "kind" or prefix:
-            yield f"`{key}`", f"`{_kind(kind)}`", _default(field), _cell(note)
+            yield f"`{key}`", _coded(_kind(kind), " | "), _default(field), _cell(note)
 
 
 def _parts(hint: Any) -> list[Any]:
@@ -242,8 +244,20 @@ def _first(thing: Any) -> str:
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [head, ("---",) * len(head), *(tuple(cell.replace("|", "\\|") for cell in row) for row in rows)]
+    lines = [head, ("---",) * len(head), *(tuple(map(_barred, row)) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _barred(cell: str) -> str:
+    """A cell whose | are its own; those in backticks need no sign, and would show it."""
+    return "`".join(
+        piece.replace("|", "\\|") if place % 2 == 0 else piece for place, piece in enumerate(cell.split("`"))
+    )
+
+
+def _coded(text: str, sign: str) -> str:
+    """Choices or spellings, each as code of its own."""
+    return ", ".join(f"`{part}`" for part in text.split(sign))
 
 
 def _cell(text: str) -> str:
