@@ -63,6 +63,7 @@ def make_app(desk: Desk) -> FastAPI:
     _add_refusals(app)
     _add_questions(app, desk)
     _add_jobs(app, desk)
+    _add_files(app, desk)
     _add_pages(app)
     return app
 
@@ -133,14 +134,6 @@ def _add_questions(app: FastAPI, desk: Desk) -> None:
 def _add_jobs(app: FastAPI, desk: Desk) -> None:
     missing: dict[int | str, dict[str, Any]] = {404: _REFUSALS[404]}
 
-    def found(token: str) -> Job:
-        job = desk.jobs.find(token)
-        if job is None:
-            raise HTTPException(
-                404, f"job: there is none called {shown(token, 40)}; results are forgotten after a while"
-            )
-        return job
-
     def told(job: Job) -> Response:
         facts = {
             "job": job.token,
@@ -159,18 +152,29 @@ def _add_jobs(app: FastAPI, desk: Desk) -> None:
     @app.get(f"{PREFIX}/jobs/{{job}}", responses=missing, response_model=messages.Told, tags=["jobs"])
     def state(job: str) -> Any:
         """How far a job is, and its result when it is done."""
-        return told(found(job))
+        return told(_found(desk, job))
 
     @app.delete(f"{PREFIX}/jobs/{{job}}", responses=missing, response_model=messages.Told, tags=["jobs"])
     def cancel(job: str) -> Any:
         """Cancel a job: one that waits at once, one that runs at its next step; one that has ended stays as it is."""
-        desk.jobs.cancel(found(job))
-        return told(found(job))
+        desk.jobs.cancel(_found(desk, job))
+        return told(_found(desk, job))
+
+
+def _found(desk: Desk, token: str) -> Job:
+    job = desk.jobs.find(token)
+    if job is None:
+        raise HTTPException(404, f"job: there is none called {shown(token, 40)}; results are forgotten after a while")
+    return job
+
+
+def _add_files(app: FastAPI, desk: Desk) -> None:
+    missing: dict[int | str, dict[str, Any]] = {404: _REFUSALS[404]}
 
     @app.get(f"{PREFIX}/jobs/{{job}}/files", responses=missing, tags=["jobs"])
     def files(job: str) -> messages.Downloads:
         """Which files a job that is done has."""
-        rows = [(name, file.size, file.about) for name, file in found(job).files.items()]
+        rows = [(name, file.size, file.about) for name, file in _found(desk, job).files.items()]
         return messages.Downloads(files=[messages.Download(name=n, bytes=size, about=about) for n, size, about in rows])
 
     @app.get(
@@ -181,7 +185,7 @@ def _add_jobs(app: FastAPI, desk: Desk) -> None:
     )
     def file(job: str, name: str) -> Response:
         """One file, to be saved."""
-        one = found(job).files.get(name)
+        one = _found(desk, job).files.get(name)
         if one is None:
             raise HTTPException(404, f"file: this job has none called {shown(name, 40)}")
         headers = {"content-disposition": f'attachment; filename="{name}"'}  # names are made of A-Za-z0-9._- alone
