@@ -18,9 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 from nuclex.bio.folding import nested_part
 from nuclex.bio.secondary_structure import as_pairs, to_partners
 from nuclex.evaluation.colour_bar import colour_bar, colour_of, drawn_probability, letter_colour
-from nuclex.evaluation.drawing import GREY, drawn
+from nuclex.evaluation.drawing import counted, drawn
 from nuclex.evaluation.loops import Loop, backbone_points, loops_of, placed, way_between
 from nuclex.evaluation.numbering import draw_numbers
+from nuclex.evaluation.palette import GREY
 from nuclex.evaluation.report import Figure, Table
 from nuclex.evaluation.svg import drawable
 
@@ -169,6 +170,9 @@ def planar_drawing(sequence: str, pairs: ArrayLike, probability_LL: NDArray[np.f
         alt=f"Secondary structure in the plane: {len(sequence)} nucleotides, {len(pairs_P2)} pairs, {crossed} of them "
         "drawn as curves because they cross others.",
         wide=True,
+        reading="The line is the backbone, numbered from its 5' end; short bars join bases that pair. The lighter a "
+        "base, the surer is the model of its pair, or that it has none.",
+        n=counted([len(sequence)], "nucleotide"),
     )
 
 
