@@ -1,7 +1,7 @@
 """A Hugging Face hub for tests, on this machine: repositories, commits, large files and cards, by its HTTP API.
 
-What it speaks is what ``huggingface_hub`` asks for in create_repo, create_branch, create_commit (regular files, and large
-ones by git-lfs), card validation and reading. Large files lie on "another host" (localhost instead of 127.0.0.1).
+What it speaks is what ``huggingface_hub`` asks for in create_repo, create_branch, create_commit (regular files, and
+large ones by git-lfs), card validation and reading. Large files lie on "another host" (localhost instead of 127.0.0.1).
 """
 
 from __future__ import annotations
