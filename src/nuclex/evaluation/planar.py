@@ -122,8 +122,8 @@ def _covering(positions_L2: NDArray[np.float64], partners: NDArray[np.int32]) ->
 
 
 READING = (
-    "The line is the backbone, numbered from its 5' end; short bars join bases that pair. The lighter a base, the surer "
-    "is the model of its pair, or that it has none."
+    "The line is the backbone, numbered from its 5' end; short bars join bases that pair. The lighter a base, the "
+    "surer is the model of its pair, or that it has none."
 )
 
 
