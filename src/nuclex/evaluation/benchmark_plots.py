@@ -89,7 +89,7 @@ def system_bars(groups: Sequence[str], series: Series, metric: str, title: str) 
         reading="Each question has its own bars, each model its colour; paler bars are its controls, which had less to "
         "go by. What pre-training gave is how much farther the full bar reaches than the pale ones."
         + overlap_note(found),
-        n=counted_intervals(found, "independent unit"),
+        n=counted_intervals(found, "test example"),
     )
 
 

@@ -159,7 +159,7 @@ def bar(axes: Any, y: float, interval: Interval, height: float, look: Mapping[st
     """One bar from 0 with its whisker, the value written behind that."""
     ends_21 = whiskers([interval])
     axes.barh(y, interval.value, height=height, **look)
-    axes.errorbar(interval.value, y, xerr=ends_21, fmt="none", ecolor=INK, elinewidth=0.9, capsize=2)
+    axes.errorbar(interval.value, y, xerr=ends_21, fmt="none", color=INK, elinewidth=0.9, capsize=2)
     place = (max(interval.value + float(np.nan_to_num(ends_21[1, 0])), 0.0), y)  # never on the bar of a negative value
     axes.annotate(f"{interval.value:.3f}".replace("-", "−"), place, (4, 0), textcoords="offset points", va="center")
 

@@ -131,7 +131,7 @@ def accuracy_bars(
         caption=whisker_note(values),
         alt="Bar chart. " + "; ".join(f"{name} {interval_text(i)}" for name, i in intervals.items()) + ".",
         reading="The longer a bar, the better: 1 is always right." + overlap_note(values),
-        n=counted_intervals(values, of or "unit"),
+        n=counted_intervals(values, of or "measurement"),
     )
 
 
@@ -166,7 +166,7 @@ def grouped_bars(
         caption=whisker_note(found),
         alt=f"Bar chart of {axis} for {len(groups)} groups: {', '.join(series)}.",
         reading=f"Bars of one group belong together; a bar's length is its {axis}." + overlap_note(found),
-        n=counted_intervals(found, "unit"),
+        n=counted_intervals(found, "measurement"),
     )
 
 
