@@ -115,8 +115,8 @@ def _done(run: Path, recipe: Any) -> dict[str, Any] | None:
     if done is None or done.get("recipe") != run_digest(recipe):
         return None
     bundle = done["bundle"] and str(run / done["bundle"])
-    since = {"state": "complete", "why": ""}  # what records did not say before runs that diverged had one
-    return {**since, **{key: value for key, value in done.items() if key != "recipe"}, "bundle": bundle}
+    row = {key: value for key, value in done.items() if key != "recipe"} | {"bundle": bundle}
+    return {"state": "complete", "why": ""} | row if "state" not in row else row  # as before runs that diverged had one
 
 
 def _final(run: Path, wanted: tuple[str, float | None, Any], asked: Asked, device: str) -> dict[str, Any]:
