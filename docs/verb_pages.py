@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import sys
 import types
 from collections.abc import Iterator
 from importlib import import_module
@@ -192,7 +193,7 @@ def _notes(config: type) -> dict[str, str]:
     for cls in reversed(config.__mro__):
         if not cls.__module__.startswith("nuclex"):
             continue
-        tree = ast.parse(inspect.getsource(import_module(cls.__module__)))
+        tree = ast.parse(inspect.getsource(sys.modules[cls.__module__]))
         body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == cls.__name__)
         for field, after in pairwise(body):
             text = after.value if isinstance(after, ast.Expr) else None
