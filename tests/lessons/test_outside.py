@@ -101,6 +101,7 @@ def test_it_is_used_like_any_other(run: dict[str, Any], nuclex: Nuclex, desk: Pa
     assert nuclex("evaluate", "run/bundle", "corpus")["tokens"] > 0
 
 
+@pytest.mark.long
 def test_the_task_is_learned_from_that_bundle_and_predicted(run: dict[str, Any], nuclex: Nuclex, desk: Path) -> None:
     tuned = nuclex("finetune", "gc.toml", "--bundle", "run/bundle", "--out", "gc", "--controls", "[]")
     assert tuned["metrics"]["pretrained_spearman"] > 0.8, "a share of letters is no hard question"
