@@ -108,7 +108,7 @@ def check_picture(picture: Picture) -> None:
     """Named, explained, with n, in the colours of the palette, on named axes, and equal to what is saved with it."""
     name = picture.caption.strip()[:70]
     assert picture.svg.get("role") == "img"
-    assert re.search(r"\w+\. \w", picture.label), f"{name}: no sentence for a screen reader"
+    assert re.search(r"\. \w.{8,}", picture.label), f"{name}: no sentence for a screen reader"
     assert re.search(r"\bn = [\d,]+( to [\d,]+)? \w+", picture.caption), f"{name}: no n"
     assert re.search(r"How to read it: [A-Z].{40,}\.", picture.caption), f"{name}: does not say how to read it"
     assert len(picture.rows) > 1, f"{name}: no data"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from designers import bundle_of
+from drawn import check_report
 from nuclex.bio.genetic_code import CODONS
 from nuclex.bundle import write_bundle
 from nuclex.cli.main import run
@@ -71,6 +72,7 @@ def test_what_is_written(tmp_path: Path) -> None:
     assert (copied["nearest"], copied["identity"], copied["valid"], copied["set"]) == ("s4", "1", "1", GENERATED)
     assert len(rows) == 16
     page = (tmp_path / "out" / "report.html").read_text()
+    check_report(page)
     for word in ("Fréchet distance", "valid coding sequences", "Codon usage", "Rand index", "are few"):
         assert word in page
 

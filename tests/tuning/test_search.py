@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import torch
 
+from drawn import check_report
 from learners import write_tiny_bundle
 from nuclex.cli.main import run as typed
 from nuclex.core.config import load_config
@@ -145,6 +146,7 @@ def test_the_report_shows_the_search(whole: tuple[Path, dict[str, Any]]) -> None
     pytest.importorskip("matplotlib")
     _, answer = whole
     page = Path(answer["report"]).read_text(encoding="utf-8")
+    check_report(page, 2 + len(SPACE))
     assert page.count("<figure") >= 4
     assert "mathdefault" not in page, "a formula where a number belongs"
     for word in ("How the search went", *SPACE, "Which key mattered", "Full runs", "times as much at full width"):

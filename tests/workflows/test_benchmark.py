@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from drawn import check_report
 from made import fasta, letters
 from nuclex.cli.main import run
 from nuclex.core.config import load_config
@@ -159,6 +160,7 @@ def test_models_side_by_side_with_controls_leaks_tables_and_a_report(models: lis
     assert "at most 7,200 random swaps, so never below 0.00014" in page  # 20 * 18 comparisons / 0.05
     assert "a linear model of the shares of k-mers" in page
     assert not re.search(r"<(script|link rel=.stylesheet|img)", page)
+    check_report(page, 9)
     assert page.count("<svg") >= 9  # bars, scores, reliability, maps, arcs
 
 

@@ -11,6 +11,7 @@ import pytest
 
 import nuclex.workflows.materials as materials_module
 import nuclex.workflows.quickstart as quickstart_module
+from drawn import check_report
 from nuclex.bundle import load
 from nuclex.cli.main import run
 from nuclex.core.errors import CorruptError, InputError, OutsideError
@@ -54,6 +55,7 @@ def test_the_whole_story(toy: None, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert json.loads((out / "summary.json").read_text()) == result
     assert load(result["bundle"]).record.corpus is not None
     page = Path(result["report"]).read_text()
+    check_report(page, 6)
     assert "Simulated data" in page
     # six steps teach nothing: the report has to say so
     assert result["beats_markov"] is False

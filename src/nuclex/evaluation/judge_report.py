@@ -77,7 +77,7 @@ def _numbers(found: Judgement) -> Table:
     n = ", ".join(f"{size:,} {name}" for name, size in found.sizes.items())
     caption = f"Means with 95 % bootstrap intervals ({n})."
     formats = dict.fromkeys(found.sets, ".3g")
-    return Table(("", *found.sets), tuple(rows), caption=caption, name="numbers", formats=formats)
+    return Table(("measure", *found.sets), tuple(rows), caption=caption, name="numbers", formats=formats)
 
 
 def _criteria(found: Judgement) -> Table:

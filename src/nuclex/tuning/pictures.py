@@ -68,6 +68,8 @@ def against(trials: Trials, key: str, dimension: Dimension, metric: str, unit: s
             axes.set_xscale("log", subs=[2, 5])
             for ticks in ("major", "minor"):  # as numbers: powers of ten are formulas, which pictures do not read
                 getattr(axes.xaxis, f"set_{ticks}_formatter")("{x:g}")
+            if max(places) > 100 * min(places):  # there is no room for the numbers between
+                axes.xaxis.set_minor_formatter("")
         elif dimension.whole or dimension.of is not None:
             whole_numbers(axes, "x")
         axes.set_xlabel(drawable(key))
