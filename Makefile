@@ -13,7 +13,7 @@ COVERAGE := --cov --cov-report=term
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help quickstart check test test-all benchmark tree clean
+.PHONY: help quickstart check test test-all benchmark tree docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-20s %s\n' "$$name" "$$text"; done
@@ -45,8 +45,11 @@ benchmark: .venv/.installed ## nuclex against its peers, interleaved on one thre
 tree: .venv/.installed ## rewrite the tree in README.md from the modules' docstrings
 	@$(BIN)/python docs/tree.py
 
+docs: .venv/.installed ## build the documentation into site/, strict, without a network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean: ## remove caches and build products; .venv, quickstart and runs stay
-	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.*
+	rm -rf build dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.*
 	find src tests docs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What needs no running code. make stops at the first command that fails.

@@ -33,12 +33,13 @@ VERBS: dict[str, str] = {
     "judge": "nuclex.evaluation.judge:judge",
     "export": "nuclex.bundle.export:export",
     "convert": "nuclex.hub.bundles:import_bundle",
+    "serve": "nuclex.web.serve:serve",
 }
 """Verb of the command line (a space becomes ``_``), and the function that does it."""
 
 FLOORS = (
     "core", "bio", "tokenizers", "data", "metrics", "models", "objectives", "tasks", "bundle", "training", "inference",
-    "evaluation", "hub", "tuning", "workflows", "cli",
+    "evaluation", "hub", "tuning", "workflows", "web", "cli",
 )  # fmt: skip
 """The parts of the package, from the ground up; ``nuclex.bio`` is imported when it is first used."""
 

@@ -97,13 +97,14 @@ def test_it_is_learned_and_what_was_made_says_by_which_package(run: dict[str, An
 def test_it_is_used_like_any_other(run: dict[str, Any], nuclex: Nuclex, desk: Path) -> None:
     vectors = nuclex("embed", "run/bundle", "families.fa", "--out", "vectors.npz")
     assert (vectors["sequences"], vectors["width"]) == (120, 32)
-    assert np.isfinite(np.load(desk / "vectors.npz")["vectors"]).all()
+    assert np.isfinite(np.load(desk / "vectors.npz")["embeddings"]).all()
     assert nuclex("evaluate", "run/bundle", "corpus")["tokens"] > 0
 
 
+@pytest.mark.long
 def test_the_task_is_learned_from_that_bundle_and_predicted(run: dict[str, Any], nuclex: Nuclex, desk: Path) -> None:
     tuned = nuclex("finetune", "gc.toml", "--bundle", "run/bundle", "--out", "gc", "--controls", "[]")
-    assert tuned["metrics"]["spearman"] > 0.8, "a share of letters is no hard question"
+    assert tuned["metrics"]["pretrained_spearman"] > 0.8, "a share of letters is no hard question"
     (desk / "two.fa").write_text(f">poor\n{'ATTATAAC' * 8}\n>rich\n{'GCCGCGGA' * 8}\n")
     nuclex("predict", "gc/bundle", "two.fa", "--out", "two.csv")
     poor, rich = [float(line.split(",")[1]) for line in (desk / "two.csv").read_text().splitlines()[1:]]

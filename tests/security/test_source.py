@@ -137,9 +137,11 @@ NETWORK = {
     "wandb",
 }
 REACHES_OUT = {
+    "src/nuclex/bundle/published.py",  # bundles that are asked for by their name on the hub
     "src/nuclex/data/download.py",
     "src/nuclex/data/catalog.py",  # asks pooch for a folder's name, nothing else
     "src/nuclex/training/tracking.py",  # Weights & Biases, where a recipe asks for it
+    "src/nuclex/web/serve.py",  # listens, on this machine alone unless told otherwise
 }
 
 

@@ -208,6 +208,8 @@ def left_out(run: Path) -> list[tuple[int, int, list[int]]]:
         ),
         (["model={kind='mamba', depth=1, width=16}", "objective.kind=causal"], SAME),
         (["model={kind='hyena', depth=1, width=16}", "objective.kind=causal"], SAME),
+        (["model.base_width=8"], SAME),
+        (["model={kind='mamba', depth=1, width=16, base_width=8}", "objective.kind=causal"], SAME),
     ],
 )
 def test_precisions_anomalies_clipping_and_other_models(

@@ -270,9 +270,10 @@ def test_a_signal_ends_all_workers_and_the_search_goes_on(tiny_corpus: Path, tmp
     )
 
 
-def test_pruning_ends_what_looks_bad(tiny_corpus: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("pruner", ["median", "halving", "hyperband"])
+def test_pruning_ends_what_looks_bad(tiny_corpus: Path, tmp_path: Path, pruner: str) -> None:
     space = {"training.schedule.rate": {"choices": [1e-2, 1e-9]}}
-    path = recipe(tmp_path, tiny_corpus, trials=8, pruner="median", startup=1, sampler="random", space=space)
+    path = recipe(tmp_path, tiny_corpus, trials=8, pruner=pruner, startup=1, sampler="random", space=space)
     with quiet():
         search(config(path), tmp_path / "out")
     ended = [one for one in trials(tmp_path / "out") if one["state"] == "pruned"]
@@ -289,6 +290,20 @@ def test_a_trial_that_breaks_is_worse_than_any(tiny_corpus: Path, tmp_path: Path
     states = {(one["settings"]["training.schedule.rate"], one["state"]) for one in trials(tmp_path / "out")}
     assert states == {(1e-2, "complete"), (1e30, "diverged")}
     assert answer["best"]["training.schedule.rate"] == 1e-2
+
+
+def test_a_full_run_that_breaks_is_told_and_the_others_go_on(tiny_corpus: Path, tmp_path: Path) -> None:
+    path = recipe(tmp_path, tiny_corpus, trials=1, factors=[1e30, 1.0])
+    with quiet():
+        answer = search(config(path), tmp_path / "out", finals=True)
+        again = search(config(path), tmp_path / "out", finals=True)
+    broken, sound = answer["finals"]
+    assert (broken["state"], broken["score"], broken["bundle"], broken["chosen"]) == ("diverged", None, None, "")
+    assert "the loss is nan" in broken["why"]
+    assert (sound["state"], sound["chosen"], sound["why"]) == ("complete", "yes", "")
+    assert again == answer, "what broke is not tried again"
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Run x1e+30: " in page
 
 
 def test_finetuning_is_searched_without_its_test_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from nuclex.bundle.architecture import (
 from nuclex.bundle.fingerprint import check_fingerprint
 from nuclex.bundle.foreign import from_foreign
 from nuclex.bundle.partners import read_partners
+from nuclex.bundle.published import SUFFIXES, bring, hub_name
 from nuclex.bundle.record import Record, TaskPart
 from nuclex.bundle.weights import filled, read_weights
 from nuclex.bundle.write import FORMAT, HEAD_PREFIX, RECORD_FILE, WEIGHTS_FILE
@@ -30,8 +31,6 @@ from nuclex.tokenizers.base import CONFIG_FILE as TOKENIZER_CONFIG_FILE
 from nuclex.tokenizers.base import TOKENIZER_FILE, Tokenizer, load_tokenizer
 
 NEEDED = (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, RECORD_FILE)
-KINDS = (".json", ".md", ".safetensors", ".txt")
-"""What the files of a bundle may be; code and pickles, which other programs might run, are refused unread."""
 MOST_TEXT_BYTES = 64 << 20
 CODE_KEYS = {"auto_map", "custom_pipelines"}
 """Keys by which ``transformers`` is told to run a Python file of the folder."""
@@ -39,22 +38,35 @@ CODE_KEYS = {"auto_map", "custom_pipelines"}
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A model in evaluation mode, its tokenizer, what is known about it, and its fine-tuned head if it has one."""
+    """A model in evaluation mode, its tokenizer, what is known about it, and its fine-tuned head if it has one.
+
+    ``source`` is ``org/name@commit`` where it came from the hub; the same words open the same bytes again.
+    """
 
     model: LanguageModel
     tokenizer: Tokenizer
     record: Record
     task: TaskPart | None
     path: Path
+    source: str | None = None
 
 
-def load(path: str | Path, *, device: str | torch.device = "cpu") -> Bundle:
-    """Open the bundle at ``path``; no random number is drawn, and nothing is downloaded.
+def load(path: str | Path, *, revision: str | None = None, device: str | torch.device = "cpu") -> Bundle:
+    """Open the bundle at ``path``; no random number is drawn, and of a folder nothing is downloaded.
 
+    What is no folder and is written ``org/name`` is looked for on the Hugging Face hub: ``org/name@REVISION`` or
+    ``revision`` pins a commit, branch or tag; without one the newest commit is taken, said, and kept as ``source``.
     Checked in this order: the manifest's sums, that the weights are exactly those of the network, the fingerprint.
-    CorruptError says what differs; InputError that ``path`` is not a bundle.
+    CorruptError says what differs; InputError that ``path`` is not a bundle; OutsideError that the hub does not answer.
     """
-    path = Path(path)
+    named = hub_name(path, revision)
+    if named is None:
+        return _opened(Path(path), None, device)
+    folder, commit = bring(*named)
+    return _opened(folder, f"{named[0]}@{commit}", device)
+
+
+def _opened(path: Path, source: str | None, device: str | torch.device) -> Bundle:
     _refuse_other_folders(path)
     tokenizer = load_tokenizer(path)
     _refuse_other_rules(path / TOKENIZER_FILE, tokenizer)
@@ -67,7 +79,7 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> Bundle:
     if task is not None:
         weights = {name: value.to(device) for name, value in task.weights.items()}
         task = TaskPart(task.config, weights, read_partners(path))
-    return Bundle(model.to(device), tokenizer, record, task, path)
+    return Bundle(model.to(device), tokenizer, record, task, path, source)
 
 
 def _refuse_other_folders(path: Path) -> None:
@@ -89,8 +101,8 @@ def _refuse_odd_files(path: Path) -> None:
     for file in sorted(path.rglob("*")):
         if file.is_dir() and not file.is_symlink():
             continue
-        if (path / MANIFEST).is_file() and file.suffix not in KINDS:
-            raise CorruptError(f"{file}: does not belong in a bundle; its files end in {', '.join(KINDS)}")
+        if (path / MANIFEST).is_file() and file.suffix not in SUFFIXES:
+            raise CorruptError(f"{file}: does not belong in a bundle; its files end in {', '.join(SUFFIXES)}")
         if file.suffix != ".safetensors" and file.is_file() and file.stat().st_size > MOST_TEXT_BYTES:
             raise CorruptError(f"{file}: has {file.stat().st_size} bytes; at most {MOST_TEXT_BYTES} are read")
 

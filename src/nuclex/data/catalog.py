@@ -259,6 +259,11 @@ def _at_hand(dataset: Dataset) -> Path | None:
 
 
 def _cache() -> Path:
+    return cache_folder() / "data"
+
+
+def cache_folder() -> Path:
+    """Where nuclex keeps copies of what it fetched: ``NUCLEX_CACHE``, else the user's cache folder."""
     import pooch
 
-    return Path(os.environ.get(CACHE) or pooch.os_cache("nuclex")) / "data"
+    return Path(os.environ.get(CACHE) or pooch.os_cache("nuclex"))

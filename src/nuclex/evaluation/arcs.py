@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from nuclex.bio.folding import nested_part
 from nuclex.bio.secondary_structure import as_pairs
 from nuclex.evaluation.colour_bar import colour_bar, colour_of, drawn_probability, letter_colour
-from nuclex.evaluation.drawing import BLUE, INK, VERMILLION, WIDE, drawn, grid
+from nuclex.evaluation.drawing import WIDE, counted, drawn, grid
+from nuclex.evaluation.palette import BLUE, INK, VERMILLION
 from nuclex.evaluation.report import Figure, Table
 from nuclex.evaluation.svg import drawable
 
@@ -66,6 +67,9 @@ def arc_diagram(
         f"Exact pairs: precision {precision}, recall {recall}.",
         alt=f"Arc diagram: pairs found {counts['found']}, missed {counts['missed']}, false {counts['false']}.",
         wide=True,
+        reading="The sequence runs from left to right, and an arc joins two bases that pair: as measured above it, as "
+        "predicted below it. A perfect prediction is a mirror image, all arcs drawn through.",
+        n=counted([len(true | predicted)], "pair"),
     )
 
 
@@ -112,6 +116,9 @@ def probability_arcs(sequence: str, pairs: ArrayLike, probability_LL: NDArray[np
         caption=f"Secondary structure of {len(sequence):,} nt: {len(pairs_P2)} pairs, {crossed} crossing (dashed).",
         alt=f"Arc diagram of {len(pairs_P2)} base pairs, {crossed} of them dashed because they cross others.",
         wide=True,
+        reading="The sequence runs from left to right, and an arc joins two bases that pair; the lighter its colour, "
+        "the surer is the model.",
+        n=counted([len(pairs_P2)], "pair"),
     )
 
 

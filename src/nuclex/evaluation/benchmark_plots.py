@@ -9,23 +9,25 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nuclex.evaluation.drawing import (
-    COLOURS,
     DASHES,
-    GREY,
-    INK,
     MARKERS,
     WIDE,
     WIDTH,
     bar,
+    counted,
+    counted_intervals,
     drawn,
     finish_bars,
     grid,
     named,
+    overlap_note,
+    pale,
     point_names,
     same_length,
     whisker_note,
 )
 from nuclex.evaluation.held_out import HeldOut, comparable
+from nuclex.evaluation.palette import COLOURS, GREY, INK
 from nuclex.evaluation.report import Figure, Table, interval_text
 from nuclex.evaluation.svg import drawable
 from nuclex.evaluation.tables import perplexity_table
@@ -57,13 +59,15 @@ def system_bars(groups: Sequence[str], series: Series, metric: str, title: str) 
         labels: list[str] = []
         top = 0.0
         for place, group in enumerate(groups):
-            across = axes.get_yaxis_transform()  # the heading of a question stands above its bars
-            axes.text(0, top, f" {named(group)}", transform=across, va="center", fontweight="bold")
+            across, heading = axes.get_yaxis_transform(), named(group)  # stands above its bars
             there = [(name, found) for name, row in series.items() if (found := row[place]) is not None]
+            counts = {interval.n for _, interval in there}
+            if len(counts) == 1:
+                heading = f"{heading} (n = {counts.pop():,})"
+            axes.text(0, top, f" {heading}", transform=across, va="center", fontweight="bold")
             for number, ((model, start), interval) in enumerate(there, start=1):
-                y = top + number
-                look = {"color": COLOURS[models.index(model) % 7], "alpha": 1.0 if start == first else 0.45}
-                bar(axes, y, interval, 0.8, look)
+                y, colour = top + number, COLOURS[models.index(model) % 7]
+                bar(axes, y, interval, 0.8, {"color": colour} if start == first else pale(colour, 0.35))
                 labels.append(named(f"{model}, {start}"))
                 places.append(y)
             top += len(there) + 1 + GAP
@@ -82,6 +86,10 @@ def system_bars(groups: Sequence[str], series: Series, metric: str, title: str) 
         caption=whisker_note(found),
         alt=f"Bar chart of {metric} for {len(groups)} questions: {', '.join(named_series)}.",
         wide=True,
+        reading="Each question has its own bars, each model its colour; paler bars are its controls, which had less to "
+        "go by. What pre-training gave is how much farther the full bar reaches than the pale ones."
+        + overlap_note(found),
+        n=counted_intervals(found, "test example"),
     )
 
 
@@ -119,6 +127,9 @@ def score_curves(series: Mapping[tuple[str, str], ArrayLike], metric: str, title
         data=Table(("model", "start", metric, "share at least"), tuple(rows)),
         caption=f"Of each value of {metric}: the share of test sequences that reach it.",
         alt=f"Falling curves. {middle}.",
+        reading="Choose a value on the axis below and go up to a curve: its height is the share of test sequences that "
+        "score at least that. The curve that lies above the others is of the better system.",
+        n=counted((np.size(values_N) for values_N in series.values()), "test sequence"),
     )
 
 
@@ -140,7 +151,8 @@ def reliability_curves(
             x_B, y_B, n_B = np.array(found.points() or [(np.nan, np.nan, 1)]).T
             look = {"color": COLOURS[number % 7], "marker": MARKERS[number % 8]}
             axes.plot(x_B, y_B, linewidth=1.1, label=f"{named(name)}: ECE {error[name]}", markersize=4, **look)
-            axes.scatter(x_B, y_B, s=12 + 14 * np.log10(n_B), linewidths=0, alpha=0.5, **look)
+            halo = {"facecolors": [(look["color"], 0.5)], "edgecolors": look["color"], "linewidths": 0.5}
+            axes.scatter(x_B, y_B, s=12 + 14 * np.log10(n_B), marker=look["marker"], **halo)
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(-0.02, 1.02)
         axes.set_aspect("equal")
@@ -161,6 +173,10 @@ def reliability_curves(
         caption="ECE: expected calibration error, the mean gap between probability and share over all answers, in ten "
         f"bins; it is above 0 by chance alone where answers are few.{level}",
         alt=f"Reliability diagram. Expected calibration error: {said}.",
+        reading="A mark on the dashed line is an honest one: of answers said to be right with 70 %, 70 % are. Marks "
+        "below the line are of a model too sure of itself, marks above of one too careful; larger marks are of more "
+        "answers.",
+        n=counted((sum(n for *_, n in found.points()) for found in series.values()), "answer"),
     )
 
 
@@ -188,7 +204,7 @@ def perplexity_points(found: Sequence[HeldOut], title: str) -> Figure:
             )
         _size_axis(axes, place_N2[:, 0])
         axes.margins(y=0.2)
-        axes.set_ylabel("perplexity on held-out sequences")
+        axes.set_ylabel("perplexity on held-out sequences (no unit)")
         if {*groups} != {1}:
             drawing.legend(loc="outside upper left", ncols=3)
         point_names(axes, place_N2, [named(one.model) for one in found])
@@ -201,6 +217,9 @@ def perplexity_points(found: Sequence[HeldOut], title: str) -> Figure:
         data=perplexity_table(found),
         caption=_what_compares(found, groups),
         alt=f"Points. {said}.",
+        reading="Farther right is a larger model, lower is a better one: a perplexity of 4 is as unsure as guessing "
+        "among four letters. Compare only marks of one look.",
+        n=counted([len(found)], "model"),
     )
 
 

@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from nuclex.bio.secondary_structure import as_pairs
 from nuclex.evaluation.colour_bar import colour_bar, colour_of
-from nuclex.evaluation.drawing import GREY, drawn
+from nuclex.evaluation.drawing import counted, drawn
+from nuclex.evaluation.palette import GREY
 from nuclex.evaluation.report import Figure, Table
 from nuclex.evaluation.svg import drawable
 
@@ -63,6 +64,9 @@ def dot_plot(
         ),
         caption=f"Pairs with a probability of {cut:g} or more: {len(shown):,}{of}; chosen: {len(pairs_P2)}.",
         alt=f"Dot plot of pair probabilities: {len(shown)} dots above the diagonal, {len(pairs_P2)} pairs below.",
+        reading="A dot above the diagonal joins the position of its row and that of its column: the larger and "
+        "lighter, the likelier the two pair. Below it are the pairs that were chosen; a helix is a short slanted row.",
+        n=counted([len(shown)], "dot"),
     )
 
 

@@ -1,7 +1,6 @@
-"""How the pictures of a report are drawn: colours, line styles, the canvas, and the strokes several pictures share.
+"""How the pictures of a report are drawn: line styles, the canvas, and the strokes several pictures share.
 
-Colours are Okabe and Ito's, told apart by the colour-blind (https://jfly.uni-koeln.de/color/), and never the only
-difference between two things. Needs matplotlib (``nuclex[plots]``).
+Colours are those of ``palette``. Needs matplotlib (``nuclex[plots]``).
 """
 
 from __future__ import annotations
@@ -9,19 +8,16 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from nuclex.core.errors import missing_extra
+from nuclex.evaluation.palette import INK
 from nuclex.evaluation.svg import adaptive, drawable
 from nuclex.metrics.statistics import Interval
 
-BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
-INK = "#000000"  # becomes the colour of the page's text
-GREY = "#8A939C"  # for what the thing in question is compared with
-COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE, INK)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 3)))
 WIDTH, WIDE = 4.9, 10.2  # inches; a column and the full width of the page
@@ -84,6 +80,35 @@ def named(text: str) -> str:
     return f"\u200b{text}" if text.startswith("_") else text  # matplotlib leaves "_name" out of a legend
 
 
+def counted(counts: Iterable[int], thing: str) -> str:
+    """What n is, for the line below a picture: from the fewest to the most where there are several.
+
+    >>> counted([1200], "test sequence"), counted([12, 1, 40], "molecule"), counted([1], "model")
+    ('n = 1,200 test sequences', 'n = 1 to 40 molecules', 'n = 1 model')
+    """
+    found = sorted(set(counts)) or [0]
+    ends = " to ".join(f"{n:,}" for n in dict.fromkeys((found[0], found[-1])))
+    return f"n = {ends} {thing}{'' if found[-1] == 1 else 's'}"
+
+
+def counted_intervals(intervals: Iterable[Interval | None], thing: str) -> str:
+    """Of how many things each interval is."""
+    return counted((interval.n for interval in intervals if interval is not None), thing)
+
+
+def pale(colour: str, alpha: float) -> dict[str, Any]:
+    """The look of a bar or mark in a paler shade; the outline keeps the full colour and is seen on any paper."""
+    return {"facecolor": (colour, alpha), "edgecolor": colour, "linewidth": 0.8}
+
+
+def whole_numbers(axes: Any, direction: str) -> None:
+    """Ticks of the axis "x" or "y" at whole numbers alone, a single one where there is no room for two."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis = axes.xaxis if direction == "x" else axes.yaxis
+    axis.set_major_locator(MaxNLocator(nbins="auto", integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+
+
 def grid(axes: Any, direction: str) -> None:
     """Faint lines behind the data."""
     axes.grid(axis=direction, color=INK, alpha=0.14, linewidth=0.6)
@@ -103,6 +128,11 @@ def whisker_note(intervals: Sequence[Interval | None]) -> str:
     """
     levels = sorted({i.level for i in intervals if i is not None and math.isfinite(i.low)})
     return f"Whiskers: {' and '.join(f'{100 * level:g}' for level in levels)} % confidence interval." if levels else ""
+
+
+def overlap_note(intervals: Sequence[Interval | None]) -> str:
+    """What whiskers are good for; empty where there are none."""
+    return " Where whiskers reach far over each other, a difference may be chance." if whisker_note(intervals) else ""
 
 
 def bars(
@@ -129,7 +159,7 @@ def bar(axes: Any, y: float, interval: Interval, height: float, look: Mapping[st
     """One bar from 0 with its whisker, the value written behind that."""
     ends_21 = whiskers([interval])
     axes.barh(y, interval.value, height=height, **look)
-    axes.errorbar(interval.value, y, xerr=ends_21, fmt="none", ecolor=INK, elinewidth=0.9, capsize=2)
+    axes.errorbar(interval.value, y, xerr=ends_21, fmt="none", color=INK, elinewidth=0.9, capsize=2)
     place = (max(interval.value + float(np.nan_to_num(ends_21[1, 0])), 0.0), y)  # never on the bar of a negative value
     axes.annotate(f"{interval.value:.3f}".replace("-", "−"), place, (4, 0), textcoords="offset points", va="center")
 

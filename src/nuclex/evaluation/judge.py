@@ -159,7 +159,7 @@ def judge(
             if len(few) < least:
                 raise InputError(f"{path}: has {len(few)} sequences; {least} or more are needed")
         found = judged(opened, *sets, asked)
-        facts = provenance(bundle=str(opened.path), generated=str(generated), reference=str(reference))
+        facts = provenance(bundle=opened.source or str(opened.path), generated=str(generated), reference=str(reference))
         report, rose = judge_report(found, facts)
         write_json(folder / "judgement.json", plain({**found.to_data(), "provenance": facts}))
         write_rows(folder / "sequences.csv", COLUMNS, _rows(found))

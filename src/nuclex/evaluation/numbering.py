@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nuclex.evaluation.drawing import GREY
 from nuclex.evaluation.loops import backbone_points
+from nuclex.evaluation.palette import GREY
 
 BASE = 0.4  # the radius of a base, in distances of neighbours
 FARTHER = (0.0, 0.7, 1.5, 2.4)  # a number stands so much farther from its base where it has no room

@@ -18,9 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 from nuclex.bio.folding import nested_part
 from nuclex.bio.secondary_structure import as_pairs, to_partners
 from nuclex.evaluation.colour_bar import colour_bar, colour_of, drawn_probability, letter_colour
-from nuclex.evaluation.drawing import GREY, drawn
+from nuclex.evaluation.drawing import counted, drawn
 from nuclex.evaluation.loops import Loop, backbone_points, loops_of, placed, way_between
 from nuclex.evaluation.numbering import draw_numbers
+from nuclex.evaluation.palette import GREY
 from nuclex.evaluation.report import Figure, Table
 from nuclex.evaluation.svg import drawable
 
@@ -120,6 +121,12 @@ def _covering(positions_L2: NDArray[np.float64], partners: NDArray[np.int32]) ->
     return np.stack(np.divmod(numbers, length), axis=1).astype(np.int64)
 
 
+READING = (
+    "The line is the backbone, numbered from its 5' end; short bars join bases that pair. The lighter a base, the "
+    "surer is the model of its pair, or that it has none."
+)
+
+
 def planar_drawing(sequence: str, pairs: ArrayLike, probability_LL: NDArray[np.floating], title: str) -> Figure:
     """Draw a structure (P, 2) in the plane, each nucleotide and pair in the colour of its probability.
 
@@ -144,10 +151,8 @@ def planar_drawing(sequence: str, pairs: ArrayLike, probability_LL: NDArray[np.f
     def paint(drawing: Any) -> None:
         drawing.set_layout_engine("none")
         axes = drawing.add_axes((0, 0.72 / inches[1], 1, 1 - 1.0 / inches[1]))
-        axes.set_aspect("equal")
         middle, half = (low_2[0] + high_2[0]) / 2, inches[0] * 36 / unit
-        axes.set_xlim(middle - half, middle + half)
-        axes.set_ylim(low_2[1], high_2[1])
+        axes.set(xlim=(middle - half, middle + half), ylim=(low_2[1], high_2[1]), aspect="equal")
         axes.axis("off")
         axes.add_collection(LineCollection([positions_L2], colors=GREY, linewidths=0.1 * unit, zorder=1))
         for i, j in pairs_P2.tolist():
@@ -169,6 +174,8 @@ def planar_drawing(sequence: str, pairs: ArrayLike, probability_LL: NDArray[np.f
         alt=f"Secondary structure in the plane: {len(sequence)} nucleotides, {len(pairs_P2)} pairs, {crossed} of them "
         "drawn as curves because they cross others.",
         wide=True,
+        reading=READING,
+        n=counted([len(sequence)], "nucleotide"),
     )
 
 

@@ -17,25 +17,24 @@ import numpy as np
 
 from nuclex.evaluation.arcs import arc_diagram
 from nuclex.evaluation.drawing import (
-    BLUE,
-    COLOURS,
     DASHES,
-    GREEN,
-    GREY,
-    INK,
     MARKERS,
-    ORANGE,
-    PURPLE,
-    VERMILLION,
     WIDTH,
+    bar,
     bars,
+    counted,
+    counted_intervals,
     drawn,
+    finish_bars,
     grid,
     named,
+    overlap_note,
     same_length,
     whisker_note,
     whiskers,
+    whole_numbers,
 )
+from nuclex.evaluation.palette import BLUE, COLOURS, GREEN, GREY, INK, ORANGE, PURPLE, VERMILLION
 from nuclex.evaluation.report import Figure, Table, interval_text
 from nuclex.evaluation.svg import drawable
 from nuclex.metrics.statistics import Interval
@@ -81,7 +80,7 @@ def loss_curve(
         for number, (name, value) in enumerate(baselines.items()):
             look = {"color": (VERMILLION, INK, GREEN, PURPLE)[number % 4], "linestyle": DASHES[number % 4]}
             axes.axhline(value, linewidth=1.1, label=f"{named(name)}: {value:.3f}", **look)
-        axes.locator_params(axis="x", integer=True)
+        whole_numbers(axes, "x")
         axes.set_xlabel("optimiser step")
         axes.set_ylabel(f"loss ({drawable(unit)})")
         drawing.legend(loc="outside upper left", ncols=2)
@@ -97,13 +96,19 @@ def loss_curve(
         caption=f"Cross entropy in {unit}; lower is better."
         + (" Horizontal lines: baselines on held-out sequences." if baselines else ""),
         alt=f"Line chart. Held-out loss: {last}." + (f" Baselines: {others}." if others else ""),
+        reading="From left to right the model is trained; a line that falls is learning. Where the line of held-out "
+        "sequences goes under a horizontal one, the model foretells letters better than that baseline; where it rises "
+        "while training goes on falling, the model has begun to learn its sequences by heart.",
+        n=f"n = {len(train_steps):,} training and {len(held_out_N2):,} held-out measurements",
     )
 
 
-def accuracy_bars(intervals: Mapping[str, Interval], axis: str = "masked accuracy", title: str = "") -> Figure:
+def accuracy_bars(
+    intervals: Mapping[str, Interval], axis: str = "masked accuracy", title: str = "", of: str = ""
+) -> Figure:
     """How often each model names the hidden letter; the first name, the model in question, is set off in colour.
 
-    The n of the intervals stands on the axis, or beside each name where they differ.
+    The n of the intervals, so many of ``of`` ("sequence"), stands on the axis, or beside each name where they differ.
     """
     values = list(intervals.values())
     same = len({interval.n for interval in values}) == 1
@@ -111,8 +116,12 @@ def accuracy_bars(intervals: Mapping[str, Interval], axis: str = "masked accurac
 
     def paint(drawing: Any) -> None:
         axes = drawing.add_subplot()
-        bars(axes, groups, {axis: values}, [{"color": [BLUE, *[GREY] * (len(values) - 1)]}])
-        axes.set_xlabel(drawable(axis) + (f" (n = {values[0].n:,})" if same else ""))
+        for place, interval in enumerate(values):
+            bar(axes, place, interval, 0.7, {"color": GREY if place else BLUE})
+        axes.set_yticks(range(len(groups)), [drawable(group) for group in groups])
+        axes.set_ylim(len(groups) - 0.45, -0.55)
+        finish_bars(axes)
+        axes.set_xlabel(drawable(axis) + (f" (n = {values[0].n:,}{f' {of}s' if of else ''})" if same else ""))
 
     return Figure(
         name="accuracy",
@@ -121,6 +130,8 @@ def accuracy_bars(intervals: Mapping[str, Interval], axis: str = "masked accurac
         data=Table(("model", axis), tuple(intervals.items())),
         caption=whisker_note(values),
         alt="Bar chart. " + "; ".join(f"{name} {interval_text(i)}" for name, i in intervals.items()) + ".",
+        reading="The longer a bar, the better: 1 is always right." + overlap_note(values),
+        n=counted_intervals(values, of or "measurement"),
     )
 
 
@@ -146,13 +157,16 @@ def grouped_bars(
             drawing.legend(loc="outside upper left", ncols=min(len(series), 3))
 
     rows = [(group, *(row[position] for row in series.values())) for position, group in enumerate(groups)]
+    found = [interval for row in series.values() for interval in row]
     return Figure(
         name="comparison",
         title=title,
         svg=drawn(paint, WIDTH, 1.0 + len(groups) * (0.12 + 0.19 * len(series))),
         data=Table(("group", *series), tuple(rows)),
-        caption=whisker_note([interval for row in series.values() for interval in row]),
+        caption=whisker_note(found),
         alt=f"Bar chart of {axis} for {len(groups)} groups: {', '.join(series)}.",
+        reading=f"Bars of one group belong together; a bar's length is its {axis}." + overlap_note(found),
+        n=counted_intervals(found, "measurement"),
     )
 
 
@@ -191,6 +205,9 @@ def length_curve(
         data=Table(("length (nt)", "sequences", *series), tuple(rows)),
         caption=whisker_note([interval for row in series.values() for interval in row]),
         alt=f"{_sentence_case(axis)} in {len(bins)} bins of length: {', '.join(series)}.",
+        reading=f"Each mark is the {axis} on sequences of one range of lengths, short ones on the left; a line that "
+        "keeps its height says that length does not matter.",
+        n=counted([sum(counts)], "sequence"),
     )
 
 
@@ -236,6 +253,10 @@ def pairing_bars(visible: Interval, masked: Interval, difference: Interval) -> F
         + whisker_note([visible]),
         alt=f"Partner visible {interval_text(visible)}, partner masked {interval_text(masked)}, "
         f"difference {interval_text(difference, '+.3f')}.",
+        reading="A base of a pair was hidden. If the model knows that A goes with U and G with C, it guesses better "
+        "with the partner in sight (left bar). On the right is how much better; a whisker that stays above the dashed "
+        "line is no chance.",
+        n=counted([visible.n], "molecule"),
     )
 
 
@@ -258,18 +279,19 @@ def embedding_map(
     def paint(drawing: Any) -> None:
         axes = drawing.add_subplot()
         grid(axes, "both")
-        look = {"s": float(np.clip(9000 / max(len(labels), 1), 6, 20)), "linewidths": 0}
+        look = {"s": float(np.clip(9000 / max(len(labels), 1), 6, 20)), "linewidths": 0.4}
         for number, (name, count) in enumerate(shown):
             turn, colour = divmod(number, len(COLOURS))
-            marks = {"color": COLOURS[colour], "marker": MARKERS[(colour + turn) % len(MARKERS)], "alpha": 0.75}
+            marks = {"facecolors": [(COLOURS[colour], 0.75)], "edgecolors": COLOURS[colour]}
+            marks["marker"] = MARKERS[(colour + turn) % len(MARKERS)]
             axes.scatter(*points_N2[label_N == name].T, label=f"{named(name)} (n = {count:,})", **marks, **look)
         if rest:
             at_N2 = points_N2[np.isin(label_N, [name for name, _ in rest])]
             name = f"{len(rest)} smaller (n = {len(at_N2):,})"
-            axes.scatter(*at_N2.T, color=INK, alpha=0.25, zorder=0.9, label=name, **look)
+            axes.scatter(*at_N2.T, color=GREY, zorder=0.9, label=name, **look)
         axes.set_aspect("equal", adjustable="datalim")
-        axes.set_xlabel(drawable(axes_names[0]))
-        axes.set_ylabel(drawable(axes_names[1]))
+        axes.set_xlabel(f"{drawable(axes_names[0])} (no unit)")
+        axes.set_ylabel(f"{drawable(axes_names[1])} (no unit)")
         legend = drawing.legend(loc="outside lower left", ncols=columns, handlelength=1, columnspacing=1.2)
         for handle in legend.legend_handles:
             handle.set_sizes([20])
@@ -282,6 +304,9 @@ def embedding_map(
         data=Table(("family", *axes_names), rows),
         caption=f"One mark a sequence (sequences: {len(labels):,}, families: {len(sizes):,}).",
         alt=f"Scatter plot. Sequences: {len(labels):,}; families: {len(sizes):,}.",
+        reading="Sequences that the model takes for alike lie near each other. A family that is one group, apart from "
+        "others, is one that it tells from them; directions and large distances have no meaning.",
+        n=counted([len(labels)], "sequence"),
     )
 
 

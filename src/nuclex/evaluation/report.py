@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from nuclex.core.artifact import atomic_file
+from nuclex.evaluation import palette
 from nuclex.evaluation.svg import inline
 from nuclex.metrics.statistics import Interval
 
@@ -82,6 +83,7 @@ class Figure:
     """A picture (SVG text) with its title, caption and the numbers it shows.
 
     ``alt`` says in a sentence what is to be seen, for those who cannot see it; ``wide`` gives it the full page width.
+    ``reading`` tells somebody who never saw such a picture how to read it, and ``n`` what it is of ("n = 9 molecules").
     """
 
     name: str
@@ -91,6 +93,8 @@ class Figure:
     caption: str = ""
     alt: str = ""
     wide: bool = False
+    reading: str = ""
+    n: str = ""
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,7 @@ def render(report: Report) -> str:
     figures, tables = _Counter(), _Counter()
     sections = [_section_view(section, figures, tables) for section in report.sections]
     page = environment.from_string(template).render(
-        report=report, sections=sections, provenance=list(flattened(report.provenance))
+        report=report, sections=sections, provenance=list(flattened(report.provenance)), palette=palette
     )
     return page.rstrip() + "\n"
 
@@ -243,6 +247,8 @@ def _figure_view(figure: Figure, number: int) -> dict[str, Any]:
         "number": number,
         "title": figure.title,
         "caption": figure.caption,
+        "n": figure.n,
+        "reading": figure.reading,
         "wide": figure.wide,
         # Safe: svg.inline let through only drawing elements without scripts or references to elsewhere.
         "svg": Markup(inline(figure.svg, f"figure-{number}", label)),

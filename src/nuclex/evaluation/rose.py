@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nuclex.bio.genetic_code import CODONS, GeneticCode
-from nuclex.evaluation.drawing import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, VERMILLION, drawn
+from nuclex.evaluation.drawing import counted, drawn, pale
+from nuclex.evaluation.palette import BLUE, GREEN, INK, ORANGE, PURPLE, TEAL, VERMILLION
 from nuclex.evaluation.report import Figure, Table
 from nuclex.metrics.codon_usage import rscu
 
 SIDE = 6.6  # inches
 GAP = 0.5  # petals' width between amino acids
 RINGS = (1, 2, 5, 10, 20, 40, 80, 160, 320, 640)  # codons per thousand
-PETALS = (BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE)
+PETALS = (BLUE, ORANGE, TEAL, VERMILLION, GREEN, PURPLE)
 
 
 class Petal(NamedTuple):
@@ -35,9 +36,10 @@ def codon_rose(
 
     ``names`` are what the sets are called. A petal's area, not its length, is the share.
     """
-    shares = [np.asarray(part, dtype=np.float64) * 1000 / max(np.sum(part), 1) for part in (made_64, real_64)]
+    counts = [np.asarray(part) for part in (made_64, real_64)]
+    shares = [part.astype(np.float64) * 1000 / max(np.sum(part), 1) for part in counts]
     petals = _petals(code)
-    usages = [rscu(np.asarray(part), code) for part in (made_64, real_64)]
+    usages = [rscu(part, code) for part in counts]
     columns = ("codon", "amino acid", *(f"per thousand, {n}" for n in names), *(f"RSCU, {n}" for n in names))
     rows = tuple(
         (CODONS[c], code.amino_acids[c], *(float(part[c]) for part in shares), *(_number(part[c]) for part in usages))
@@ -54,6 +56,11 @@ def codon_rose(
         alt=f"Rose of 64 petals. Farthest apart is {CODONS[far]}: {shares[0][far]:.1f} per thousand in {names[0]}, "
         f"{shares[1][far]:.1f} in {names[1]}.",
         wide=True,
+        reading="Codons of one amino acid (letters outside) stand together. Where every arc lies on the end of its "
+        f"petal the two sets use codons alike; a petal beyond its arc is a codon that {names[0]} sequences prefer.",
+        n=" and ".join(
+            f"{counted([int(part.sum())], 'codon')} ({name})" for part, name in zip(counts, names, strict=True)
+        ),
     )
 
 
@@ -75,7 +82,7 @@ def _paint(drawing: Any, petals: Sequence[Petal], shares: Sequence[NDArray[np.fl
     lengths = [np.sqrt(part) for part in shares]
     most, width = max(float(part.max()) for part in lengths) or 1.0, 0.9 * (petals[1].middle - petals[0].middle)
     for petal in petals:
-        axes.bar(petal.middle, lengths[0][petal.codon], width=width, color=petal.colour, alpha=0.75, linewidth=0)
+        axes.bar(petal.middle, lengths[0][petal.codon], width=width, **pale(petal.colour, 0.7))
         arc = np.linspace(petal.middle - width / 2, petal.middle + width / 2, 7)
         axes.plot(arc, np.full(7, lengths[1][petal.codon]), color=INK, linewidth=1.5)
         look = {"ha": "center", "va": "center", "fontsize": 7, "rotation": _upright(float(np.degrees(petal.middle)))}
@@ -88,6 +95,7 @@ def _paint(drawing: Any, petals: Sequence[Petal], shares: Sequence[NDArray[np.fl
     axes.set_rgrids([ring**0.5 for ring in rings], [str(ring) for ring in rings], fontsize=7)
     axes.set_rlabel_position(np.degrees((petals[0].middle + petals[-1].middle + 2 * np.pi) / 2))  # between * and A
     axes.set_xticks([])
+    axes.set_xlabel("rings: codons per thousand", labelpad=2)
     axes.grid(color=INK, alpha=0.14, linewidth=0.6)
     axes.spines["polar"].set_visible(False)
 

@@ -30,16 +30,23 @@ Logits = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 """Scores (B, L, A) of the letters at every position, given B sequences of L letter numbers (B, L)."""
 
 
-def jacobian_contacts(bundle: Bundle, sequence: str) -> NDArray[np.float64]:
+def jacobian_contacts(
+    bundle: Bundle, sequence: str, each_pass: Callable[[int], object] = lambda sequences: None
+) -> NDArray[np.float64]:
     """Contact scores (L, L) of one molecule from the categorical Jacobian; symmetric, zero on the diagonal.
 
-    4 (L - 1) + 1 sequences or less go through the model. InputError for a model that reads one way, has no language
-    head or joins nucleotides to tokens, and for a sequence that it cannot read at once.
+    4 L + 1 sequences or less go through the model; before each pass ``each_pass`` hears how many go in it, and may
+    raise. InputError for a model that reads one way, has no language head or joins nucleotides to tokens, and for a
+    sequence that it cannot read at once.
     """
     ids_L, ids_A = _readable(bundle, sequence)
     known_L = np.array([np.flatnonzero(ids_A == ids)[0] if ids in ids_A else -1 for ids in ids_L])
-    jacobian_LALA = categorical_jacobian(lambda ids_BL: _logits(bundle, ids_BL, ids_A), ids_L, ids_A, known_L)
-    return coupling_strength(jacobian_LALA)
+
+    def logits_of(ids_BL: NDArray[np.int64]) -> NDArray[np.float64]:
+        each_pass(len(ids_BL))
+        return _logits(bundle, ids_BL, ids_A)
+
+    return coupling_strength(categorical_jacobian(logits_of, ids_L, ids_A, known_L))
 
 
 def categorical_jacobian(

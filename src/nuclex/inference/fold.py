@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,19 +94,29 @@ def folded(bundle: Bundle, inputs: str | Path, config: FoldConfig) -> Iterator[F
     InputError at once for a bundle without a head for pairs and for settings that do not fit, and when it is reached
     for a sequence that the model cannot read.
     """
+    sequences = ((record.id, record.sequence.decode("ascii")) for record in read_sequences(inputs))
+    return fold_sequences(bundle, sequences, config, str(inputs))
+
+
+def fold_sequences(
+    bundle: Bundle, sequences: Iterable[tuple[str, str]], config: FoldConfig, where: str = "fold"
+) -> Iterator[Folded]:
+    """Fold (id, sequence) pairs, in their order, one at a time; messages begin with ``where``. Errors as above."""
     threshold, decoding = _decoding(bundle, config)
-    return _each(bundle, inputs, threshold, decoding)
+    return _each(bundle, sequences, where, (threshold, decoding))
 
 
-def _each(bundle: Bundle, inputs: str | Path, threshold: float, decoding: DecodingConfig) -> Iterator[Folded]:
-    model = answering_model(bundle)
-    for record in read_sequences(inputs):
-        example = Example(record.sequence.decode("ascii"), "", record.id)
+def _each(
+    bundle: Bundle, sequences: Iterable[tuple[str, str]], where: str, how: tuple[float, DecodingConfig]
+) -> Iterator[Folded]:
+    model, (threshold, decoding) = answering_model(bundle), how
+    for name, sequence in sequences:
+        example = Example(sequence, "", name)
         try:
             reading = Reading.of([example], bundle.tokenizer, bundle.model.config.longest)
         except InputError as error:
-            raise InputError(f"{inputs}: {error}") from None
-        check_one_token_a_nucleotide(reading, str(inputs))
+            raise InputError(f"{where}: {error}") from None
+        check_one_token_a_nucleotide(reading, where)
         for _, probability_LL in pair_probabilities(model, reading):
             pairs = decoding.pairs(probability_LL, example.sequence, threshold)
             yield Folded(example.id, example.sequence, pairs, probability_LL, threshold, decoding.method)

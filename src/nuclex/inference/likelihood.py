@@ -48,10 +48,30 @@ def method_for(config: BackboneConfig, wanted: Method | None) -> Method:
 def log_likelihoods(bundle: Bundle, table: TokenTable, windows: Windows, method: Method) -> NDArray[np.float64]:
     """The sum of ln p over the tokens of each of N sequences, in nats; what else is asked does not matter."""
     sums_N = np.zeros(len(table))
-    for index_M, question, lengths_P in _questions(table, windows, bundle.tokenizer, method):
-        term_M = log_p(bundle.model, question, lengths_P, question.targets_M[:, None])[:, 0]
-        sums_N += np.bincount(index_M, weights=term_M, minlength=len(table))
+    for index_M, _, log_M1 in foretold(bundle, (table, windows), method, np.zeros(0, dtype=np.int64)):
+        sums_N += np.bincount(index_M, weights=log_M1[:, 0], minlength=len(table))
     return sums_N
+
+
+def foretold(
+    bundle: Bundle,
+    asked: tuple[TokenTable, Windows],
+    method: Method,
+    others_K: Ints,
+    *,
+    micro_tokens: int = MICRO_TOKENS,
+) -> Iterator[tuple[Ints, Ints, NDArray[np.float64]]]:
+    """ln p of the token that stands at each place, and of K others in its stead: one forward pass after the other.
+
+    Each pass gives, for M tokens, the sequence (M,), the token's place in it (M,) and the numbers (M, 1 + K) in nats,
+    those of the token itself in front. Every token of the table comes once; the order is that of the passes, each of at
+    most ``micro_tokens`` tokens where the windows are not longer.
+    """
+    table, windows = asked
+    for index_M, token_M, question, lengths_P in _questions((table, windows), bundle.tokenizer, method, micro_tokens):
+        others_MK = np.broadcast_to(others_K, (len(index_M), len(others_K)))
+        wanted_MK = np.concatenate([question.targets_M[:, None], others_MK], axis=1)
+        yield index_M, token_M, log_p(bundle.model, question, lengths_P, wanted_MK)
 
 
 def log_p(model: LanguageModel, question: Question, lengths_P: Ints, wanted_MK: Ints) -> NDArray[np.float64]:
@@ -75,12 +95,13 @@ def log_p(model: LanguageModel, question: Question, lengths_P: Ints, wanted_MK: 
 
 
 def _questions(
-    table: TokenTable, windows: Windows, tokenizer: Tokenizer, method: Method
-) -> Iterator[tuple[Ints, Question, Ints]]:
-    """For each forward pass: the sequences of the tokens asked for (M,), the question, and the lengths packed."""
-    asked = windows.one_token_each() if method == "exact" else windows
-    for part, batch in asked.batches(table, tokenizer, MICRO_TOKENS):
-        window_M, _, place_M = part.answers()
+    asked: tuple[TokenTable, Windows], tokenizer: Tokenizer, method: Method, micro_tokens: int
+) -> Iterator[tuple[Ints, Ints, Question, Ints]]:
+    """For each forward pass: sequence and place of the tokens asked for (M,), the question, and the lengths packed."""
+    table, windows = asked
+    each = windows.one_token_each() if method == "exact" else windows
+    for part, batch in each.batches(table, tokenizer, micro_tokens):
+        window_M, token_M, place_M = part.answers()
         if not len(place_M):
             continue
         inputs_T, targets_M = batch.tokens_T, batch.tokens_T[place_M]
@@ -88,4 +109,4 @@ def _questions(
             inputs_T = inputs_T.copy()
             inputs_T[place_M] = tokenizer.mask_id
         where_M = place_M - 1 if method == "causal" else place_M
-        yield part.pieces.index_P[window_M], Question(inputs_T, where_M, targets_M), batch.lengths_N
+        yield part.pieces.index_P[window_M], token_M, Question(inputs_T, where_M, targets_M), batch.lengths_N

@@ -46,11 +46,13 @@ def search_report(results: Mapping[str, Any], asked: Asked) -> Report:
     metric, mode = results["goal"]["metric"], results["goal"]["mode"]
     best, trials = results["best"], results["trials"]
     done = [one for one in trials if one["state"] == "complete"]
-    figures = [history(done, metric, mode)]
-    figures += [against(done, key, dimension, metric) for key, dimension in asked.space.items()]
+    unit = "nats per predicted token" if asked.pretraining and metric == "validation_loss" else ""
+    figures = [history(done, metric, mode, unit)]
+    figures += [against(done, key, dimension, metric, unit) for key, dimension in asked.space.items()]
     sections = [Section("Trials", HOW, figures=tuple(figures), tables=(_trials(trials, asked, metric, best),))]
     if results["importance"]:
-        sections.append(Section("Which key mattered", IMPORTANCE, figures=(importance_bars(results["importance"]),)))
+        mattered = importance_bars(results["importance"], len(done))
+        sections.append(Section("Which key mattered", IMPORTANCE, figures=(mattered,)))
     sections.append(_full(results, metric, "pretrain" if asked.pretraining else "finetune"))
     if results["saving"]:
         sections.append(Section("What it cost", FLOPS, tables=(_saving(results["saving"]),)))
@@ -85,8 +87,8 @@ def _trials(trials: list[Any], asked: Asked, metric: str, best: Mapping[str, Any
     notes = tuple(f"Trial {one['number']}: {one['why']}." for one in trials if one["why"])
     last = [key.rpartition(".")[2] for key in keys]
     names = last if len({*last, "trial", "state", "steps", metric}) == len(keys) + 4 else keys
-    dimensions = zip(names, asked.space.values(), strict=True)
-    formats = {name: ".3g" for name, one in dimensions if one.of is None and not one.whole}
+    set_to = {name: [one["settings"].get(key) for one in trials] for name, key in zip(names, keys, strict=True)}
+    formats = {name: ".3g" for name, values in set_to.items() if any(isinstance(value, float) for value in values)}
     columns = ("trial", "state", *names, "steps", metric)
     return Table(
         columns, tuple(rows), "All trials", highlight=(chosen,), notes=notes, formats={**formats, metric: ".4f"}
@@ -105,10 +107,12 @@ def _full(results: Mapping[str, Any], metric: str, verb: str) -> Section:
     rows = results["finals"]
     if not rows:
         return Section("The full model", "", tables=(settings,), steps=(step,))
-    columns = ("run", "rate", "warm-up", "steps", metric)
-    cells = tuple((one["name"], one["rate"], one["warmup"], one["steps"], one["score"]) for one in rows)
+    columns = ("run", "state", "rate", "warm-up", "steps", metric)
+    cells = tuple((one["name"], one["state"], one["rate"], one["warmup"], one["steps"], one["score"]) for one in rows)
     chosen = tuple(place for place, one in enumerate(rows) if one["chosen"])
-    table = Table(columns, cells, "Full runs", highlight=chosen, formats={metric: ".4f", "rate": ".3g"})
+    notes = tuple(f"Run {one['name']}: {one['why']}." for one in rows if one["why"])
+    formats = {metric: ".4f", "rate": ".3g"}
+    table = Table(columns, cells, "Full runs", highlight=chosen, notes=notes, formats=formats)
     return Section("The full model", FULL, tables=(settings, table))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nuclex.core.artifact import atomic_file, write_json
-from nuclex.core.errors import CorruptError, InputError
+from nuclex.core.errors import CorruptError, InputError, NonFiniteError
 from nuclex.core.plain import from_json, plain
 from nuclex.core.progress import say
 from nuclex.core.toml import toml_text
@@ -44,7 +44,8 @@ def _transferred(asked: Asked, best: Record) -> Any:
 def train_finals(folder: Path, asked: Asked, best: Record, device: str) -> list[dict[str, Any]]:
     """Train the full runs that are not done, or wait for who does; a row for each, as its record says.
 
-    Each lies in a folder that names its trial, so that those of an earlier best stay. Raises what training raises.
+    Each lies in a folder that names its trial, so that those of an earlier best stay. One whose loss is no finite
+    number, or that a rule ended, is written down as diverged, without a score, and the others go on.
     """
     waiting = _wanted(folder, asked, best)
     found: dict[str, dict[str, Any]] = {}
@@ -113,7 +114,9 @@ def _done(run: Path, recipe: Any) -> dict[str, Any] | None:
     done = _read(run / FINAL)
     if done is None or done.get("recipe") != run_digest(recipe):
         return None
-    return {key: value for key, value in done.items() if key != "recipe"} | {"bundle": str(run / done["bundle"])}
+    bundle = done["bundle"] and str(run / done["bundle"])
+    row = {key: value for key, value in done.items() if key != "recipe"} | {"bundle": bundle}
+    return {"state": "complete", "why": ""} | row if "state" not in row else row  # as before runs that diverged had one
 
 
 def _final(run: Path, wanted: tuple[str, float | None, Any], asked: Asked, device: str) -> dict[str, Any]:
@@ -121,23 +124,29 @@ def _final(run: Path, wanted: tuple[str, float | None, Any], asked: Asked, devic
     name, factor, recipe = wanted
     schedule = recipe.training.schedule
     say(f"full run {name}: rate {schedule.rate:.4g}, {schedule.warmup} steps of warm-up")
-    if isinstance(recipe, PretrainConfig):
-        bundle = pretrain(recipe, run, resume=run.exists(), device=device)["bundle"]
-    else:
-        bundle = finetune(recipe, run, resume=run.exists(), device=device)["bundle"]
+    bundle, why = None, ""
+    try:
+        if isinstance(recipe, PretrainConfig):
+            bundle = pretrain(recipe, run, resume=run.exists(), device=device)["bundle"]
+        else:
+            bundle = finetune(recipe, run, resume=run.exists(), device=device)["bundle"]
+    except NonFiniteError as error:
+        why = str(error)
+        say(f"full run {name}: {why}")
     row = {
         "name": name,
         "factor": factor,
         "rate": schedule.rate,
         "warmup": schedule.warmup,
         "steps": steps_of(run),
-        "score": best_numbers(run).get(asked.goal.metric),
+        "state": "complete" if bundle else "diverged",
+        "score": best_numbers(run).get(asked.goal.metric) if bundle else None,
         "bundle": bundle,
+        "why": why,
     }
+    inside = bundle and str(Path(bundle).relative_to(run))
     with atomic_file(run / FINAL) as temporary:
-        write_json(
-            temporary, plain({**row, "bundle": str(Path(bundle).relative_to(run)), "recipe": run_digest(recipe)})
-        )
+        write_json(temporary, plain({**row, "bundle": inside, "recipe": run_digest(recipe)}))
     return dict(plain(row))
 
 

@@ -82,7 +82,7 @@ def _text(target: Path, cut: float) -> Iterator[Keep]:
 
             def into_folder(number: int, rna: Folded) -> None:
                 for each in ENDINGS:
-                    path = folder / f"{_file_name(number, rna.id)}{each}"
+                    path = folder / f"{file_name(number, rna.id)}{each}"
                     path.write_text(rna.text(each, cut), encoding="utf-8", newline="\n")
 
             yield into_folder
@@ -115,16 +115,16 @@ def _pictures(target: Path, cut: float) -> Iterator[Keep]:
         def draw(number: int, rna: Folded) -> None:
             shown = (rna.sequence, rna.pairs, rna.probability_LL, rna.id)
             for figure in (planar_drawing(*shown), probability_arcs(*shown), dot_plot(*shown, cut)):
-                path = folder / f"{_file_name(number, rna.id)}-{figure.name}.svg"
+                path = folder / f"{file_name(number, rna.id)}-{figure.name}.svg"
                 path.write_text(inline(figure.svg, figure.name, f"{rna.id}: {figure.alt}") + "\n", encoding="utf-8")
 
         yield draw
 
 
-def _file_name(number: int, name: str) -> str:
+def file_name(number: int, name: str) -> str:
     """A name for the files of a sequence: safe on every system, and no two alike.
 
-    >>> _file_name(3, "gi|77/../x y")
+    >>> file_name(3, "gi|77/../x y")
     '0003-gi_77_.._x_y'
     """
     return f"{number:04d}-{re.sub('[^A-Za-z0-9._-]', '_', name)[:80]}"

@@ -122,7 +122,7 @@ def _pretraining(story: Story) -> Section:
         ),
         formats={"loss (nats)": ".3f"},
     )
-    bars = accuracy_bars({str(name): value for name, value, _ in rows})
+    bars = accuracy_bars({str(name): value for name, value, _ in rows}, of="test sequence")
     tables = [table, _group_table(evaluation, evaluation.sources_N, "source")]
     tables.append(_group_table(evaluation, evaluation.length_names(), "length (nt)"))
     good, sentence = evaluation.verdict()
