@@ -104,7 +104,7 @@ def test_it_is_used_like_any_other(run: dict[str, Any], nuclex: Nuclex, desk: Pa
 @pytest.mark.long
 def test_the_task_is_learned_from_that_bundle_and_predicted(run: dict[str, Any], nuclex: Nuclex, desk: Path) -> None:
     tuned = nuclex("finetune", "gc.toml", "--bundle", "run/bundle", "--out", "gc", "--controls", "[]")
-    assert tuned["metrics"]["pretrained_spearman"] > 0.8, "a share of letters is no hard question"
+    assert tuned["metrics"]["pretrained_r_squared"] > 0.7, "a share of letters is no hard question"
     (desk / "two.fa").write_text(f">poor\n{'ATTATAAC' * 8}\n>rich\n{'GCCGCGGA' * 8}\n")
     nuclex("predict", "gc/bundle", "two.fa", "--out", "two.csv")
     poor, rich = [float(line.split(",")[1]) for line in (desk / "two.csv").read_text().splitlines()[1:]]
