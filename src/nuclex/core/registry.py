@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
 from nuclex.core.config import Config
-from nuclex.core.errors import InputError, shown
+from nuclex.core.errors import InputError, meant, shown
 
 C = TypeVar("C", bound=Config)
 
@@ -42,7 +42,8 @@ class Registry(Generic[C]):
                 if point.name == name:
                     self._classes[name] = point.load()
         if name not in self._classes:
-            raise InputError(f"{self.family}: unknown kind {shown(name)}; known: {', '.join(self.names())}")
+            hint, known = meant(name, self.names()), ", ".join(self.names())
+            raise InputError(f"{self.family}: unknown kind {shown(name)}{hint}; known: {known}")
         return self._classes[name]
 
     def parse(self, data: Mapping[str, Any] | C) -> C:
