@@ -94,12 +94,14 @@ def one_line(text: str, most: int = 200) -> str:
 def meant(name: str, known: Iterable[str]) -> str:
     """The hint behind a name that is unknown, `` (did you mean 'depth'?)``; empty where no known name is like it.
 
-    Capitals do not count, and of a name with folders the last part is enough.
+    Capitals do not count, and of a name with folders the last part is enough; where several end in it, nothing is said.
 
     >>> meant("depht", ["width", "depth"]), meant("rinalmo-nan", ["pretrain/rinalmo-nano"]), meant("x", ["depth"])
     (" (did you mean 'depth'?)", " (did you mean 'pretrain/rinalmo-nano'?)", '')
     """
     names = list(known)
+    if sum(each.endswith(f"/{name}") for each in names) > 1:
+        return ""
     folded = {each.rsplit("/", 1)[-1].lower(): each for each in reversed(names)}
     folded |= {each.lower(): each for each in reversed(names)}
     near = difflib.get_close_matches(name[:_LONGEST_NAME].lower(), folded, n=1)
