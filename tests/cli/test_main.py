@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -13,7 +16,8 @@ import pytest
 
 import nuclex
 from nuclex.cli import main as module
-from nuclex.cli.main import run
+from nuclex.cli.main import app, run
+from nuclex.cli.verbs import ORDER
 from nuclex.core import errors
 from nuclex.core.errors import StoppedError
 from nuclex.core.progress import say
@@ -118,7 +122,7 @@ def test_results_on_stdout_messages_on_stderr(
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.strip() == nuclex.__version__
-    for arguments in ([], ["--help"], ["corpus"], ["corpus", "--help"]):
+    for arguments in (["--help"], ["corpus"], ["corpus", "--help"]):
         assert run(arguments) == 0
         out, err = capsys.readouterr()
         assert "Usage: nuclex" in out
@@ -127,6 +131,77 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
         assert run([*verb.split("_"), "--help"]) == 0
         out = capsys.readouterr().out
         assert f"Usage: nuclex {verb.replace('_', ' ')}" in out
+
+
+def test_without_a_verb_it_says_what_to_do_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert len(out.splitlines()) < 20
+    assert max(map(len, out.splitlines())) <= 80
+    named = re.findall(r"    nuclex ([a-z]+)( build)?", out)
+    assert [verb + more.replace(" ", "_") for verb, more in named] == [
+        "quickstart",
+        "corpus_build",
+        "pretrain",
+        "embed",
+    ]
+    assert "nuclex --help" in out
+
+
+def test_every_verb_has_an_example_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    for verb in nuclex.VERBS:
+        words = verb.replace("_", " ")
+        assert run([*verb.split("_"), "--help"]) == 0
+        assert re.search(rf"^Example: nuclex {words}\b", capsys.readouterr().out, re.MULTILINE), words
+
+
+def test_help_tells_verbs_in_the_order_in_which_data_flows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    out = capsys.readouterr().out
+    titles = [out.index(f"─ {title} ─") for title in ORDER]
+    assert titles == sorted(titles)
+    told = re.findall(r"^│ ([a-z]+)  ", out, re.MULTILINE)
+    known = {verb.split("_")[0] for verb in nuclex.VERBS}
+    assert told == [verb for verbs in ORDER.values() for verb in verbs if verb in known]
+    assert set(told) == known
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("pretrian x", 'Did you mean "pretrain"?'),
+        ("corpus biuld x", 'Did you mean "build"?'),
+        ("evaluate b c --splitt train", "Did you mean --split?"),
+        ("plan rinalmo-nan", "did you mean 'pretrain/rinalmo-nano'?"),
+        ("plan pretrain/rinalmo-nano --model.kind rinalmi", "did you mean 'rinalmo'?"),
+        ("plan pretrain/rinalmo-nano --model.depht 3", "did you mean 'depth'?"),
+        ("data fetch archivei", "did you mean 'archiveii'?"),
+    ],
+)
+def test_what_is_mistyped_is_guessed(typed: str, meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(typed.split()) == 2
+    assert meant in capsys.readouterr().err
+
+
+def test_bash_completes_verbs_flags_and_choices(tmp_path: Path) -> None:
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("bash is not installed")
+    script = tmp_path / "nuclex.bash"
+    script.write_text(app.generate_completion(shell="bash"))
+
+    def completed(*words: str) -> set[str]:
+        typed = " ".join(map(shlex.quote, words))
+        ask = f"source {script}; COMP_WORDS=({typed}); COMP_CWORD={len(words) - 1}; _nuclex; echo ${{COMPREPLY[*]}}"
+        return set(subprocess.run([bash, "-c", ask], capture_output=True, text=True, check=True).stdout.split())
+
+    assert completed("nuclex", "pre") == {"pretrain", "predict"}
+    assert completed("nuclex", "corpus", "b") == {"build"}
+    assert completed("nuclex", "embed", "--dev") == {"--device"}
+    assert completed("nuclex", "evaluate", "--split", "v") == {"validation"}
+    for shell in ("zsh", "fish"):
+        assert "pretrain" in app.generate_completion(shell=shell)
 
 
 def test_help_names_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:

@@ -215,7 +215,7 @@ WRONG = [
     ("plan pretrain/quickstart --model.max_positions 9", 2, "sampling.max_tokens: 512 is more than the 9 positions"),
     ("plan pretrain/quickstart --seed 1 --seed 2", 2, "command line: seed is set twice, to 1 and to '2'"),
     ("plan pretrain/quickstart --sampling.max_tokens 9999", 2, "sampling: max_tokens 9999 is more than micro_tokens"),
-    ("plan pretrain/quickstart --model.kind rinalmi", 2, "model: models: unknown kind 'rinalmi'; known: "),
+    ("plan pretrain/quickstart --model.kind rinalmi", 2, "model: models: unknown kind 'rinalmi' (did you mean"),
     ("pretrain pretrain/quickstart", 2, 'command line: Command "pretrain" parameter --out requires an argument.'),
     ("pretrain pretrain/quickstart --out run", 2, "corpus: missing; give the folder of a corpus with --corpus DIR"),
     ("pretrain pretrain/quickstart --corpus nowhere --out run", 2, "nowhere: is not a corpus"),

@@ -130,7 +130,7 @@ bloks = 1
 seed = 1
 [part]
 kind = "slai"
-:2: part: parts: unknown kind 'slai'; known: sail, wheel
+:2: part: parts: unknown kind 'slai' (did you mean 'sail'?); known: sail, wheel
 ---
 seed = 1
 [part]

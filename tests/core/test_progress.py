@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import os
+import pty
+import subprocess
 import sys
 from itertools import count
 
 import pytest
 
 from nuclex.core import progress
-from nuclex.core.progress import bar, quiet, say
+from nuclex.core.progress import bar, counted, quiet, say
 
 
 def test_messages_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,7 +40,7 @@ def test_without_a_terminal_a_line_comes_now_and_then(
     # a line each ten seconds: after 12 s (15 of 90 steps done) and after 24 s (30 of 90)
     assert capsys.readouterr() == (
         "",
-        "training: 25/100 loss 1.0 60 s left\ntraining: 40/100 loss 1.0 48 s left\n",
+        "training: 25/100 loss 1.0 1.25/s 60 s left\ntraining: 40/100 loss 1.0 1.25/s 48 s left\n",
     )
     assert made.done == 40
 
@@ -66,3 +69,37 @@ def test_on_a_terminal_a_bar_is_drawn_on_stderr(
     with quiet(), bar("training", 4) as silent:
         silent.advance(4)
     assert capsys.readouterr() == ("", "")
+
+
+def test_of_unknown_many_only_count_and_speed_are_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = count(0, 6)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    assert list(counted("folding", "abcd")) == list("abcd")
+    assert capsys.readouterr().err == "folding: 2 0.167/s\nfolding: 4 0.167/s\n"
+
+
+def test_a_real_terminal_gets_a_bar_with_speed_and_time_left() -> None:
+    code = "import time; from nuclex.core.progress import bar, counted\n"
+    code += "with bar('training', 40) as made:\n    for _ in range(40): time.sleep(0.02); made.advance(1, 'loss 0.5')\n"
+    code += "list(counted('folding', range(3)))"
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=theirs, stdout=subprocess.DEVNULL, env=environment)
+    os.close(theirs)
+    drawn = b""
+    try:
+        while part := os.read(ours, 4096):
+            drawn += part
+    except OSError:  # how Linux says that the other end is closed
+        pass
+    os.close(ours)
+    assert process.wait() == 0
+    text = drawn.decode()
+    assert "40/40" in text
+    assert "loss 0.5" in text
+    assert "/s" in text
+    assert "0:00:0" in text, "time left"
+    assert "\x1b[" in text, "drawn in place"
+    assert "3/?" in text

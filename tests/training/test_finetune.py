@@ -378,7 +378,10 @@ def test_from_scratch_there_is_one_arm(tmp_path: Path) -> None:
         ({"tokenizer": {"kind": "nucleotide"}}, "bundle brings its own model and tokenizer"),
         ({"head": {"kind": "class"}}, "head.kind is 'class'; the task 'simulated-structure' needs 'pair'"),
         ({"task": {"kind": "ncrna-class"}, "head": None, "decoding": {}}, "has no base pairs to decode"),
-        ({"task": {"kind": "ncrna"}}, "tasks: unknown kind 'ncrna'; known: antibody-regions, archiveii, bprna"),
+        (
+            {"task": {"kind": "ncrna"}},
+            r"unknown kind 'ncrna' \(did you mean 'ncrna-class'\?\); known: antibody-regions, archi",
+        ),
         ({"thaw": [{"step": 0}]}, "thaw.0.blocks: missing"),
         ({"controls": ["cnn"]}, "controls: 'cnn' is not for the task 'simulated-structure', which knows 'frozen', 's"),
         ({"controls": ["ccn"]}, r"controls\.0: "),

@@ -59,7 +59,8 @@ def test_a_table_of_settings_is_read_as_a_config(tiny_corpus: Path, tmp_path: Pa
     [
         (
             {"kind": "bep"},
-            r"tokenizers: unknown kind 'bep'; known: amino-acid, bpe, codon, kmer, nucleotide, unigram, wordpiece",
+            r"tokenizers: unknown kind 'bep' \(did you mean 'bpe'\?\); "
+            "known: amino-acid, bpe, codon, kmer, nucleotide, unigram, wordpiece",
         ),
         (
             {"kind": "bpe", "vocab_sise": 9},

@@ -6,13 +6,12 @@ sites are looked for on both strands.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from typing import final
 
 from nuclex.bio.alphabet import DNA, DNA_IUPAC, to_dna
-from nuclex.core.errors import InputError
+from nuclex.core.errors import InputError, meant
 
 State = frozenset[tuple[int, int]]
 """Which words have begun where a sequence ends: the number of the word, and how many of its letters are there."""
@@ -93,9 +92,7 @@ def restriction_sites(enzyme: str) -> tuple[str, ...]:
     from Bio.Restriction.Restriction_Dictionary import rest_dict
 
     if enzyme not in rest_dict:
-        folded = {name.lower(): name for name in rest_dict}
-        near = difflib.get_close_matches(enzyme[:20].lower(), folded, n=1)
-        hint = f" (did you mean {folded[near[0]]!r}?)" if near else ""
+        hint = meant(enzyme, rest_dict)
         raise InputError(f"enzymes: {enzyme!r} is not one of the {len(rest_dict)} enzymes of Bio.Restriction{hint}")
     return tuple(str(rest_dict[enzyme]["site"]).split("|"))
 

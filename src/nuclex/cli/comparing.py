@@ -20,7 +20,9 @@ def search(
     device: Device = "auto",
     set: Settings = (),
 ) -> dict[str, Any]:
-    """Find the best settings on a cheap proxy. Example: nuclex search search/rnaberta --corpus corpus --out search
+    """Find the best settings on a cheap proxy.
+
+    Example: nuclex search search/rnaberta --corpus corpus --out search
 
     The same command goes on with a search that was stopped or killed, and joins one that runs. The full model's recipe
     is written to transferred.toml.
@@ -51,7 +53,9 @@ def search(
 def benchmark(
     recipe: Path, *bundles: Path, out: Path, resume: bool = False, device: Device = "auto", set: Settings = ()
 ) -> dict[str, Any]:
-    """Ask models the questions of a suite, side by side. Example: nuclex benchmark smoke bundle --out benchmark
+    """Ask models the questions of a suite, side by side.
+
+    Example: nuclex benchmark smoke bundle --out benchmark
 
     Every model is fine-tuned on every question, beside the head alone on the frozen model, the same network from random
     weights and baselines without a model. Flags: --seeds N; --leaks CORPUS looks for the test sequences in a
@@ -84,7 +88,9 @@ def benchmark(
 def judge(
     bundle: Path, generated: Path, reference: Path, *, out: Path, device: Device = "auto", set: Settings = ()
 ) -> dict[str, Any]:
-    """Generated coding sequences beside real ones. Example: nuclex judge bundle new.fa real.fa --out judged
+    """Generated coding sequences beside real ones.
+
+    Example: nuclex judge bundle new.fa real.fa --out judged
 
     Open frame, start and stop, GC, codon usage (RSCU, CAI, a rose), diversity, Fréchet distance, precision and recall
     in the bundle's vectors, beside held-out real sequences, shuffled ones and noise. Flags: --training FILE (are there

@@ -21,6 +21,8 @@ def quickstart(
 ) -> dict[str, Any]:
     """From sequences to a measured, fine-tuned model and a report, in minutes, on a CPU.
 
+    Example: nuclex quickstart --out first
+
     Parameters
     ----------
     out:
@@ -38,14 +40,20 @@ def quickstart(
 
 
 def doctor() -> dict[str, Any]:
-    """What is installed, where models can compute, and which way each part of a model takes there."""
+    """What is installed, where models can compute, and which way each part of a model takes there.
+
+    Example: nuclex doctor
+    """
     import nuclex
 
     return nuclex.doctor()
 
 
 def data_list() -> dict[str, Any]:
-    """The data sets nuclex knows: what they are, their licence, and whether they are at hand."""
+    """The data sets nuclex knows: what they are, their licence, and whether they are at hand.
+
+    Example: nuclex data list
+    """
     import nuclex
 
     return {"datasets": nuclex.data_list()}
@@ -55,6 +63,8 @@ def data_fetch(
     name: str, *, out: Path | None = None, unpack: bool = False, trust_first: bool = False
 ) -> dict[str, Any]:
     """Bring a data set here and check its sums.
+
+    Example: nuclex data fetch archiveii --out archiveii
 
     Parameters
     ----------
@@ -81,7 +91,9 @@ def corpus_build(
     engine: Literal["here", "ray"] = "here",
     set: Settings = (),
 ) -> dict[str, Any]:
-    """Clean, deduplicate, cluster and split sequences into a corpus. Example: nuclex corpus build a.fa.gz --out corpus
+    """Clean, deduplicate, cluster and split sequences into a corpus.
+
+    Example: nuclex corpus build a.fa.gz --out corpus
 
     Parameters
     ----------
@@ -114,6 +126,8 @@ def corpus_build(
 def corpus_info(corpus: Path) -> dict[str, Any]:
     """What a corpus holds: sources, filters with counts in and out, clusters, splits.
 
+    Example: nuclex corpus info corpus
+
     Parameters
     ----------
     corpus:
@@ -132,7 +146,9 @@ def tokenizer_train(
     kind: Literal["nucleotide", "codon", "amino-acid", "kmer", "bpe", "wordpiece", "unigram"] | None = None,
     set: Settings = (),
 ) -> dict[str, Any]:
-    """Train a tokenizer on the train split of a corpus. Example: nuclex tokenizer train corpus --out bpe
+    """Train a tokenizer on the train split of a corpus.
+
+    Example: nuclex tokenizer train corpus --out bpe
 
     Parameters
     ----------
@@ -156,6 +172,8 @@ def tokenizer_train(
 
 def plan(recipe: Path, *, utilisation: float = 0.4, price: Prices = None, set: Settings = ()) -> dict[str, Any]:
     """What a recipe means: parameters, arithmetic, memory, compute-optimal tokens, hours and cost on named GPUs.
+
+    Example: nuclex plan pretrain/rinalmo-nano --model.depth 8 --price h100=2.5
 
     Parameters
     ----------
@@ -183,7 +201,9 @@ def pretrain(
     device: Device = "auto",
     set: Settings = (),
 ) -> dict[str, Any] | None:
-    """Train a language model. Example: nuclex pretrain recipes/pretrain/rinalmo-nano.toml --corpus corpus --out run
+    """Train a language model.
+
+    Example: nuclex pretrain pretrain/rinalmo-nano --corpus corpus --out run
 
     On several devices: torchrun --nproc-per-node 4 -m nuclex pretrain … (docs/many-devices.md).
 
@@ -221,6 +241,8 @@ def finetune(
     set: Settings = (),
 ) -> dict[str, Any]:
     """Train a pre-trained model on a question with answers, beside controls: frozen, and from random weights.
+
+    Example: nuclex finetune finetune/own-class --bundle run/bundle --data.path answers.csv --out finetuned
 
     Parameters
     ----------

@@ -23,6 +23,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Loss, perplexity and accuracy over every position of a split, beside two baselines.
 
+    Example: nuclex evaluate run/bundle corpus --split test
+
     Parameters
     ----------
     bundle:
@@ -46,6 +48,8 @@ def evaluate(
 
 def predict(bundle: Path, inputs: Path, *, out: Path, device: Device = "auto", set: Settings = ()) -> dict[str, Any]:
     """Answer a fine-tuned model's question for every sequence of a file, or for every change or pair of a table.
+
+    Example: nuclex predict finetuned/bundle rna.fa --out answers.csv
 
     Changes stand in CSV or TSV beside their sequence: the whole changed one (alternative), words such as A12G or
     12del (change), or position, ref, alt. Settings for columns of other names: --sequence-column, --id-column,
@@ -78,7 +82,9 @@ def predict(bundle: Path, inputs: Path, *, out: Path, device: Device = "auto", s
 def embed(
     bundle: Path, inputs: Path, *, out: Path, resume: bool = False, device: Device = "auto", set: Settings = ()
 ) -> dict[str, Any]:
-    """Vectors for every sequence of a file. Example: nuclex embed bundle rna.fa --out vectors.parquet --pool max
+    """Vectors for every sequence of a file.
+
+    Example: nuclex embed bundle rna.fa --out vectors.parquet --pool max
 
     Settings: --pool mean|cls|max (one vector a sequence) or none (one a token); --layer N, the block after which to
     read, 0 being the embedding (by default the last); --window N, tokens read at once (by default all that the model
@@ -107,7 +113,9 @@ def embed(
 def score(
     bundle: Path, inputs: Path, *, out: Path, resume: bool = False, device: Device = "auto", set: Settings = ()
 ) -> dict[str, Any]:
-    """How likely sequences or variants are. Example: nuclex score bundle hg38.fa.gz --variants my.vcf.gz --out llr.tsv
+    """How likely sequences or variants are.
+
+    Example: nuclex score bundle hg38.fa.gz --variants my.vcf.gz --out llr.tsv
 
     Settings for sequences: --method exact (each token hidden alone), one-pass (nothing hidden) or causal; --window N,
     tokens read at once; ends are not counted. For variants: --variants FILE, a VCF, or a table with the columns chrom,
@@ -142,7 +150,9 @@ def generate(
     device: Device = "auto",
     set: Settings = (),
 ) -> dict[str, Any]:
-    """New sequences from a causal model. Example: nuclex generate bundle --out new.fa --count 100 --top-p 0.95 --seed 1
+    """New sequences from a causal model.
+
+    Example: nuclex generate bundle --out new.fa --count 100 --top-p 0.95 --seed 1
 
     Flags: --count, --prompt ACG, --max-tokens, --temperature (0: always the likeliest), --top-k, --top-p,
     --no-repeat-ngram, --batch, --seed.
@@ -181,7 +191,9 @@ def export(
     format: Literal["roberta", "bert", "gpt2", "mamba", "mamba2", "rinalmo", "multimolecule", "onnx"],
     out: Path,
 ) -> dict[str, Any]:
-    """Write a model as other programs read it. Example: nuclex export bundle --format onnx --out graph
+    """Write a model as other programs read it.
+
+    Example: nuclex export bundle --format onnx --out graph
 
     Parameters
     ----------
@@ -206,7 +218,9 @@ def convert(
     classes: Names = (),
     licence: str | None = None,
 ) -> dict[str, Any]:
-    """Make a bundle of another program's model. Example: nuclex convert rinalmo_giga_pretrained.pt --out giga
+    """Make a bundle of another program's model.
+
+    Example: nuclex convert rinalmo_giga_pretrained.pt --out giga
 
     Every weight must find its place; nothing in a file is executed.
 
@@ -244,7 +258,9 @@ def fold(
     device: Device = "auto",
     set: Settings = (),
 ) -> dict[str, Any]:
-    """Secondary structures of every sequence of a file. Example: nuclex fold bundle rna.fa --out rna.dbn --svg pictures
+    """Secondary structures of every sequence of a file.
+
+    Example: nuclex fold bundle rna.fa --out rna.dbn --svg pictures
 
     Settings: --threshold P, of pair probabilities (by default the one tuned on validation); --decoding.method greedy,
     mea (the best nested structure) or matching (the best with pseudoknots); --decoding.gamma, --decoding.min_loop,

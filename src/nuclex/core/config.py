@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import hashlib
 import json
 import tomllib
@@ -14,11 +13,10 @@ from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from nuclex.core.errors import InputError, at, shown
+from nuclex.core.errors import InputError, at, meant, shown
 from nuclex.core.recipe import Recipe, dotted, read_recipe, unfit
 
 Location = tuple[str, ...]
-_LONGEST_NAME = 40
 
 
 class Config(BaseModel):
@@ -107,9 +105,7 @@ def _explain(
     where, over = _whence(location, origin)
     if first["type"] == "extra_forbidden":
         allowed = sorted(owner.model_fields) if owner is not None else []
-        near = difflib.get_close_matches(location[-1][:_LONGEST_NAME], allowed, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        return f"{where}{key}: unknown key{hint}{over}; allowed: {', '.join(allowed)}"
+        return f"{where}{key}: unknown key{meant(location[-1], allowed)}{over}; allowed: {', '.join(allowed)}"
     if first["type"] == "missing":
         return f"{where}{key}: missing, and it has no default"
     found = "" if first["type"] == "value_error" else f", found {shown(first['input'], most=80)}"

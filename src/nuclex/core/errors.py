@@ -6,11 +6,14 @@ The command line turns these into that sentence and the code; nothing else in nu
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 """What no name of a file may hold: it would break the line of a message and of a list."""
+_LONGEST_NAME = 40
 
 
 class NuclexError(Exception):
@@ -86,6 +89,23 @@ def one_line(text: str, most: int = 200) -> str:
     """
     line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in " ".join(text.split()))
     return line if len(line) <= most else f"{line[:most]}..."
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """The hint behind a name that is unknown, `` (did you mean 'depth'?)``; empty where no known name is like it.
+
+    Capitals do not count, and of a name with folders the last part is enough; where several end in it, nothing is said.
+
+    >>> meant("depht", ["width", "depth"]), meant("rinalmo-nan", ["pretrain/rinalmo-nano"]), meant("x", ["depth"])
+    (" (did you mean 'depth'?)", " (did you mean 'pretrain/rinalmo-nano'?)", '')
+    """
+    names = list(known)
+    if sum(each.endswith(f"/{name}") for each in names) > 1:
+        return ""
+    folded = {each.rsplit("/", 1)[-1].lower(): each for each in reversed(names)}
+    folded |= {each.lower(): each for each in reversed(names)}
+    near = difflib.get_close_matches(name[:_LONGEST_NAME].lower(), folded, n=1)
+    return f" (did you mean {folded[near[0]]!r}?)" if near else ""
 
 
 def missing_extra(package: str, extra: str, purpose: str) -> InputError:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 _quiet: ContextVar[bool] = ContextVar("nuclex_quiet", default=False)
 
@@ -28,7 +31,7 @@ def say(message: str) -> None:
 
 
 class Bar:
-    """Progress of one piece of work; made by ``bar``."""
+    """Progress of one piece of work; made by ``bar``. A ``total`` of 0 is one that nobody knows."""
 
     def __init__(self, title: str, total: int, start: int = 0, interval_s: float = 10.0) -> None:
         self.title, self.total, self.done = title, total, start
@@ -44,11 +47,20 @@ class Bar:
         now = time.monotonic()
         if now - self._printed >= self._interval_s:
             self._printed = now
-            say(f"{self.title}: {self.done}/{self.total} {note} {self._left(now)}".rstrip())
+            many = f"{self.done}/{self.total}" if self.total else f"{self.done}"
+            parts = (f"{self.title}: {many}", note, self._speed(now), self._left(now))
+            say(" ".join(filter(None, parts)))
+
+    def _rate(self, now: float) -> float:
+        """Steps a second since the bar was made."""
+        return (self.done - self._start) / max(now - self._began, 1e-9)
+
+    def _speed(self, now: float) -> str:
+        return f"{rate:.3g}/s" if (rate := self._rate(now)) > 0 else ""
 
     def _left(self, now: float) -> str:
-        rate = (self.done - self._start) / max(now - self._began, 1e-9)
-        return f"{(self.total - self.done) / rate:.0f} s left" if rate > 0 else ""
+        rate = self._rate(now)
+        return f"{(self.total - self.done) / rate:.0f} s left" if self.total and rate > 0 else ""
 
     def close(self) -> None:
         """Called when the work is over."""
@@ -65,14 +77,16 @@ class _TerminalBar(Bar):
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[speed]}"),
         )
         self._progress = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
-        self._task = self._progress.add_task(title, total=total, completed=start, note="")
+        self._task = self._progress.add_task(title, total=total or None, completed=start, note="", speed="")
         self._progress.start()
 
     def advance(self, steps: int = 1, note: str = "") -> None:
         super().advance(steps, note)
-        self._progress.update(self._task, total=self.total, advance=steps, note=note)
+        speed = self._speed(time.monotonic())
+        self._progress.update(self._task, total=self.total or None, advance=steps, note=note, speed=speed)
 
     def close(self) -> None:
         self._progress.stop()
@@ -80,10 +94,18 @@ class _TerminalBar(Bar):
 
 @contextlib.contextmanager
 def bar(title: str, total: int, start: int = 0) -> Iterator[Bar]:
-    """A progress bar with time left: rich on a terminal, a plain line every ten seconds where there is none."""
+    """A bar with speed and time left: rich on a terminal, a plain line every ten seconds where there is none."""
     made: Bar
     made = _TerminalBar(title, total, start) if sys.stderr.isatty() and not _quiet.get() else Bar(title, total, start)
     try:
         yield made
     finally:
         made.close()
+
+
+def counted(title: str, items: Iterable[Item]) -> Iterator[Item]:
+    """The items as they come, with a bar that counts them; how many there will be is not known."""
+    with bar(title, 0) as progress:
+        for item in items:
+            yield item
+            progress.advance()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nuclex.core.errors import InputError, at, one_line, shown
+from nuclex.core.errors import InputError, at, meant, one_line, shown
 
 Place = tuple[str, ...]
 _KEY = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
@@ -56,7 +56,10 @@ def read_recipe(path: Path) -> Recipe:
     if not os.path.isfile(path):  # unlike Path.is_file, it takes a name that is too long for one that is not there
         known = shipped_recipes()
         if path.as_posix() not in known:
-            raise InputError(f"{path}: no such recipe file; give a .toml or .yaml file or one of: {', '.join(known)}")
+            hint = meant(path.as_posix(), known)
+            raise InputError(
+                f"{path}: no such recipe file{hint}; give a .toml or .yaml file or one of: {', '.join(known)}"
+            )
         path = known[path.as_posix()]
     content = _content(path)
     try:

@@ -14,7 +14,7 @@ from importlib.metadata import EntryPoint, distributions
 from typing import Any, Generic, TypeVar
 
 from nuclex.core.config import Config
-from nuclex.core.errors import InputError, one_line, shown
+from nuclex.core.errors import InputError, meant, one_line, shown
 
 C = TypeVar("C", bound=Config)
 _IN_USE: dict[str, str] = {}
@@ -60,7 +60,7 @@ class Registry(Generic[C]):
                 "so rename it in one of them, or uninstall one"
             )
         if inside is None and not points:
-            raise InputError(f"{self.family}: unknown kind {shown(name)}; known: {self._known()}")
+            raise InputError(f"{self.family}: unknown kind {shown(name)}{meant(name, self.names())}; known: {self._known()}")
         return inside if inside is not None else self._load(points[0])
 
     def parse(self, data: Mapping[str, Any] | C) -> C:

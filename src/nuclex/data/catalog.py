@@ -8,7 +8,6 @@ published a sum: they are given to who accepts the first copy (``trust_first``),
 from __future__ import annotations
 
 import contextlib
-import difflib
 import functools
 import os
 import shutil
@@ -22,7 +21,7 @@ from pydantic import ValidationError, model_validator
 
 from nuclex.core.artifact import atomic_file, sha256_file
 from nuclex.core.config import Config
-from nuclex.core.errors import CorruptError, InputError, OutsideError
+from nuclex.core.errors import CorruptError, InputError, OutsideError, meant
 from nuclex.data.download import download
 from nuclex.data.first_sum import accept, accepted
 from nuclex.data.unpack import archive_stem, unpack_archive
@@ -154,9 +153,7 @@ def _members(name: str) -> list[Dataset]:
     if name in datasets:
         return [datasets[name]]
     known = [*collections, *datasets]
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    raise InputError(f"data: unknown name {name!r}{hint}; known: {', '.join(known)}")
+    raise InputError(f"data: unknown name {name!r}{meant(name, known)}; known: {', '.join(known)}")
 
 
 def _summed(dataset: Dataset, trust_first: bool) -> Dataset:

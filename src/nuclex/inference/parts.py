@@ -36,7 +36,7 @@ from nuclex.core.artifact import (
 from nuclex.core.errors import CorruptError, InputError
 from nuclex.core.lock import LOCK, owned
 from nuclex.core.plain import difference, from_json
-from nuclex.core.progress import say
+from nuclex.core.progress import bar, say
 from nuclex.tokenizers import tokenizer_hash
 from nuclex.training.environment import drift, environment
 
@@ -74,10 +74,12 @@ class Parts:
 
         ``made_of`` is the digest of what a part is made of.
         """
-        for chunk in chunks:
-            found = made_of(chunk)
-            if not self.finished(found):
-                self.add(found, make(chunk))
+        with bar("items", 0) as progress:
+            for chunk in chunks:
+                found = made_of(chunk)
+                if not self.finished(found):
+                    self.add(found, make(chunk))
+                progress.advance(len(chunk))
         if self._path(self._count).exists():
             raise InputError(
                 f"{self.folder}: holds more parts than the input that is there now gives; remove it to begin again"

@@ -17,7 +17,7 @@ from nuclex.bundle import Bundle, load
 from nuclex.core.artifact import atomic_file
 from nuclex.core.config import load_config
 from nuclex.core.errors import CorruptError, InputError
-from nuclex.core.progress import say
+from nuclex.core.progress import counted, say
 from nuclex.data.read import read_sequences
 from nuclex.inference.airr import AIRR, airr_columns, airr_row
 from nuclex.inference.changes import ChangeColumns, changes_in
@@ -74,7 +74,7 @@ def predict(
     check_table(target, endings, f"a {shape}")
     readings = _readings(opened, inputs, _asked(opened, inputs, settings))
     with atomic_file(target) as temporary, within_memory():
-        count = write(temporary, model, readings, opened)
+        count = write(temporary, model, counted("predicting", readings), opened)
     say(f"{target}: {count} sequences")
     return {"out": str(target), "sequences": count, "shape": str(shape)}
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 from importlib import metadata
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from nuclex.core.provenance import package_versions
@@ -21,13 +23,20 @@ OPTIONAL = {
     "anndata": ("scverse", "embeddings as .h5ad"),
     "pysam": ("variants", "variants from VCF files"),
     "optuna": ("search", "searching for settings"),
+    "peft": ("lora", "fine-tuning with low-rank adapters"),
+    "ViennaRNA": ("folding", "folding by energy, to compare with"),
+    "pytorch_optimizer": ("optimizers", "more optimizers"),
+    "ray": ("ray", "corpora built by a cluster"),
 }
 """Library: the extra that installs it, and what it is for."""
+MODULES = {"ViennaRNA": "RNA"}
+"""Libraries that are imported under another name."""
 
 
 def doctor() -> dict[str, Any]:
     """What is installed and what is not, where models can compute, and which way each mixer takes there.
 
+    ``disk_free_bytes`` is of the working folder, where runs go by default.
     Nothing is downloaded or changed. ``paths`` has a sentence for each mixer on each device at hand.
     """
     import torch
@@ -38,6 +47,7 @@ def doctor() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "disk_free_bytes": shutil.disk_usage(Path.cwd()).free,
         "packages": package_versions(),
         "devices": {name: description for name, (description, _) in devices.items()},
         "optional": [
@@ -77,7 +87,7 @@ def _paths(device: str) -> dict[str, str]:
 
 
 def _version(name: str) -> str:
-    if find_spec(name) is None:
+    if find_spec(MODULES.get(name, name)) is None:
         return "not installed"
     try:
         return metadata.version(name)

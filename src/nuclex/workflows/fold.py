@@ -11,7 +11,7 @@ from typing import Any
 from nuclex.bundle import Bundle, load
 from nuclex.core.artifact import atomic_file, atomic_folder
 from nuclex.core.errors import InputError, missing_extra
-from nuclex.core.progress import say
+from nuclex.core.progress import counted, say
 from nuclex.inference.fold import ENDINGS, FoldConfig, Folded, folded
 from nuclex.training.device import within_memory
 
@@ -38,7 +38,7 @@ def fold(
     config = settings or FoldConfig()
     _check_places(target, pictures)
     opened = bundle if isinstance(bundle, Bundle) else load(bundle, device=device)
-    found = folded(opened, inputs, config)
+    found = counted("folding", folded(opened, inputs, config))
     count, pairs, total = 0, 0, 0.0
     with contextlib.ExitStack() as stack, within_memory():
         keeps = [stack.enter_context(_text(target, config.cut))]
