@@ -5,9 +5,9 @@ import json
 
 import pytest
 import torch
-from fakehub import READ_ONLY, TOKEN, FakeHub, Repository
 
 import nuclex
+from fakehub import READ_ONLY, TOKEN, FakeHub, Repository
 from nuclex.bundle import published
 from nuclex.bundle.published import hub_name
 from nuclex.core.errors import CorruptError, InputError, OutsideError

@@ -1,7 +1,7 @@
 """Bundles on the Hugging Face hub: which commit a name stands for, and its files in the cache, each checked by its sum.
 
-Read with plain requests, so that nothing beyond nuclex need be installed. Asked is the server of ``HF_ENDPOINT``; a token
-is sent to it alone, from where ``hf auth login`` or ``HF_TOKEN`` puts it.
+Read with plain requests, so that nothing beyond nuclex need be installed. Asked is the server of ``HF_ENDPOINT``; a
+token, from where ``hf auth login`` or ``HF_TOKEN`` puts it, is sent to it alone.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ _MOST_BYTES = 16 << 20
 def hub_name(path: str | Path, revision: str | None) -> tuple[str, str | None] | None:
     """Repository and revision that ``org/name`` or ``org/name@revision`` stands for; None for a path of this machine.
 
-    A path is what exists, or begins with a folder that exists. InputError where a revision is given for a path, or twice.
+    A path is what exists, or begins with a folder that exists. InputError where a revision is given for a path, or
+    twice.
     """
     name, at, inside = str(path).partition("@")
     if os.path.exists(path) or not _NAME.fullmatch(name) or os.path.isdir(name.partition("/")[0]):
@@ -137,7 +138,7 @@ def _listed(content: bytes, name: str) -> dict[str, tuple[int, str]]:
 
 
 def _answer(address: str, name: str, missing: str) -> bytes:
-    """A small answer of the hub; it alone gets the token, which requests takes away where a redirect leads elsewhere."""
+    """A small answer of the hub; it alone gets the token, which requests drops where a redirect leads elsewhere."""
     import requests
 
     secret = token()
