@@ -33,6 +33,7 @@ VERBS: dict[str, str] = {
     "judge": "nuclex.evaluation.judge:judge",
     "export": "nuclex.bundle.export:export",
     "convert": "nuclex.hub.bundles:import_bundle",
+    "publish": "nuclex.hub.publish:publish",
 }
 """Verb of the command line (a space becomes ``_``), and the function that does it."""
 

@@ -64,7 +64,7 @@ def bibtex(model: LanguageModel, record: Record) -> str:
 def papers_of(model: LanguageModel, record: Record) -> list[str]:
     """Keys of the papers that a model's network, and the loss it learned by, are from."""
     config, form = model.config, format_of(model)
-    mixers = [name for name in dict.fromkeys(config.mixers) if name != "attention"]
+    mixers: list[str] = [name for name in dict.fromkeys(config.mixers) if name != "attention"]
     if config.norm == "rinalmo":
         mixers.append("rinalmo")
     elif "attention" in config.mixers:

@@ -1,4 +1,4 @@
-"""What a model was measured to do, as its card says it: scores with intervals beside controls, and the hub's own form."""
+"""What a model was measured to do, as its card says it: scores with intervals beside controls, and for the hub."""
 
 from __future__ import annotations
 
@@ -48,8 +48,9 @@ def told_measures(record: Record) -> Iterator[str]:
         yield "By these numbers, on validation, the weights were chosen:"
     elif any(name.startswith("validation_") for name in record.metrics):
         yield (
-            "On the validation split, by which the weights were chosen too. No interval is recorded with a training run; "
-            "`nuclex evaluate BUNDLE CORPUS --split test` scores every position of the test split beside two baselines."
+            "On the validation split, by which the weights were chosen too. No interval is recorded with a training "
+            "run; `nuclex evaluate BUNDLE CORPUS --split test` scores every position of the test split beside two "
+            "baselines."
         )
     yield table(("measure", "value"), list(flat(record.metrics)))
 
@@ -99,7 +100,7 @@ def model_index(record: Record, pipeline: str) -> list[dict[str, Any]]:
             if value.get("value") is not None
         ]
     else:
-        names = [str(source.get("name")) for source in (record.corpus or {}).get("sources", ())]
+        names = [str(source.get("name") or source.get("path")) for source in (record.corpus or {}).get("sources", ())]
         task, data = {"type": pipeline}, _dataset(", ".join(names) or "the corpus", "validation")
         metrics = [
             {"type": OWN_METRICS[name], "value": value, "name": name}
@@ -113,4 +114,5 @@ def model_index(record: Record, pipeline: str) -> list[dict[str, Any]]:
 
 def _dataset(name: str, split: str) -> dict[str, str]:
     short = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")[:96] or "data"
+    name = name.replace("<", "(").replace(">", ")")  # the front matter is shown as it is
     return {"name": name[:200], "type": short, "split": split}

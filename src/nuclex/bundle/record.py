@@ -17,8 +17,9 @@ class Record:
 
     ``recipe`` is the run's config, ``provenance`` what ``core.provenance`` gives, ``metrics`` numbers by name,
     ``corpus`` the manifest of the corpus (None: not known), ``licence`` an SPDX name such as "apache-2.0" (None: not
-    stated), ``notes`` sentences for the model card. ``finetuned`` says of a fine-tuned model what it was asked and learned
-    from (``task``, ``shape``, ``counts``, ``sources``, ``base``), and, once all is measured, ``unit`` and ``test``.
+    stated), ``notes`` sentences for the model card. ``finetuned`` says of a fine-tuned model what it was asked and
+    learned from (``task``, ``shape``, ``counts``, ``sources``, ``base``), and, when all is measured, ``unit``
+    and ``test``.
     """
 
     recipe: dict[str, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cyclopts import App
 
-from nuclex.cli import comparing, making, using
+from nuclex.cli import comparing, giving, making, using
 
 
 def register(app: App) -> None:
@@ -36,5 +36,6 @@ def register(app: App) -> None:
         (app, "judge", comparing.judge),
         (app, "export", using.export),
         (app, "convert", using.convert),
+        (app, "publish", giving.publish),
     ):
         parent.command(verb, name=name)

@@ -1,4 +1,4 @@
-"""From which data sets a question's examples come, and under which licences: by the catalogue's names and files' sums."""
+"""From which data sets a question's examples come, under which licences: by the catalogue's names and files' sums."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ def headline(results: dict[str, Any], answers: Answers) -> dict[str, Any]:
 
 
 def brief(results: Mapping[str, Any]) -> dict[str, Any]:
-    """What a bundle keeps of ``results.json``: every mean over the test split with its interval, and the differences."""
+    """What a bundle keeps of ``results.json``: means over the test split with intervals, and differences."""
     test = {}
     for subset, found in results["test"].items():
         arms = {

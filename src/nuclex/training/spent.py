@@ -19,7 +19,7 @@ class Clock:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
     def told(self, device: str) -> dict[str, Any]:
-        """Seconds since the beginning (``cpu_seconds`` summed over threads), and the most memory of the process so far."""
+        """Seconds since then (``cpu_seconds`` summed over threads), and the most memory of the process so far."""
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         found = {
             "device": device,
