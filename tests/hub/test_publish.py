@@ -20,10 +20,12 @@ import nuclex
 from fakehub import READ_ONLY, TOKEN, FakeHub, Repository
 from nuclex.bundle import Record, write_bundle
 from nuclex.cli.main import run
+from nuclex.core.config import load_config
 from nuclex.core.errors import CorruptError, InputError, OutsideError
 from nuclex.hub.publish import PublishConfig, publish
 from nuclex.models import LanguageModel, RobertaConfig
 from nuclex.tokenizers import NucleotideConfig
+from nuclex.training.finetune import FinetuneConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client's own, with git-lfs
 NAME = "lab/tiny"
@@ -58,9 +60,10 @@ def bundle(tmp_path):
     return written(tmp_path / "bundle", RECORD)
 
 
-def written(folder, record, seed=0):
+def written(folder, record, seed=0, head="dense"):
     tokenizer = NucleotideConfig().build()
     backbone = RobertaConfig(depth=1, width=16, heads=4, inner=24, max_positions=50).backbone()
+    backbone = backbone.model_copy(update={"head": head})
     ids = {"pad_id": tokenizer.pad_id, "mask_id": tokenizer.mask_id}
     model = LanguageModel(backbone, vocabulary_size=len(tokenizer), **ids)
     generator = torch.Generator().manual_seed(seed)
@@ -190,6 +193,32 @@ def test_a_licence_may_not_promise_more_than_the_data(hub, tmp_path):
 def test_a_name_that_cannot_be_is_refused(hub, bundle, name):
     with pytest.raises(InputError, match="a name on the hub is needed"):
         publish(bundle, name)
+
+
+def test_what_is_fine_tuned_from_the_hub_says_from_which_commit(hub, bundle, tmp_path):
+    commit = publish(bundle, NAME)["commit"]
+    (tmp_path / "all.fa").write_text(
+        "".join(f">s{n} {'ab'[n % 2]}\n{'ACGT'[n % 4] * 5}{'TGA' * (n + 2)}\n" for n in range(8))
+    )
+    keys = {
+        "bundle": NAME,
+        "task": {"kind": "fasta-class", "train": str(tmp_path / "all.fa")},
+        "head": {"kind": "class", "pooling": "mean", "hidden": 4},
+        "training": {"steps": 1, "evaluate_every": 1, "checkpoint_every": 1},
+        "controls": [],
+    }
+    nuclex.finetune(load_config(FinetuneConfig, None, keys), tmp_path / "run")
+    tuned = nuclex.load(tmp_path / "run/bundle")
+    assert tuned.record.finetuned["base"] == f"{NAME}@{commit}"
+    assert f"base_model: {NAME}\nbase_model_relation: finetune\n" in (tuned.path / "README.md").read_text()
+    assert json.loads((tmp_path / "run/config.json").read_text())["bundle"] == NAME
+
+
+def test_a_space_for_what_has_no_page_is_refused_before_anything_leaves(hub, tmp_path):
+    folder = written(tmp_path / "encoder", RECORD, head="none")
+    with pytest.raises(InputError, match="encoder without a head"):
+        publish(folder, NAME, space=True)
+    assert hub.asked == []
 
 
 # ---- failures: one sentence, and never the token ----

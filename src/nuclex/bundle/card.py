@@ -29,8 +29,8 @@ from nuclex.tokenizers.base import Tokenizer
 
 PLACE = "path/to/this/folder"
 """What the card tells to open, where nobody knows yet where the bundle will be published."""
-MACHINERY = ("format", "format_version", "fingerprint", "config.", "cluster.arguments", "cluster.version",
-             "cluster.tool", "cluster.from")  # fmt: skip
+MACHINERY = ("format", "format_version", "fingerprint", "config.", "cluster.arguments",
+             "cluster.linking_arguments", "cluster.version", "cluster.tool", "cluster.from")  # fmt: skip
 """Keys of a corpus's manifest that the card leaves to ``nuclex.json``."""
 PROCEDURE = {
     "objective.kind": "objective",
@@ -232,7 +232,9 @@ def _training(recipe: Mapping[str, Any], provenance: Mapping[str, Any]) -> Itera
         yield NOT_RECORDED
     if recipe:
         told = dict(flat(without_paths(recipe)))
-        if rows := [(words, told[key]) for key, words in PROCEDURE.items() if told.get(key) is not None]:
+        if rows := [
+            (words, told[key]) for key, words in PROCEDURE.items() if told.get(key) or (key == "seed" and key in told)
+        ]:
             yield table(("hyper-parameter", "value"), rows)
         yield folded("The whole recipe", as_json(without_paths(recipe)))
     if provenance:

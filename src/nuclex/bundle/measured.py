@@ -52,7 +52,10 @@ def told_measures(record: Record) -> Iterator[str]:
             "run; `nuclex evaluate BUNDLE CORPUS --split test` scores every position of the test split beside two "
             "baselines."
         )
-    yield table(("measure", "value"), list(flat(record.metrics)))
+    told = [
+        (name, value) for name, value in flat(record.metrics) if not (finetuned.get("test") and name[:5] == "test_")
+    ]
+    yield table(("measure", "value"), told)
 
 
 def _subset(subset: str, found: Mapping[str, Any]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nuclex.bundle import Bundle, load
+from nuclex.bundle.markdown import line
 from nuclex.core.errors import InputError, NuclexError
 from nuclex.inference.fold import FoldConfig, folded
 from nuclex.inference.generate import GenerateConfig, generate_sequences
@@ -122,8 +123,8 @@ def page(place: str | Path) -> Blocks:
         except NuclexError as error:
             raise gr.Error(str(error)) from None
 
-    with gr.Blocks(title=bundle.record.name) as blocks:
-        gr.Markdown(f"## {gr.utils.sanitize_html(bundle.record.name)}\n\nRuns `{place}` with nuclex.")
+    with gr.Blocks(title=bundle.record.name, analytics_enabled=False) as blocks:
+        gr.Markdown(f"## {line(bundle.record.name)}\n\nRuns `{place}` with nuclex.")
         asked = [gr.Textbox(EXAMPLE, label="Sequence (letters, or FASTA)", lines=3)]
         if kind == "continuation":
             asked += [gr.Slider(0.0, 2.0, 1.0, label="Temperature"), gr.Number(0, label="Seed", precision=0)]
@@ -136,7 +137,7 @@ def page(place: str | Path) -> Blocks:
 
 def _letters(text: str) -> str:
     """The letters of a pasted text; headers of FASTA and blanks are left out. InputError for more than LONGEST."""
-    lines = [line.strip() for line in text.splitlines() if not line.startswith(">")]
+    lines = [row.strip() for row in text.splitlines() if not row.startswith(">")]
     letters = "".join("".join(lines).split())
     if not letters.isascii() or len(letters) > LONGEST:
         raise InputError(

@@ -20,6 +20,7 @@ from nuclex.bundle.rights import front_licence
 from nuclex.core.config import Config
 from nuclex.core.errors import InputError, NuclexError, OutsideError, missing_extra, one_line, shown
 from nuclex.core.progress import say
+from nuclex.hub.demonstration import kind_of
 from nuclex.hub.space import write_space
 from nuclex.hub.staged import stage, told_before
 
@@ -59,6 +60,8 @@ def publish(
     if not _REPOSITORY.fullmatch(repository):
         raise InputError(f"repository: found {shown(repository)}; a name on the hub is needed: ORG/NAME or USER/NAME")
     opened = bundle if isinstance(bundle, Bundle) else load(bundle)
+    if space:
+        kind_of(opened)
     with _folder(out) as home:
         staged = stage(opened, home / "bundle", repository, config.licence)
         for sentence in told_before(staged.record):
