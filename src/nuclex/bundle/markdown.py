@@ -72,7 +72,7 @@ def bullets(sentences: Sequence[str]) -> str:
 def without_paths(value: Any) -> Any:
     """Plain data in which every absolute path is cut to its last name; where a file lay is nobody else's business.
 
-    >>> without_paths({"corpus": "/home/anna/my corpus", "command": ["nuclex", "--out=/scratch/run", "a/b"]})
+    >>> without_paths({"corpus": "/data/my corpus", "command": ["nuclex", "--out=/data/run", "a/b"]})
     {'corpus': 'my corpus', 'command': ['nuclex', '--out=run', 'a/b']}
     """
     if isinstance(value, Mapping):

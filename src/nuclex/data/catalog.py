@@ -148,6 +148,7 @@ def _catalogue() -> tuple[dict[str, Dataset], dict[str, list[str]]]:
 
 
 def members(name: str) -> list[Dataset]:
+    """The data set of that name, or all of a collection; InputError for a name that is neither."""
     datasets, collections = _catalogue()
     if name in collections:
         return [datasets[member] for member in collections[name]]

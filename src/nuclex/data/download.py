@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from nuclex.core.artifact import atomic_file, disk_errors, folder_around, sha256_file
 from nuclex.core.errors import OutsideError
 from nuclex.core.lock import owned
 from nuclex.core.progress import Bar, bar, say
+from nuclex.data.address import origin, web_address, without_password
 
 if TYPE_CHECKING:
     import requests
@@ -78,7 +78,7 @@ def download(
     part = _Part(target.parent / f".part-{target.name[:100]}-{(sha256 or 'unknown')[:12]}")
     with disk_errors(part.folder), disk_errors(target), folder_around(target), part.held(limits.total_s):
         if not _is_whole(target, sha256, size):  # else another process has just brought it
-            say(f"fetching {_shown(address)}")
+            say(f"fetching {without_password(address)}")
             with bar(f"fetching {target.name} (bytes)", size or 0, part.size()) as progress:
                 _Transfer(_Asked(address, sha256, size, token), part, limits, progress).run()
             with atomic_file(target) as copy:
@@ -161,7 +161,7 @@ class _Transfer:
     def __init__(self, asked: _Asked, part: _Part, limits: Limits, progress: Bar) -> None:
         import requests
 
-        self._address, self._shown = asked.address, _shown(asked.address)
+        self._address, self._shown = asked.address, without_password(asked.address)
         self._sha256, self._size, self._token = asked.sha256, asked.size, asked.token
         self._part, self._limits, self._progress = part, limits, progress
         self._deadline = time.monotonic() + limits.total_s
@@ -208,21 +208,21 @@ class _Transfer:
 
     def _answer(self, headers: dict[str, str]) -> requests.Response:
         """The answer at the end of the redirects, whose own bodies are not read."""
-        address = _web_address(self._address, "", f"{self._shown}: is")
+        address = web_address(self._address, "", f"{self._shown}: is")
         for _ in range(self._limits.redirects + 1):
             answer = self._get(address, headers)
             onward = self._session.get_redirect_target(answer) if answer.status_code in _REDIRECTS else None
             if not onward:
                 return answer
             answer.close()
-            address = _web_address(onward, address, f"{self._shown}: redirects to")
+            address = web_address(onward, address, f"{self._shown}: redirects to")
         raise OutsideError(f"{self._shown}: redirects more than {self._limits.redirects} times")
 
     def _get(self, address: str, headers: dict[str, str]) -> requests.Response:
         import requests
 
         patience = (self._limits.connect_s, self._limits.idle_s)
-        if self._token is not None and _origin(address) == _origin(self._address):
+        if self._token is not None and origin(address) == origin(self._address):
             headers = {**headers, "Authorization": f"Bearer {self._token}"}
         try:  # not Session.send: it reads the body of a redirect to its end, however far away that is
             request = self._session.prepare_request(requests.Request("GET", address, headers=headers))
@@ -338,31 +338,3 @@ def _is_whole(target: Path, sha256: str | None, size: int | None) -> bool:
     if sha256 is None:
         return target.is_file()
     return target.is_file() and target.stat().st_size == size and sha256_file(target) == sha256
-
-
-def _web_address(address: str, base: str, sentence: str) -> str:
-    """``address``, if need be as seen from ``base``; OutsideError, after ``sentence``, unless it is http or https."""
-    try:
-        joined = urljoin(base, address)
-        split = urlsplit(joined)
-        host = split.hostname
-    except ValueError:
-        raise OutsideError(f"{sentence} not an address") from None
-    if split.scheme not in {"http", "https"} or not host:
-        scheme = split.scheme or "nameless"
-        raise OutsideError(f"{sentence} no address of the web ({scheme}); only http and https are fetched")
-    return joined
-
-
-def _origin(address: str) -> tuple[str, str]:
-    split = urlsplit(address)
-    return split.scheme, split.netloc
-
-
-def _shown(address: str) -> str:
-    """The address without the name and password that it may hold."""
-    try:
-        split = urlsplit(address)
-    except ValueError:
-        return address
-    return urlunsplit(split._replace(netloc=split.netloc.rpartition("@")[2]))

@@ -38,7 +38,8 @@ def masked_table(bundle: Bundle, sequence: str) -> Table:
     """
     tokenizer, ids_L = bundle.tokenizer, bundle.tokenizer.encode(_read(sequence)).astype(np.int64)
     inside = np.flatnonzero(~np.isin(ids_L, tokenizer.special_ids))
-    wanted_K, rows = np.asarray(tokenizer.random_ids, dtype=np.int64), []
+    wanted_K = np.asarray(tokenizer.random_ids, dtype=np.int64)
+    rows: list[list[Any]] = []
     names = [tokenizer.vocabulary[number] for number in wanted_K]
     step = max(AT_ONCE // len(ids_L), 1)
     for first in range(0, len(inside), step):
