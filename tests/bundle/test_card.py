@@ -241,9 +241,9 @@ def test_the_front_matter_is_read_by_the_hubs_own_client(making):
 def test_no_path_of_the_machine_is_on_a_card(making):
     text = card(
         making,
-        recipe={"corpus": "/home/anna/corpus", "seed": 3},
-        notes=("Imported from /scratch/anna/model.pt.",),
-        provenance={"command": ["/home/anna/bin/nuclex", "--out=/home/anna/run"]},
+        recipe={"corpus": "/vault/anna/corpus", "seed": 3},
+        notes=("Imported from /vault/anna/model.pt.",),
+        provenance={"command": ["/vault/anna/bin/nuclex", "--out=/vault/anna/run"]},
     )
     assert "anna" not in text
     assert '"corpus": "corpus"' in text

@@ -30,13 +30,13 @@ from nuclex.training.finetune import FinetuneConfig
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client's own, with git-lfs
 NAME = "lab/tiny"
 RECORD = Record(
-    recipe={"corpus": "/home/anna/secret-project/corpus", "seed": 3},
-    provenance={"command": ["nuclex", "pretrain", "/home/anna/r.toml", "--out=/home/anna/run"]},
+    recipe={"corpus": "/vault/anna/secret-project/corpus", "seed": 3},
+    provenance={"command": ["nuclex", "pretrain", "/vault/anna/r.toml", "--out=/vault/anna/run"]},
     metrics={"validation_loss": 1.25},
     corpus={"sources": [{"name": "families", "terms": "open", "licence": "CC0"}], "simulated": True},
     name="tiny",
     licence="cc-by-4.0",
-    notes=("Imported from /home/anna/old.pt.",),
+    notes=("Imported from /vault/anna/old.pt.",),
 )
 MISSING = {"name": "silva", "terms": "academic", "licence": "free for academic use"}
 
@@ -99,7 +99,7 @@ def test_the_card_has_the_new_address_and_no_path_of_this_machine_leaves(hub, bu
     assert f'from_pretrained("{NAME}")' in card
     assert "anna" not in card + record
     assert json.loads(record)["provenance"]["command"] == ["nuclex", "pretrain", "r.toml", "--out=run"]
-    assert "/home/anna" in (bundle / "nuclex.json").read_text(), "the bundle here stays as it was"
+    assert "/vault/anna" in (bundle / "nuclex.json").read_text(), "the bundle here stays as it was"
 
 
 def test_the_hubs_own_validation_takes_the_card_and_refuses_a_spoilt_one(hub, bundle, monkeypatch):
