@@ -93,7 +93,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _do(self, method: str) -> None:
         path = unquote(urlsplit(self.path).path)
-        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.body = self._read()
         given = self.headers.get("Authorization")
         self.hub.asked.append((method, path, given, self.headers.get("Host", "").partition(":")[0]))
         self.writes, self.reads = given == f"Bearer {TOKEN}", given in (f"Bearer {TOKEN}", f"Bearer {READ_ONLY}")
@@ -104,6 +104,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             if found and method in (verb, *(["HEAD"] if verb == "GET" else [])):
                 return answer(self, *found.groups())
         return self._say(404, {"error": f"no such page: {method} {path}"})
+
+    def _read(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        pieces = []
+        while size := int(self.rfile.readline(), 16):
+            pieces.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(pieces)
 
     def _say(self, code: int, value: Any, **headers: str) -> None:
         content = value if isinstance(value, bytes) else json.dumps(value).encode()
@@ -139,7 +149,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         kind = "" if asked.get("type", "model") == "model" else f"{asked['type']}s/"
         if f"{kind}{name}" in self.hub.repositories:
             return self._say(409, {"error": "exists", "url": f"{self.hub.address}/{kind}{name}"})
-        made = self.hub.repositories[f"{kind}{name}"] = Repository(private=bool(asked.get("private")))
+        private = bool(asked.get("private") or asked.get("visibility") == "private")
+        made = self.hub.repositories[f"{kind}{name}"] = Repository(private)
         made.commit("main", {".gitattributes": b"*.safetensors filter=lfs\n"}, "initial commit")
         self._say(200, {"url": f"{self.hub.address}/{kind}{name}", "name": name, "id": "0" * 24})
 

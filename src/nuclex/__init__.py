@@ -34,6 +34,7 @@ VERBS: dict[str, str] = {
     "export": "nuclex.bundle.export:export",
     "convert": "nuclex.hub.bundles:import_bundle",
     "serve": "nuclex.web.serve:serve",
+    "publish": "nuclex.hub.publish:publish",
 }
 """Verb of the command line (a space becomes ``_``), and the function that does it."""
 

@@ -2,12 +2,14 @@
 
 import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 import yaml
 
-from nuclex.bundle import Record
+from nuclex.bundle import Record, citation
 from nuclex.bundle.card import is_simulated, model_card
+from nuclex.bundle.citation import papers_of
 
 
 def card(making, name="roberta", task=None, **changes):
@@ -27,6 +29,18 @@ def test_front_matter_is_what_the_hub_reads(making):
         "library_name": "transformers",
         "tags": ["nuclex", "biology", "nucleic-acids", "masked-lm"],
         "pipeline_tag": "fill-mask",
+        "model-index": [
+            {
+                "name": "tiny",
+                "results": [
+                    {
+                        "task": {"type": "fill-mask"},
+                        "dataset": {"name": "families.fa", "type": "families.fa", "split": "validation"},
+                        "metrics": [{"type": "loss", "value": 1.25, "name": "validation_loss"}],
+                    }
+                ],
+            }
+        ],
     }
     assert front_matter(card(making, "rinalmo"))["library_name"] == "nuclex"
 
@@ -41,7 +55,8 @@ def test_a_missing_licence_is_said_to_be_missing(making):
 def test_sections_numbers_and_notes_are_there(making):
     text = card(making)
     headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
-    assert headings == ["Architecture", "Tokenizer", "Data", "Licence", "Training", "Evaluation", "Limits", "Use"]
+    first = ["Architecture", "Tokenizer", "Data", "Licence", "Training", "Time and energy", "Evaluation", "Limits"]
+    assert headings == [*first, "Use", "Citation"]
     count = sum(value.numel() for value in making.model().parameters())
     for expected in (
         "# tiny\n",
@@ -89,7 +104,7 @@ def test_only_the_manifests_own_word_makes_data_simulated(corpus, expected):
 def test_nothing_recorded_is_said_so(making):
     empty = Record(recipe={}, provenance={}, metrics={}, corpus=None, name="x")
     text = model_card(making.model(), making.tokenizer(), empty, None)
-    assert text.count("Not recorded.") == 3
+    assert text.count("Not recorded.") == 4
 
 
 def test_a_fine_tuned_head_has_a_section(making):
@@ -166,3 +181,123 @@ def test_names_of_sources_hold_no_html(making):
     text = card(making, corpus=strange)
     assert "<b>" not in text
     assert "<i>" not in text
+
+
+def test_a_licence_that_the_hub_does_not_know_has_its_own_name(making):
+    stated = front_matter(card(making, licence="My Lab's Terms 2.0"))
+    assert (stated["license"], stated["license_name"]) == ("other", "my-lab-s-terms-2.0")
+    assert front_matter(card(making, licence="CC-BY-4.0"))["license"] == "cc-by-4.0"
+
+
+INTERVAL = {"value": 0.9, "low": 0.85, "high": 0.94}
+FINETUNED = {
+    "task": "ncrna classes",
+    "shape": "class",
+    "counts": {"train": 30, "test": 12},
+    "notes": {"test": "fold 1"},
+    "sources": [{"name": "rfam", "dataset": "rfam-seed", "licence": "free for academic use", "terms": "academic"}],
+    "base": "lab/base@0123456789",
+    "unit": "95 % bootstrap over distinct test sequences",
+    "test": {
+        "all": {
+            "n": 12,
+            "distinct": 11,
+            "arms": {"frozen": {"accuracy": {**INTERVAL, "value": 0.86}}, "pretrained": {"accuracy": INTERVAL}},
+            "differences": {"frozen": {"accuracy": {"difference": {**INTERVAL, "value": 0.04}, "p_value": 0.03}}},
+        }
+    },
+}
+
+
+def test_a_fine_tuned_model_has_its_test_controls_base_and_licence(making):
+    text = card(making, "rinalmo", task={"name": "ncrna classes"}, finetuned=FINETUNED, licence=None)
+    head = front_matter(text)
+    assert (head["base_model"], head["base_model_relation"]) == ("lab/base", "finetune")
+    assert (head["license"], head["license_name"]) == ("other", "academic-use-only")
+    assert "pipeline_tag" not in head
+    rows = text.split("## Evaluation")[1]
+    assert rows.index("| this model | 0.900 [0.850, 0.940] |") < rows.index(
+        "| the pre-trained weights left as they were"
+    )
+    assert "| accuracy | 0.040 [0.850, 0.940] | 0.03 |" in rows
+    assert "n = 12 (11 distinct)" in rows
+    assert "| rfam | rfam-seed | free for academic use | – |" in text
+    assert "It began from `lab/base@0123456789`." in text
+
+
+def test_the_front_matter_is_read_by_the_hubs_own_client(making):
+    hub = pytest.importorskip("huggingface_hub", reason="needs the extra hub")
+    read = hub.ModelCard(
+        card(making, task={"name": "ncrna classes"}, finetuned=FINETUNED), ignore_metadata_errors=False
+    )
+    assert isinstance(read.data, hub.ModelCardData)
+    (found,) = read.data.eval_results
+    assert isinstance(found, hub.EvalResult)
+    assert (found.task_type, found.metric_type, found.metric_value) == ("text-classification", "accuracy", 0.9)
+    assert (found.metric_args, found.dataset_split) == ({"low": 0.85, "high": 0.94}, "test")
+    assert read.data.to_dict()["model-index"][0]["results"][0]["dataset"]["name"] == "ncrna classes"
+
+
+def test_no_path_of_the_machine_is_on_a_card(making):
+    text = card(
+        making,
+        recipe={"corpus": "/vault/anna/corpus", "seed": 3},
+        notes=("Imported from /vault/anna/model.pt.",),
+        provenance={"command": ["/vault/anna/bin/nuclex", "--out=/vault/anna/run"]},
+    )
+    assert "anna" not in text
+    assert '"corpus": "corpus"' in text
+    assert "- Imported from model.pt." in text
+
+
+def test_time_is_told_as_measured_and_energy_as_not(making):
+    spent = {"device": "cpu", "processor": "A <b>", "wall_seconds": 12.5, "cpu_seconds": 20.0, "peak_memory_bytes": 10}
+    text = card(making, provenance={"seconds": 9.0, "spent": spent})
+    for row in (
+        "over all its processes and breaks | 9 |",
+        "| processor seconds of that process | 20 |",
+        "| A &lt;b&gt; |",
+    ):
+        assert row in text
+    assert "Energy was not measured." in text
+
+
+def test_whom_to_cite_is_told_with_dois(making):
+    cited = "Sample et al. 2019, doi:10.1038/s41587-019-0164-5"
+    sources = [{"name": "utrs", "dataset": "mpra-utr", "citation": cited}]
+    text = card(making, "rinalmo", corpus={"sources": sources})
+    assert "@software{nuclex," in text
+    assert "  doi = {10.1038/s41467-025-60872-5}," in text
+    assert "@misc{data-mpra-utr," in text
+    assert "  note = {Sample et al. 2019}," in text
+    assert "  doi = {10.1038/s41587-019-0164-5}," in text
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("roberta", ["roberta"]),
+        ("bert", ["bert"]),
+        ("gpt2", ["gpt2"]),
+        ("rotary gpt2", ["gpt2"]),
+        ("mamba", ["mamba"]),
+        ("mamba2", ["mamba2"]),
+        ("bimamba", ["mamba", "helm"]),
+        ("hyena", ["hyena"]),
+        ("hybrid", ["mamba", "gpt2"]),
+        ("rinalmo", ["rinalmo"]),
+    ],
+)
+def test_the_papers_are_those_of_the_network(making, name, keys):
+    assert papers_of(making.model(name), making.record) == keys
+
+
+def test_the_loss_of_helm_is_cited(making):
+    record = dataclasses.replace(making.record, recipe={"objective": {"criterion": {"kind": "hierarchical"}}})
+    assert papers_of(making.model("gpt2"), record) == ["gpt2", "helm"]
+
+
+def test_nuclex_is_cited_as_its_citation_file_says():
+    told = yaml.safe_load((Path(__file__).parents[2] / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (told["title"], told["authors"]) == (citation.TITLE, [{"name": citation.AUTHOR}])
+    assert (told["repository-code"], told["license"]) == (citation.URL, citation.LICENCE)

@@ -26,6 +26,7 @@ TABLE = st.dictionaries(st.text(), PLAIN, max_size=3)
         name=st.text(),
         licence=st.none() | st.text(),
         notes=st.lists(st.text(), max_size=3).map(tuple),
+        finetuned=st.none() | TABLE,
     )
 )
 def test_a_record_comes_back_from_json(record):

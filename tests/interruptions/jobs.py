@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from watched import LEARNING
 
-TIMES = {"seconds", "tokens_per_s", "created", "command"}
+TIMES = {"seconds", "tokens_per_s", "created", "command", "spent"}
 """Keys that say when and how fast, not what."""
 MODEL = {"kind": "rinalmo", "depth": 1, "width": 16, "heads": 2, "dropout": 0.1, "attention_dropout": 0.1}
 PRETRAIN: dict[str, Any] = {

@@ -137,6 +137,7 @@ NETWORK = {
     "wandb",
 }
 REACHES_OUT = {
+    "src/nuclex/hub/publish.py",  # the verb publish, and it alone
     "src/nuclex/bundle/published.py",  # bundles that are asked for by their name on the hub
     "src/nuclex/data/download.py",
     "src/nuclex/data/catalog.py",  # asks pooch for a folder's name, nothing else

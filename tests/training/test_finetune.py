@@ -76,6 +76,15 @@ def test_a_run_leaves_what_the_design_says(whole: Path) -> None:
     assert found["pretrained"]["strict_f1"]["value"] == pytest.approx(np.mean([row["strict_f1"] for row in rows]))
     gap = found["pretrained"]["strict_f1"]["value"] - found["scratch"]["strict_f1"]["value"]
     assert found["difference"]["strict_f1"]["difference"]["value"] == pytest.approx(gap)
+    told = load(whole / "bundle").record.finetuned
+    assert told is not None
+    assert told["test"]["all"]["arms"]["pretrained"]["strict_f1"]["value"] == found["pretrained"]["strict_f1"]["value"]
+    assert told["test"]["all"]["differences"]["scratch"].keys() == {"strict_f1", "relaxed_f1"}
+    assert (told["shape"], told["base"]) == ("pair map", None)
+    assert f"n = {len(rows)} (" in (whole / "bundle" / "README.md").read_text()
+    spent = load(whole / "bundle").record.provenance["spent"]
+    assert spent["device"] == "cpu"
+    assert min(spent["wall_seconds"], spent["cpu_seconds"], spent["peak_memory_bytes"]) > 0
     plan = json.loads((whole / "plan.json").read_text())
     assert plan["parameters"] == sum(value.numel() for value in load(whole / "bundle").model.parameters())
 

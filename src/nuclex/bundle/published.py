@@ -1,7 +1,7 @@
 """Bundles on the Hugging Face hub: which commit a name stands for, and its files in the cache, each checked by its sum.
 
 Read with plain requests, so that nothing beyond nuclex need be installed. Asked is the server of ``HF_ENDPOINT``; a
-token is sent to it alone, from where ``hf auth login`` or ``HF_TOKEN`` puts it.
+token, from where ``hf auth login`` or ``HF_TOKEN`` puts it, is sent to it alone.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def _listed(content: bytes, name: str) -> dict[str, tuple[int, str]]:
 
 
 def _answer(address: str, name: str, missing: str) -> bytes:
-    """A small answer of the hub; it alone gets the token, which requests takes away where a redirect leads away."""
+    """A small answer of the hub; it alone gets the token, which requests drops where a redirect leads elsewhere."""
     import requests
 
     secret = token()

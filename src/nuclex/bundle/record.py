@@ -17,7 +17,9 @@ class Record:
 
     ``recipe`` is the run's config, ``provenance`` what ``core.provenance`` gives, ``metrics`` numbers by name,
     ``corpus`` the manifest of the corpus (None: not known), ``licence`` an SPDX name such as "apache-2.0" (None: not
-    stated), ``notes`` sentences for the model card.
+    stated), ``notes`` sentences for the model card. ``finetuned`` says of a fine-tuned model what it was asked and
+    learned from (``task``, ``shape``, ``counts``, ``sources``, ``base``), and, when all is measured, ``unit``
+    and ``test``.
     """
 
     recipe: dict[str, Any]
@@ -27,6 +29,7 @@ class Record:
     name: str
     licence: str | None = None
     notes: tuple[str, ...] = ()
+    finetuned: dict[str, Any] | None = None
 
     def to_data(self) -> dict[str, Any]:
         """Plain data that ``from_data`` turns back into an equal value."""
@@ -38,6 +41,7 @@ class Record:
             "provenance": self.provenance,
             "metrics": self.metrics,
             "corpus": self.corpus,
+            **({} if self.finetuned is None else {"finetuned": self.finetuned}),
         }
 
     @classmethod
@@ -51,6 +55,7 @@ class Record:
             name=str(data["name"]),
             licence=data["licence"],
             notes=tuple(data["notes"]),
+            finetuned=None if data.get("finetuned") is None else dict(data["finetuned"]),
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from cyclopts import App, Group
 
-from nuclex.cli import comparing, making, serving, using
+from nuclex.cli import comparing, giving, making, serving, using
 
 ORDER = {
     "Begin": ("quickstart", "doctor"),
@@ -76,6 +76,7 @@ def register(app: App) -> None:
         (app, "export", using.export),
         (app, "convert", using.convert),
         (app, "serve", serving.serve),
+        (app, "publish", giving.publish),
     ):
         parent.command(verb, name=name, help=prose(verb), **(_PLACES[name] if parent is app else {}))
 

@@ -60,7 +60,8 @@ class Registry(Generic[C]):
                 "so rename it in one of them, or uninstall one"
             )
         if inside is None and not points:
-            raise InputError(f"{self.family}: unknown kind {shown(name)}{meant(name, self.names())}; known: {self._known()}")
+            hint = meant(name, self.names())
+            raise InputError(f"{self.family}: unknown kind {shown(name)}{hint}; known: {self._known()}")
         return inside if inside is not None else self._load(points[0])
 
     def parse(self, data: Mapping[str, Any] | C) -> C:

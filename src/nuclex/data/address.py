@@ -1,4 +1,4 @@
-"""Addresses of the web: joined, told apart by their host, and shown without the secrets that they may hold."""
+"""Addresses of the web: http and https alone, and never shown with the password that they may hold."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def web_address(address: str, base: str, sentence: str) -> str:
 
 
 def origin(address: str) -> tuple[str, str]:
-    """Scheme and host, with its port: what may see a token that is meant for another address of them."""
+    """Scheme and host with port: who is asked."""
     split = urlsplit(address)
     return split.scheme, split.netloc
 
 
-def shown(address: str) -> str:
-    """The address without the name and password that it may hold."""
+def without_password(address: str) -> str:
+    """An address without the name and password that it may hold."""
     try:
         split = urlsplit(address)
     except ValueError:

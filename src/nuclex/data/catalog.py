@@ -95,7 +95,7 @@ def list_datasets() -> list[dict[str, Any]]:
 
 def available(name: str) -> bool:
     """Whether a data set, or all of a collection, is in the mirror folder or the cache; never asks the network."""
-    return all(_at_hand(dataset) is not None for dataset in _members(name))
+    return all(_at_hand(dataset) is not None for dataset in members(name))
 
 
 def recognised(sha256: str) -> Dataset | None:
@@ -126,7 +126,7 @@ def fetch(name: str, out: str | Path | None = None, *, unpack: bool = False, tru
     Raises InputError for an unknown name, OutsideError where no place has the file or what it has is not it.
     """
     place = Path(out) if out is not None else None
-    files = [(dataset, _fetch(_summed(dataset, trust_first), place)) for dataset in _members(name)]
+    files = [(dataset, _fetch(_summed(dataset, trust_first), place)) for dataset in members(name)]
     return [_unpacked(dataset, path, place) if unpack else path for dataset, path in files]
 
 
@@ -146,7 +146,8 @@ def _catalogue() -> tuple[dict[str, Dataset], dict[str, list[str]]]:
     return {dataset.name: dataset for dataset in datasets}, data["collections"]
 
 
-def _members(name: str) -> list[Dataset]:
+def members(name: str) -> list[Dataset]:
+    """The data set of that name, or all of a collection; InputError for a name that is neither."""
     datasets, collections = _catalogue()
     if name in collections:
         return [datasets[member] for member in collections[name]]

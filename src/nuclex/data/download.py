@@ -19,7 +19,7 @@ from nuclex.core.artifact import atomic_file, disk_errors, folder_around, sha256
 from nuclex.core.errors import OutsideError
 from nuclex.core.lock import owned
 from nuclex.core.progress import Bar, bar, say
-from nuclex.data.address import origin, shown, web_address
+from nuclex.data.address import origin, web_address, without_password
 
 if TYPE_CHECKING:
     import requests
@@ -78,7 +78,7 @@ def download(
     part = _Part(target.parent / f".part-{target.name[:100]}-{(sha256 or 'unknown')[:12]}")
     with disk_errors(part.folder), disk_errors(target), folder_around(target), part.held(limits.total_s):
         if not _is_whole(target, sha256, size):  # else another process has just brought it
-            say(f"fetching {shown(address)}")
+            say(f"fetching {without_password(address)}")
             with bar(f"fetching {target.name} (bytes)", size or 0, part.size()) as progress:
                 _Transfer(_Asked(address, sha256, size, token), part, limits, progress).run()
             with atomic_file(target) as copy:
@@ -161,7 +161,7 @@ class _Transfer:
     def __init__(self, asked: _Asked, part: _Part, limits: Limits, progress: Bar) -> None:
         import requests
 
-        self._address, self._shown = asked.address, shown(asked.address)
+        self._address, self._shown = asked.address, without_password(asked.address)
         self._sha256, self._size, self._token = asked.sha256, asked.size, asked.token
         self._part, self._limits, self._progress = part, limits, progress
         self._deadline = time.monotonic() + limits.total_s

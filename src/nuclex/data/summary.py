@@ -94,11 +94,11 @@ class Summary:
             "lengths": lengths.summary(),
             "composition": composition(self._letters[number]),
             **({"unit": source.unit} if source.unit is not None else {}),
-            **(_known(source.dataset) if source.dataset is not None else {}),
+            **(rights_of(source.dataset) if source.dataset is not None else {}),
         }
 
 
-def _known(dataset: Dataset) -> dict[str, Any]:
+def rights_of(dataset: Dataset) -> dict[str, Any]:
     """What the catalogue says of a source: which data set it is, under which licence, and whom to cite."""
     terms = terms_of(dataset.licence)
     return {"dataset": dataset.name, "licence": dataset.licence, "terms": terms, "citation": dataset.citation}

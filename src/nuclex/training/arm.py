@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nuclex.bundle import Record, TaskPart, write_bundle
+from nuclex.bundle import Record, TaskPart, load, write_bundle
 from nuclex.bundle.fingerprint import parameter_hash
 from nuclex.bundle.weights import unshared
 from nuclex.core.errors import InputError
+from nuclex.core.plain import plain
 from nuclex.core.progress import say
 from nuclex.core.provenance import provenance
 from nuclex.core.randomness import key
+from nuclex.data.origins import origins
 from nuclex.models import LanguageModel
 from nuclex.models.answering import AnsweringModel, Head, head_over
 from nuclex.models.heads import PooledHeadConfig
@@ -33,9 +35,10 @@ from nuclex.training.duration import TrainingConfig
 from nuclex.training.linear import fit
 from nuclex.training.loop import Outcome, train
 from nuclex.training.question import FinetuneConfig
-from nuclex.training.results import read_arm, write_arm
+from nuclex.training.results import brief, read_arm, write_arm
 from nuclex.training.run import load_best, run_digest
 from nuclex.training.scalars import ScalarAnswers
+from nuclex.training.spent import Clock
 from nuclex.training.start import Start
 from nuclex.training.supervised import Answers, Measured, Reading, SupervisedWork, learning_parameters, outputs_of
 
@@ -61,10 +64,13 @@ class ArmRun:
                 say(f"{arm}: " + ("done already" if place == folder else f"the same as in {place}, taken from there"))
                 write_arm(folder, identity, *found)
                 return found
+        clock = Clock()
         numbers, outcome = self._learned(arm, model, folder, identity)
         measured = self.answers.measure(model)
         if isinstance(model.model, LanguageModel):
-            self._write_bundle(folder / "bundle", model.model, model.head, (numbers, measured, outcome))
+            self._write_bundle(
+                folder / "bundle", model.model, model.head, (numbers, measured, outcome), clock.told(device)
+            )
         numbers = {**numbers, "seconds": outcome.place.seconds, "tokens": outcome.place.tokens}
         write_arm(folder, identity, numbers, measured)
         return numbers, measured
@@ -127,10 +133,16 @@ class ArmRun:
         }
 
     def _write_bundle(
-        self, folder: Path, model: LanguageModel, head: Head, done: tuple[dict[str, float], Measured, Outcome]
+        self,
+        folder: Path,
+        model: LanguageModel,
+        head: Head,
+        done: tuple[dict[str, float], Measured, Outcome],
+        spent: dict[str, Any],
     ) -> None:
         numbers, measured, outcome = done
-        config, origin = self.config, self.start.bundle
+        config, origin, place = self.config, self.start.bundle, outcome.place
+        counted = {"steps": place.step, "best_step": place.best_step, "tokens": place.tokens, "seconds": place.seconds}
         part = TaskPart(
             {
                 "name": self.task.name,
@@ -147,14 +159,35 @@ class ArmRun:
         simulated = ("It was fine-tuned on simulated sequences.",) if self.task.notes.get("simulated") else ()
         record = Record(
             recipe=config.to_data(),
-            provenance=provenance(seed=config.seed, steps=outcome.place.step, best_step=outcome.place.best_step),
+            provenance=provenance(seed=config.seed, **counted, spent=spent),
             metrics={**numbers, **{f"test_{name}": value for name, value in means.items()}},
             corpus=origin.record.corpus if origin is not None else None,
             name=f"{origin.record.name if origin is not None else self.start.network.kind} for {self.task.name}",
             licence=origin.record.licence if origin is not None else None,
             notes=((*origin.record.notes, *simulated) if origin is not None else simulated),
+            finetuned=self._asked(),
         )
         write_bundle(folder, model.cpu(), self.start.tokenizer, record, task=part, replace=True)
+
+    def _asked(self) -> dict[str, Any]:
+        """What the model was asked, of which sequences, under whose licence, and what it began from."""
+        task, origin = self.task, self.start.bundle
+        found = {
+            "task": task.name,
+            "shape": str(task.shape),
+            "counts": task.counts(),
+            "notes": {name: value for name, value in task.notes.items() if name != "files"},
+            "sources": origins(task.notes),
+            "base": origin.source if origin is not None else None,
+        }
+        return plain(found)
+
+
+def retell(folder: Path, results: Mapping[str, Any]) -> None:
+    """Write into a finished bundle what all arms of its run found on the test split; weights stay as they are."""
+    bundle = load(folder)
+    record = replace(bundle.record, finetuned={**(bundle.record.finetuned or {}), **brief(results)})
+    write_bundle(folder, bundle.model, bundle.tokenizer, record, task=bundle.task, replace=True)
 
 
 def fitting(build: Callable[[], tuple[Head, dict[str, Growth]]]) -> tuple[Head, dict[str, Growth]]:

@@ -27,7 +27,7 @@ from nuclex.models import LanguageModel
 from nuclex.models.heads import PooledHeadConfig
 from nuclex.tasks import SPLITS, Task
 from nuclex.tokenizers import Tokenizer, tokenizer_hash
-from nuclex.training.arm import ArmRun, fitting
+from nuclex.training.arm import ArmRun, fitting, retell
 from nuclex.training.controls import CONTROLS, LETTERS, Arm, reads_letters, training_of
 from nuclex.training.distributed import refuse_several
 from nuclex.training.duration import TrainingConfig
@@ -74,6 +74,8 @@ def finetune(
             results["seeds"] = _seeds(asked.config, config.seeds, run, device, results)
         with atomic_file(run / RESULTS) as temporary:
             write_json(temporary, results)
+        if (run / "bundle").is_dir():
+            retell(run / "bundle", results)
     tried = {} if searched is None else {"grid": searched.rows()}
     told = {"run": str(run), "bundle": str(run / "bundle"), "steps": asked.training.steps}
     return {**told, "metrics": headline(results, asked.answers), **tried}

@@ -37,13 +37,13 @@ from nuclex.tokenizers import (
     save_tokenizer,
     tokenizer_hash,
 )
-from nuclex.training.checkpoint import Place
 from nuclex.training.device import within_memory
 from nuclex.training.distributed import Group, joined, tell_idle
 from nuclex.training.duration import TrainingConfig
-from nuclex.training.loop import Work, train
+from nuclex.training.loop import Outcome, Work, train
 from nuclex.training.plan import Asked, Terms, epoch_length, make_plan
 from nuclex.training.run import finish_bundles, opened_run, run_digest, write_facts
+from nuclex.training.spent import Clock
 from nuclex.training.summing import whole_weights
 from nuclex.training.validation import names_of_a_look, score
 
@@ -168,7 +168,7 @@ def pretrain(config: PretrainConfig, out: str | Path, *, resume: bool = False, d
 def _pretrained(config: PretrainConfig, run: Path, device: str, group: Group, *, resume: bool) -> dict[str, Any]:
     if config.corpus is None:
         raise InputError("corpus: missing; give the folder of a corpus with --corpus DIR")
-    corpus = Corpus.open(config.corpus)
+    clock, corpus = Clock(), Corpus.open(config.corpus)
     check_lengths(config)
     tell_idle(group, config.sampling.batch_tokens, config.sampling.micro_tokens)
     with opened_run(run, config, resume=resume) if group.first else within_memory():
@@ -195,7 +195,7 @@ def _pretrained(config: PretrainConfig, run: Path, device: str, group: Group, *,
             return {}
         if group.sharded:
             restore(model, weights, run)
-        record = _record(config, corpus, outcome.last, outcome.place)
+        record = _record(config, corpus, outcome, clock.told(device))
         bundle = finish_bundles(run, model, tokenizer, record)
     place = outcome.place
     metrics = {**outcome.last, "best_step": place.best_step, "skipped": place.skipped, "seconds": place.seconds}
@@ -326,11 +326,13 @@ def _published(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "sources": sources}
 
 
-def _record(config: PretrainConfig, corpus: Corpus, metrics: dict[str, float], place: Place) -> Record:
+def _record(config: PretrainConfig, corpus: Corpus, outcome: Outcome, spent: dict[str, Any]) -> Record:
+    place = outcome.place
+    counted = {"steps": place.step, "tokens": place.tokens, "seconds": place.seconds}
     return Record(
         recipe=config.to_data(),
-        provenance=provenance(seed=config.seed, steps=place.step, tokens=place.tokens, seconds=place.seconds),
-        metrics=dict(metrics),
+        provenance=provenance(seed=config.seed, **counted, spent=spent),
+        metrics=dict(outcome.last),
         corpus=_published(corpus.manifest),
         name=config.model.kind,
         licence=None,

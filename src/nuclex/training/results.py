@@ -160,6 +160,36 @@ def headline(results: dict[str, Any], answers: Answers) -> dict[str, Any]:
     return quoted
 
 
+def brief(results: Mapping[str, Any]) -> dict[str, Any]:
+    """What a bundle keeps of ``results.json``: means over the test split with intervals, and differences."""
+    test = {}
+    for subset, found in results["test"].items():
+        arms = {
+            arm: {name: _ends(value) for name, value in measures.items() if _is_interval(value)}
+            for arm, measures in found.items()
+            if arm in results["runs"] or arm in (*BASELINES, *ALONE)
+        }
+        differences = {
+            control: {
+                measure: {"difference": _ends(value["difference"]), "p_value": value["p_value"]}
+                for measure, value in found[name].items()
+            }
+            for control, name in DIFFERENCES.items()
+            if name in found
+        }
+        test[subset] = {"n": found["n"], "distinct": found["distinct"], "arms": arms, "differences": differences}
+    seeds = {"seeds": results["seeds"]} if "seeds" in results else {}
+    return {"unit": results["unit"], "test": test, **seeds}
+
+
+def _is_interval(value: Any) -> bool:
+    return isinstance(value, Mapping) and {"value", "low", "high"} <= value.keys()
+
+
+def _ends(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value[name] for name in ("value", "low", "high")}
+
+
 def _summary(
     answers: Answers, measured: Measured, which_N: NDArray[np.int64], clusters_N: NDArray[np.int64]
 ) -> dict[str, Any]:
