@@ -16,15 +16,6 @@ from importlib import import_module
 from itertools import pairwise
 from typing import Any, Literal, Union, get_args, get_origin
 
-GROUPS = {
-    "Begin": ["quickstart", "doctor"],
-    "Data": ["data_list", "data_fetch", "corpus_build", "corpus_info", "tokenizer_train"],
-    "Train": ["plan", "pretrain", "finetune", "search"],
-    "Measure": ["evaluate", "benchmark", "judge"],
-    "Use": ["embed", "score", "fold", "predict", "generate"],
-    "Pass on": ["export", "convert"],
-}
-"""The verbs in the order of the nav; one that is in no group comes last."""
 SETTINGS = {
     "corpus_build": ["nuclex.data.corpus:CorpusConfig"],
     "tokenizer_train": ["nuclex.tokenizers:TOKENIZERS"],
@@ -39,6 +30,8 @@ SETTINGS = {
     "embed": ["nuclex.inference.embed:EmbedConfig"],
     "score": ["nuclex.inference.score:ScoreConfig"],
     "generate": ["nuclex.inference.generate:GenerateConfig", "nuclex.inference.design:DesignConfig"],
+    "serve": ["nuclex.web.settings:ServeConfig"],
+    "publish": ["nuclex.hub.publish:PublishConfig"],
 }
 """The configs whose keys are flags of a verb; a test holds that every verb with ``--set`` is here."""
 SAME_AS = {"plan": "pretrain"}
@@ -56,10 +49,13 @@ def file_of(verb: str) -> str:
 
 
 def ordered(verbs: dict[str, str]) -> dict[str, list[str]]:
-    """Every verb in its group, new ones in a group of their own at the end."""
-    grouped = {title: [verb for verb in names if verb in verbs] for title, names in GROUPS.items()}
-    left = [verb for verb in verbs if not any(verb in names for names in GROUPS.values())]
-    return {**grouped, "More": left} if left else grouped
+    """Every verb in its group, as ``nuclex --help`` tells them: ``corpus_build`` stands where ``corpus`` does."""
+    from nuclex.cli.verbs import ORDER
+
+    return {
+        title: [verb for name in names for verb in verbs if name in (verb, verb.partition("_")[0])]
+        for title, names in ORDER.items()
+    }
 
 
 def completed(verb: str, written: str, target: str) -> str:

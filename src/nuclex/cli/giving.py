@@ -17,7 +17,9 @@ def publish(
     out: Path | None = None,
     set: Settings = (),
 ) -> dict[str, Any]:
-    """Put a bundle on the Hugging Face hub, with a complete card. Example: nuclex publish bundle lab/name --dry-run
+    """Put a bundle on the Hugging Face hub, with a complete card.
+
+    Example: nuclex publish bundle lab/name --dry-run
 
     Flags: --dry-run (say what would be uploaded, and stop), --revision BRANCH (main), --message TEXT (of the commit),
     --licence NAME (of the weights, such as cc-by-4.0; else what the bundle says). The token comes from `hf auth login`

@@ -17,7 +17,9 @@ def serve(
     device: Device = "auto",
     set: Settings = (),
 ) -> dict[str, Any]:
-    """A page in the browser, and a JSON API, for a model. Example: nuclex serve bundle --reference families.fa
+    """A page in the browser, and a JSON API, for a model.
+
+    Example: nuclex serve bundle --reference families.fa
 
     Paste sequences: what the model expects at each place, structures, a map, every substitution, codons. Open the
     address that is printed; /api there describes the API. Ctrl-C ends it. Settings: --reference FILE, sequences that
