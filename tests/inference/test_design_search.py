@@ -51,7 +51,7 @@ def test_a_beam_of_all_paths_is_brute_force(tokens: str, rules: Rules) -> None:
     assert all(path.proven for path in found)
     narrow = best_paths(bundle, lattice, 1, 3)[0]
     assert narrow.codons in all_of_them
-    assert narrow.log_likelihood <= found[0].log_likelihood + 1e-6
+    assert narrow.log_likelihood <= found[0].log_likelihood + 1e-4, "rounding alone may lift the same path"
 
 
 @pytest.mark.parametrize("rules", [FREE, STRICT])

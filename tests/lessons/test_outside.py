@@ -126,7 +126,7 @@ def test_a_bundle_whose_package_is_missing_says_which(run: dict[str, Any], desk:
 def test_an_unknown_kind_is_told_where_known_ones_come_from(desk: Path, site: Path, corpus: Path) -> None:
     done = python(["-m", "nuclex", "plan", "outside.toml", "--tokenizer.kind", "rnus"], desk, site)
     assert done.returncode == 2
-    assert "unknown kind 'rnus'; known: " in done.stderr
+    assert "unknown kind 'rnus' (did you mean 'runs'?); known: " in done.stderr
     assert "runs (from nuclex-outside 1.0.0)" in done.stderr
     assert "nucleotide, runs" in done.stderr
 
