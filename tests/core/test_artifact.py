@@ -382,6 +382,13 @@ def test_a_temporary_that_another_takes_for_abandoned(
     assert [path for path in tmp_path.glob(".tmp-*") if path not in came] == []
 
 
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs the /proc of Linux, where nothing can be made")
+def test_where_nothing_can_be_made_is_told_at_once() -> None:
+    for attempt in (atomic_folder, atomic_file):
+        with pytest.raises(DiskError, match="/proc: nothing can be written there"), attempt(Path("/proc/nuclex")):
+            raise AssertionError("the block has begun")
+
+
 def test_an_artefact_whose_replacement_was_killed_comes_back(tmp_path: Path) -> None:
     make(tmp_path / "best-of-all")
     code = f"""

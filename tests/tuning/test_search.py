@@ -140,6 +140,10 @@ def test_full_runs_differ_in_their_rate_alone(whole: tuple[Path, dict[str, Any]]
         assert Path(row["bundle"]).is_dir()
     chosen = [row["name"] for row in rows if row["chosen"]]
     assert chosen == [min(rows, key=lambda row: row["score"])["name"]]
+    found = load_config(PretrainConfig, Path(answer["chosen"]))
+    assert found.training.schedule.rate == next(row["rate"] for row in rows if row["chosen"])
+    assert found.model.width == 16
+    assert f"pretrain {answer['chosen']} --out RUN" in Path(answer["report"]).read_text(encoding="utf-8")
 
 
 def test_the_report_shows_the_search(whole: tuple[Path, dict[str, Any]]) -> None:
@@ -393,6 +397,9 @@ def test_a_damaged_store_is_told_of(tiny_corpus: Path, tmp_path: Path) -> None:
         search(config(path), out)
     (out / "search.db").write_bytes(b"not a database" * 100)
     with pytest.raises(CorruptError, match=r"search\.db: is not readable"):
+        search(config(path), out)
+    (out / "search.db").write_bytes(b"")  # SQLite calls that a database without a table
+    with pytest.raises(CorruptError, match=r"search\.db: knows 0 trials, and trials/ holds 1; it was damaged"):
         search(config(path), out)
     (out / "search.db").unlink()
     other = recipe(tmp_path / "other", tiny_corpus, space={**SPACE, "sampling.members": {"choices": ["all"]}})

@@ -157,15 +157,19 @@ def _in_the_making(target: Path, home: Path, *, folder: bool) -> Iterator[Path]:
 def _claimed(stem: str, home: Path, suffix: str, *, folder: bool) -> tuple[Path, int]:
     """A new temporary and the descriptor that holds its lock."""
     while True:
-        with contextlib.suppress(FileNotFoundError):
+        descriptor: int | None = None
+        try:
             if folder:
                 path = Path(tempfile.mkdtemp(prefix=stem, dir=home))
-                descriptor = os.open(path, os.O_RDONLY)
+                with contextlib.suppress(FileNotFoundError):  # taken away already, as told below
+                    descriptor = os.open(path, os.O_RDONLY)
             else:
                 descriptor, name = tempfile.mkstemp(prefix=stem, suffix=suffix, dir=home)
                 path = Path(name)
-            if _held(path, descriptor):
-                return path, descriptor
+        except FileNotFoundError:  # /proc is there, and makes nothing
+            raise DiskError(f"{home}: nothing can be written there, or it was removed") from None
+        if descriptor is not None and _held(path, descriptor):
+            return path, descriptor
         # As long as it was not locked, another writer of this target could take it for abandoned: make another.
 
 

@@ -113,7 +113,8 @@ def _full(results: Mapping[str, Any], metric: str, verb: str) -> Section:
     notes = tuple(f"Run {one['name']}: {one['why']}." for one in rows if one["why"])
     formats = {metric: ".4f", "rate": ".3g"}
     table = Table(columns, cells, "Full runs", highlight=chosen, notes=notes, formats=formats)
-    return Section("The full model", FULL, tables=(settings, table))
+    again = Step("The recipe of the chosen run:", f"nuclex {verb} {results['chosen']} --out RUN")
+    return Section("The full model", FULL, tables=(settings, table), steps=(again,) if results["chosen"] else ())
 
 
 def _saving(saving: Mapping[str, float]) -> Table:

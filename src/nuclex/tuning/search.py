@@ -25,8 +25,8 @@ from nuclex.tuning.asked import Asked
 from nuclex.tuning.question import SearchConfig
 from nuclex.tuning.report import draw
 from nuclex.tuning.study import Study, claimed, clear_claims, optuna_here, turn
-from nuclex.tuning.transfer import check_room, done_finals, saving, train_finals, write_transferred
-from nuclex.tuning.trial import TOKENIZER, Trainer, best_of, records_of
+from nuclex.tuning.transfer import check_room, done_finals, saving, train_finals, write_chosen, write_transferred
+from nuclex.tuning.trial import TOKENIZER, Record, Trainer, best_of, records_of
 
 CONFIG, RECIPE, RESULTS, REPORT = "config.json", "search.toml", "results.json", "report.html"
 FREE = ("trials", "factors", "given", "keep")
@@ -72,20 +72,25 @@ def search(
             "importance": study.importance(),
             "saving": saving(records, asked, best),
             "transferred": str(transferred),
-            "finals": done_finals(folder, asked, best),
         }
-        report = _write(folder, asked, results)
+        report = _write(folder, asked, best, results, done_finals(folder, asked, best))
         if finals:
-            results["finals"] = train_finals(folder, asked, best, device)
-            report = _write(folder, asked, results)
+            report = _write(folder, asked, best, results, train_finals(folder, asked, best, device))
     with turn(folder):
         clear_claims(folder)
     return _told(folder, results, report)
 
 
-def _write(folder: Path, asked: Asked, results: dict[str, Any]) -> Path | None:
-    """``results.json`` and the page; None without what draws it."""
+def _write(
+    folder: Path, asked: Asked, best: Record, results: dict[str, Any], finals: list[dict[str, Any]]
+) -> Path | None:
+    """Add the full runs to ``results``; write the chosen one's recipe, ``results.json`` and the page.
+
+    Returns the page; None without what draws it.
+    """
     with turn(folder):
+        chosen = write_chosen(folder, asked, best, finals)
+        results |= {"finals": finals, "chosen": chosen and str(chosen)}
         with atomic_file(folder / RESULTS) as temporary:
             write_json(temporary, plain(results))
         return draw(folder / REPORT, results, asked)
@@ -103,6 +108,7 @@ def _told(folder: Path, results: dict[str, Any], report: Path | None) -> dict[st
         "best": {"number": best["number"], **best["settings"], results["goal"]["metric"]: best["score"]},
         "trials": trials,
         "transferred": results["transferred"],
+        **({"chosen": results["chosen"]} if results["chosen"] else {}),
         **({"importance": results["importance"]} if results["importance"] else {}),
         **({"saving": results["saving"]} if results["saving"] else {}),
         **({"finals": results["finals"]} if results["finals"] else {}),

@@ -24,7 +24,7 @@ from nuclex.core.randomness import key
 from nuclex.tuning.asked import Asked
 from nuclex.tuning.space import Choice
 
-STORE, CLAIMS, NAME = "search.db", "claims", "search"
+STORE, TRIALS, CLAIMS, NAME = "search.db", "trials", "claims", "search"
 WAIT_S = 0.05
 BUSY_S = 60
 """How long SQLite waits for another process that writes."""
@@ -50,6 +50,9 @@ class Study:
             self.storage = self.optuna.storages.RDBStorage(f"sqlite:///{STORE}", engine_kwargs={"creator": opened})
             direction = {"min": "minimize", "max": "maximize"}[asked.goal.mode]
             self.optuna.create_study(storage=self.storage, study_name=NAME, direction=direction, load_if_exists=True)
+            known, there = len(self._study().get_trials(deepcopy=False)), len(list(folder.glob(f"{TRIALS}/trial-*")))
+        if known < there:
+            raise CorruptError(f"{folder / STORE}: knows {known} trials, and {TRIALS}/ holds {there}; it was damaged")
 
     def close(self) -> None:
         """Let the file go."""

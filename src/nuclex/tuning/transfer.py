@@ -20,18 +20,32 @@ from nuclex.tuning.question import WARMUP
 from nuclex.tuning.study import claimed, turn
 from nuclex.tuning.trial import Record, best_numbers, flops_per_token, steps_of, with_tokenizer
 
-FINALS, FINAL, TRANSFERRED = "finals", "final.json", "transferred.toml"
+FINALS, FINAL, TRANSFERRED, CHOSEN = "finals", "final.json", "transferred.toml", "chosen.toml"
 WAIT_S = 0.5
 
 
 def write_transferred(folder: Path, asked: Asked, best: Record) -> Path:
     """Write the full recipe with the best settings: what was a share of the trial's steps is as many steps."""
-    recipe, path = _transferred(asked, best), folder / TRANSFERRED
     drawn = ", ".join(f"{key} = {value:g}" if isinstance(value, float) else f"{key} = {value}"
                       for key, value in best.settings.items())  # fmt: skip
-    about = f"# {asked.config.full} with what trial {best.number} of a search found best: {drawn}.\n"
+    about = f"{asked.config.full} with what trial {best.number} of a search found best: {drawn}."
+    return _write(folder / TRANSFERRED, about, _transferred(asked, best))
+
+
+def write_chosen(folder: Path, asked: Asked, best: Record, rows: list[dict[str, Any]]) -> Path | None:
+    """Write the recipe of the full run that ``rows`` mark as chosen; None, and no file, where none is."""
+    name = next((row["name"] for row in rows if row["chosen"]), None)
+    if name is None:
+        (folder / CHOSEN).unlink(missing_ok=True)
+        return None
+    recipe = next(recipe for one, _, recipe in asked.finals(best.settings) if one == name)
+    about = f"{asked.config.full} as full run {name} of a search was trained, the best of {len(rows)} on validation."
+    return _write(folder / CHOSEN, about, recipe)
+
+
+def _write(path: Path, about: str, recipe: Any) -> Path:
     with atomic_file(path) as temporary:
-        temporary.write_text(about + toml_text(recipe.to_data()), encoding="utf-8")
+        temporary.write_text(f"# {about}\n{toml_text(recipe.to_data())}", encoding="utf-8")
     return path
 
 

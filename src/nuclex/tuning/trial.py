@@ -24,9 +24,9 @@ from nuclex.training.pretrain import PretrainConfig, plan, pretrain
 from nuclex.training.tracking import read_metrics
 from nuclex.training.watching import watched
 from nuclex.tuning.asked import Asked
-from nuclex.tuning.study import Study, Ticket, turn
+from nuclex.tuning.study import TRIALS, Study, Ticket, turn
 
-TRIALS, RECORD, TOKENIZER = "trials", "trial.json", "tokenizer"
+RECORD, TOKENIZER = "trial.json", "tokenizer"
 HEAVY = ("checkpoints", "bundle", "tokenizer")
 State = Literal["complete", "pruned", "diverged", "refused"]
 
