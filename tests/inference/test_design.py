@@ -132,6 +132,7 @@ def test_a_number_decides_and_nothing_else() -> None:
         ({"x": "MW"}, {"genetic_code": 7}, r"genetic code 7 is not known"),
         ({"x": "MW"}, {"method": "best", "count": 9, "beam": 3}, r"count: found 9; a beam of 3 paths gives no more"),
         ({"x": "MW"}, {"sweeps": 9}, r"sweeps: found 9, which is not for draws from left to right; those read temp"),
+        ({"x": "MW"}, {"beam": 32}, r"beam: found 32, which is not for draws from left to right"),
         ({"x": "MW"}, {"method": "best", "pool": 4}, r"pool: found 4, which is not for a beam from left to right"),
         (
             {"x": "MKLSRAGLLSR"},

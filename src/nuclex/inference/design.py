@@ -301,7 +301,7 @@ def _refuse_unused(config: DesignConfig, *, causal: bool) -> None:
     }[causal, config.method]
     for name in ("temperature", "pool", "beam", "sweeps"):
         value = getattr(config, name)
-        if name not in read and value != DesignConfig.model_fields[name].default:
+        if name not in read and name in config.model_fields_set:
             raise InputError(f"{name}: found {value}, which is not for {how}; those read {' and '.join(read)}")
 
 
