@@ -250,7 +250,7 @@ def test_no_path_of_the_machine_is_on_a_card(making):
     assert "- Imported from model.pt." in text
 
 
-def test_time_is_told_as_measured_and_energy_as_not(making):
+def test_time_and_energy_are_told_as_measured_or_not(making):
     spent = {"device": "cpu", "processor": "A <b>", "wall_seconds": 12.5, "cpu_seconds": 20.0, "peak_memory_bytes": 10}
     text = card(making, provenance={"seconds": 9.0, "spent": spent})
     for row in (
@@ -260,6 +260,11 @@ def test_time_is_told_as_measured_and_energy_as_not(making):
     ):
         assert row in text
     assert "Energy was not measured." in text
+    text = card(making, provenance={"spent": {**spent, "energy_joules": {"processors": 7.2e6, "gpu": 1.8e6}}})
+    assert "| kilowatt-hours of the processors | 2 |" in text
+    assert "| kilowatt-hours of the gpu | 0.5 |" in text
+    assert "Energy is what counters of the machine gained" in text
+    assert "not measured" not in text.partition("## Time and energy")[2].partition("\n## ")[0]
 
 
 def test_whom_to_cite_is_told_with_dois(making):

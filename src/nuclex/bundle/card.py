@@ -28,6 +28,11 @@ from nuclex.models.backbone import LanguageModel
 from nuclex.tokenizers.base import Tokenizer
 
 PLACE = "path/to/this/folder"
+NOT_COUNTED = "Controls, searches and runs that were thrown away are not in these numbers."
+ENERGY = (
+    "Energy is what counters of the machine gained during that process, whatever else ran there; memory, cooling and "
+    "the losses of power supplies are not in it."
+)
 """What the card tells to open, where nobody knows yet where the bundle will be published."""
 MACHINERY = ("format", "format_version", "fingerprint", "config.", "cluster.arguments",
              "cluster.linking_arguments", "cluster.version", "cluster.tool", "cluster.from")  # fmt: skip
@@ -244,7 +249,7 @@ def _training(recipe: Mapping[str, Any], provenance: Mapping[str, Any]) -> Itera
 
 
 def _spent(provenance: Mapping[str, Any]) -> Iterator[str]:
-    """Time as the run measured it; of energy, that nobody measured it."""
+    """Time and energy as the run measured them; of energy that no counter told, that nobody measured it."""
     spent = provenance.get("spent")
     rows = [("seconds of the updates, over all its processes and breaks", provenance.get("seconds"))]
     if isinstance(spent, Mapping):
@@ -256,9 +261,12 @@ def _spent(provenance: Mapping[str, Any]) -> Iterator[str]:
             ("computed on", spent.get("device")),
             ("processor", spent.get("processor")),
         ]
+    energy = spent.get("energy_joules") if isinstance(spent, Mapping) else None
+    if isinstance(energy, Mapping):
+        rows += [(f"kilowatt-hours of the {name}", one / 3.6e6) for name, one in energy.items()]
     rows = [row for row in rows if row[1] is not None]
     yield table(("property", "value"), rows) if rows else NOT_RECORDED
-    yield "Energy was not measured. Controls, searches and runs that were thrown away are not in these numbers."
+    yield f"{ENERGY if energy else 'Energy was not measured.'} {NOT_COUNTED}"
 
 
 def _limits(model: LanguageModel, record: Record) -> list[str]:

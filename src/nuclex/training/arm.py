@@ -64,13 +64,11 @@ class ArmRun:
                 say(f"{arm}: " + ("done already" if place == folder else f"the same as in {place}, taken from there"))
                 write_arm(folder, identity, *found)
                 return found
-        clock = Clock()
+        clock = Clock(device)
         numbers, outcome = self._learned(arm, model, folder, identity)
         measured = self.answers.measure(model)
         if isinstance(model.model, LanguageModel):
-            self._write_bundle(
-                folder / "bundle", model.model, model.head, (numbers, measured, outcome), clock.told(device)
-            )
+            self._write_bundle(folder / "bundle", model.model, model.head, (numbers, measured, outcome), clock.told())
         numbers = {**numbers, "seconds": outcome.place.seconds, "tokens": outcome.place.tokens}
         write_arm(folder, identity, numbers, measured)
         return numbers, measured

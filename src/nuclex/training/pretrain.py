@@ -168,7 +168,7 @@ def pretrain(config: PretrainConfig, out: str | Path, *, resume: bool = False, d
 def _pretrained(config: PretrainConfig, run: Path, device: str, group: Group, *, resume: bool) -> dict[str, Any]:
     if config.corpus is None:
         raise InputError("corpus: missing; give the folder of a corpus with --corpus DIR")
-    clock, corpus = Clock(), Corpus.open(config.corpus)
+    clock, corpus = Clock(device), Corpus.open(config.corpus)
     check_lengths(config)
     tell_idle(group, config.sampling.batch_tokens, config.sampling.micro_tokens)
     with opened_run(run, config, resume=resume) if group.first else within_memory():
@@ -195,7 +195,7 @@ def _pretrained(config: PretrainConfig, run: Path, device: str, group: Group, *,
             return {}
         if group.sharded:
             restore(model, weights, run)
-        record = _record(config, corpus, outcome, clock.told(device))
+        record = _record(config, corpus, outcome, clock.told())
         bundle = finish_bundles(run, model, tokenizer, record)
     place = outcome.place
     metrics = {**outcome.last, "best_step": place.best_step, "skipped": place.skipped, "seconds": place.seconds}
