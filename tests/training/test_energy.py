@@ -39,11 +39,13 @@ def test_packages_are_added_and_their_parts_are_not(tmp_path: Path) -> None:
 def test_a_counter_that_went_round_is_followed(tmp_path: Path) -> None:
     file = counter(tmp_path, "intel-rapl:0", "package-0", 9_000_000, most=10_000_000)
     meter = Meter("cpu", tmp_path, look_s=0.01)
-    file.write_text("1000000\n")  # 2 J on, past the end
-    time.sleep(0.3)  # it is looked at meanwhile: what comes next would else be lost
-    file.write_text("9500000\n")
-    time.sleep(0.3)
-    file.write_text("500000\n")
+    for energy in (1_000_000, 9_500_000, 500_000):  # 2 J on, past the end; 8.5; 1, past it again
+        new = tmp_path / "new"
+        new.write_text(f"{energy}\n")
+        new.replace(file)  # as a whole, like a file of the kernel
+        deadline = time.monotonic() + 60
+        while meter._packages[0].last != energy and time.monotonic() < deadline:
+            time.sleep(0.01)
     assert meter.told() == {"processors": pytest.approx(2 + 8.5 + 1)}
 
 
