@@ -24,7 +24,7 @@ OPTIONAL = {
     "pysam": ("variants", "variants from VCF files"),
     "optuna": ("search", "searching for settings"),
     "peft": ("lora", "fine-tuning with low-rank adapters"),
-    "ViennaRNA": ("folding", "folding by energy, to compare with"),
+    "ViennaRNA": ("fold", "folding by energy, to compare with"),
     "pytorch_optimizer": ("optimizers", "more optimizers"),
     "ray": ("ray", "corpora built by a cluster"),
 }
