@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -49,10 +50,7 @@ def main() -> None:
     pin(out / "requirements.txt")
     with tempfile.TemporaryDirectory(prefix="nuclex-release-") as folder:
         python = options.environment or environment(Path(folder), next(out.glob("*.whl")))
-        step(
-            "bill of materials", "cyclonedx_py", "environment", "--output-reproducible", "--pyproject",
-            ROOT / "pyproject.toml", "--output-file", out / "sbom.cdx.json", python,
-        )  # fmt: skip
+        describe(python, out / "sbom.cdx.json")
     words = own_words()
     for complaint in (found for path in sorted(out.iterdir()) for found in leaks(path, words)):
         refuse(complaint)
@@ -107,6 +105,18 @@ def pin(path: Path) -> None:
     )  # fmt: skip
 
 
+def describe(python: str | Path, path: Path) -> None:
+    """Write the bill of materials of an environment, CycloneDX as JSON, with the version that is released."""
+    step(
+        "bill of materials", "cyclonedx_py", "environment", "--output-reproducible", "--mc-type", "library",
+        "--pyproject", "pyproject.toml", "--output-file", path, python,
+    )  # fmt: skip
+    bill = json.loads(path.read_text(encoding="utf-8"))
+    version = first(r'^__version__ = "(.+)"', ROOT / "src/nuclex/__init__.py")
+    bill["metadata"]["component"]["version"] = version  # which pyproject.toml leaves to the package
+    path.write_text(json.dumps(bill, indent=2) + "\n", encoding="utf-8")
+
+
 def environment(folder: Path, wheel: Path) -> Path:
     """An interpreter in a new environment with the wheel and what it needs, torch first as in the Makefile."""
     print("== an environment with the wheel alone (minutes)", flush=True)
@@ -132,7 +142,7 @@ def leaks(path: Path, words: set[str]) -> Iterator[str]:
     """Where one of the words stands in a released file, an archive being looked through file by file."""
     for name, content in contents(path):
         text = content.decode("utf-8", errors="replace")
-        for word in sorted(words):
+        for word in sorted(words if name != path.name else words | {"file:/"}):
             if word in text:
                 yield f"dist/{path.name}: {name} holds {word!r}, which is of this machine alone"
 
