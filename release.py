@@ -79,7 +79,9 @@ def complaints(root: Path, *, released: bool) -> Iterator[str]:
     heading = first(r"^## \[(.+?)\]", root / "CHANGELOG.md")
     citation = first(r"^version: (.+)$", root / "CITATION.cff")
     if not version == heading == citation:
-        yield f"the version is {version} in src/nuclex/__init__.py, {heading} in CHANGELOG.md, {citation} in CITATION.cff"
+        yield (
+            f"the version is {version} in src/nuclex/__init__.py, {heading} in CHANGELOG.md, {citation} in CITATION.cff"
+        )
     if not released:
         return
     date = first(r"^## \[.+?\] - (.*)$", root / "CHANGELOG.md")
