@@ -22,7 +22,7 @@ OPTIONAL = {
     "wandb": ("wandb", "Weights & Biases"),
     "onnxruntime": ("export", "export to ONNX"),
     "anndata": ("scverse", "embeddings as .h5ad"),
-    "pysam": ("variants", "variants from VCF files"),
+    "pysam": ("variants", "variants from BCF files"),
     "optuna": ("search", "searching for settings"),
     "peft": ("lora", "fine-tuning with low-rank adapters"),
     "ViennaRNA": ("fold", "folding by energy, to compare with"),
