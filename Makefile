@@ -13,7 +13,7 @@ COVERAGE := --cov --cov-report=term
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help quickstart check test test-all benchmark tree docs clean
+.PHONY: help quickstart check test test-all benchmark tree docs release clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-20s %s\n' "$$name" "$$text"; done
@@ -47,6 +47,11 @@ tree: .venv/.installed ## rewrite the tree in README.md from the modules' docstr
 
 docs: .venv/.installed ## build the documentation into site/, strict, without a network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+release: ## sdist, wheel, pinned requirements, bill of materials and sums in dist/; OPTIONS=--rehearsal for practice
+	$(PYTHON) -m venv build/release
+	build/release/bin/pip install --quiet --disable-pip-version-check build hatchling twine uv cyclonedx-bom
+	build/release/bin/python release.py $(OPTIONS)
 
 clean: ## remove caches and build products; .venv, quickstart and runs stay
 	rm -rf build dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.*

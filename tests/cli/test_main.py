@@ -184,6 +184,20 @@ def test_what_is_mistyped_is_guessed(typed: str, meant: str, capsys: pytest.Capt
     assert meant in capsys.readouterr().err
 
 
+def test_completion_is_installed_where_it_is_told_and_help_pays_nothing_for_it(tmp_path: Path) -> None:
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    command = [*PROGRAM, "--install-completion", "--shell", "bash", "-o", str(tmp_path / "nuclex.bash")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "nuclex.bash" in done.stdout
+    assert "pretrain" in (tmp_path / "nuclex.bash").read_text()
+    assert "nuclex.bash" in (tmp_path / ".bashrc").read_text()
+    code = "import sys\nfrom nuclex.cli.main import run\nrun(['--help'])\nprint(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--install-completion" in done.stdout
+    assert "'rich.panel'" in done.stdout
+    assert "'cyclopts.completion'" not in done.stdout
+
+
 def test_bash_completes_verbs_flags_and_choices(tmp_path: Path) -> None:
     bash = shutil.which("bash")
     if bash is None:

@@ -200,7 +200,7 @@ def test_what_cannot_be_excluded_is_refused_and_nothing_is_left(tmp_path, monkey
     monkeypatch.setattr(homology.util, "find_spec", lambda name: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     config = CorpusConfig.from_data({**PLAIN, "decontaminate": {"min_identity": 0.9}})
-    with pytest.raises(InputError, match=r"nuclex\[cluster\]"):
+    with pytest.raises(InputError, match=r"^decontaminate.min_identity: 0.9 needs MMseqs2.*nuclex\[cluster\].*it at 1"):
         build_corpus([source], tmp_path / "out" / "corpus", config, exclude=[source])
 
 

@@ -85,7 +85,7 @@ def test_what_it_cannot_do_gets_a_sentence(monkeypatch: pytest.MonkeyPatch) -> N
         thermodynamic_baseline(Task("t", Shape.CLASS, splits, ("x",)))  # type: ignore[arg-type]
     monkeypatch.setitem(sys.modules, "RNA", None)
     with pytest.raises(
-        InputError, match=r"folding by energy needs the package 'ViennaRNA'.*pip install 'nuclex\[folding\]'"
+        InputError, match=r"folding by energy needs the package 'ViennaRNA'.*pip install 'nuclex\[fold\]'"
     ):
         thermodynamic_baseline(small_task())
 

@@ -126,8 +126,7 @@ def build_corpus(
     config = CorpusConfig() if config is None else config
     name_inputs(inputs)
     find_engine(engine, inputs)
-    if config.cluster.method == "mmseqs" or (exclude and config.decontaminate.min_identity < 1):
-        find_mmseqs()  # before anything is read
+    _find_tools(config, bool(exclude))  # before anything is read
     with atomic_folder(out) as folder, _workplace(folder) as work:
         excluded = read_excluded(exclude, config.decontaminate, work) if exclude else None
         if excluded is not None:
@@ -171,6 +170,17 @@ class _Rows(NamedTuple):
     gathered: Gathered
     codes_M: NDArray[np.int8]
     clustering: Clustering | None
+
+
+def _find_tools(config: CorpusConfig, excluding: bool) -> None:
+    identity = config.decontaminate.min_identity
+    if config.cluster.method == "mmseqs":
+        find_mmseqs()
+    if excluding and identity < 1:
+        find_mmseqs(
+            f"decontaminate.min_identity: {identity:g}",
+            "leave it at 1, which finds without it what is equal, contained or of the other strand",
+        )
 
 
 @contextmanager

