@@ -101,6 +101,7 @@ def test_main_leaves_with_the_code(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 # ---- what goes where ----
 
 
+@pytest.mark.usefixtures("made_up_results")
 def test_results_on_stdout_messages_on_stderr(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -70,8 +70,13 @@ def launch(
             rewrite_settings(app, tokens), exit_on_error=False, print_error=False, result_action="return_value"
         )
     if isinstance(result, dict):
-        print(json_format.dumps(plain(result), allow_nan=False) if json else show(plain(result)))
+        print(_one_object("_".join(app.parse_commands(list(tokens))[0]), result) if json else show(plain(result)))
     return 0
+
+
+def _one_object(verb: str, result: dict[str, Any]) -> str:
+    """What ``--json`` prints, as ``nuclex.cli.schema`` declares it for the verb; the tests check each at this place."""
+    return json_format.dumps(plain(result), allow_nan=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
