@@ -60,7 +60,18 @@ def test_the_same_thing_has_the_same_name() -> None:
     """Words for one thing are settled on: paths written, folders, sizes, seconds, licences."""
     names = {name for verb in RESULTS for part in parts(schema(verb)) for name in part["properties"]}
     assert not names & {"output", "path_out", "license", "size_bytes", "elapsed", "time", "duration", "count"}
-    writing = {"tokenizer_train", "search", "benchmark", "predict", "embed", "score", "generate", "judge", "fold", "export"}
+    writing = {
+        "tokenizer_train",
+        "search",
+        "benchmark",
+        "predict",
+        "embed",
+        "score",
+        "generate",
+        "judge",
+        "fold",
+        "export",
+    }
     for verb in writing:
         assert all("out" in part.model_fields for part in kinds(verb)), verb
 

@@ -178,6 +178,15 @@ def test_the_catalogue(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(row["name"] for row in found)
 
 
+def test_the_files_of_a_data_set(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(vars(nuclex), "data_fetch", lambda name, out, unpack, trust_first: [Path("a"), Path("b/c")])
+    assert answer(capsys, "data", "fetch", "x") == {"files": ["a", "b/c"]}
+
+
+def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
+    assert answer(capsys, "doctor")["disk_free_bytes"] > 0
+
+
 def test_export(capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_bundle: Path) -> None:
     found = answer(capsys, "export", tiny_bundle, "--format", "rinalmo", "--out", tmp_path / "out")
     assert (found["format"], found["files"], found["class"]) == ("rinalmo", ["rinalmo.pt"], "RiNALMo")

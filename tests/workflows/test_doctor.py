@@ -71,7 +71,9 @@ def test_what_is_missing_is_said_with_the_command_that_installs_it(monkeypatch: 
 
 
 def test_what_is_there_is_not_told_to_be_installed() -> None:
-    assert "pip install" not in show({"optional": [{"library": "a", "version": "1", "for": "b", "install": "pip install c"}]})
+    assert "pip install" not in show(
+        {"optional": [{"library": "a", "version": "1", "for": "b", "install": "pip install c"}]}
+    )
 
 
 def test_where_data_sets_come_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

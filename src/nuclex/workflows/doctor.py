@@ -41,7 +41,7 @@ KERNELS = {
     "mamba_ssm": ("mamba-ssm", "Mamba on a GPU"),
     "fla": ("flash-linear-attention", "Mamba-2 on a GPU"),
 }
-"""Module: the package that has it, and what it is for; none is an extra, since they are built for a GPU and its driver."""
+"""Module: the package that has it, and what it is for. None is an extra: they are built for a GPU and its driver."""
 
 
 def doctor() -> dict[str, Any]:

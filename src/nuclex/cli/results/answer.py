@@ -13,7 +13,7 @@ Plain = str | int | float | bool | None
 
 
 class Answer(BaseModel):
-    """A JSON object with these keys and no others. The string under a key says what it is; the documentation shows it."""
+    """A JSON object with these keys and no others; the string under a key is what the documentation says of it."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True, protected_namespaces=()
@@ -22,7 +22,11 @@ class Answer(BaseModel):
 
 def sometimes(**settings: Any) -> Any:
     """The default of a key that is not always there; where it is there, it is never null unless its kind says so."""
-    return Field(default=None, json_schema_extra=lambda schema: schema.pop("default", None), **settings)
+    return Field(default=None, json_schema_extra=_without_default, **settings)
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
 
 
 class Interval(Answer):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from nuclex.cli.results.answer import Answer, Lengths, Number, sometimes
 
@@ -69,7 +69,7 @@ class DataFetch(Answer):
 class Filter(Answer):
     """One filter of a corpus; keys beside these are its settings."""
 
-    model_config = {"extra": "allow"}
+    model_config = ConfigDict(extra="allow")
 
     name: str
     """Its name."""

@@ -73,7 +73,7 @@ class Evaluate(Answer):
     """The simplest baseline; absent where the tokenizer allows no comparison."""
     markov: Markov = sometimes()
     """The stronger baseline."""
-    gain_over_markov: tuple[Number, Number, Number]  = sometimes()
+    gain_over_markov: tuple[Number, Number, Number] = sometimes()
     """How much more accurate the model is than the Markov chain, and the ends of the 95 % interval."""
     gain_p_value: Number = sometimes()
     """The p-value of that gain."""

@@ -46,7 +46,7 @@ class Pretrain(Answer):
     steps: int
     """Updates made."""
     metrics: dict[str, Number]
-    """The last numbers on validation (`validation_loss` in nats a token, …), `best_step`, updates `skipped`, `seconds`."""
+    """Last numbers on validation (`validation_loss` in nats a token, …), `best_step`, `skipped` updates, `seconds`."""
 
 
 class Finetune(Answer):
@@ -59,7 +59,7 @@ class Finetune(Answer):
     steps: int
     """Updates of the chief run."""
     metrics: dict[str, Number]
-    """Scores on test by arm and metric, with `_low` and `_high`, the difference from random weights, its `p_value`, `n`."""
+    """Test scores as ARM_METRIC with `_low`, `_high`; the difference from random weights, its `p_value`; rows, `n`."""
     grid: list[dict[str, Plain]] = sometimes()
     """With a grid: settings and validation scores of each combination; `chosen` is "yes" for the best."""
 

@@ -148,7 +148,7 @@ class Convert(Answer):
 
 
 class Serve(Answer):
-    """Said after Ctrl-C or SIGTERM; the address is told on stderr when serving begins."""
+    """The address is told on stderr when serving begins; Ctrl-C and SIGTERM, which end it, leave stdout empty."""
 
     address: str
     """Where the page was."""
