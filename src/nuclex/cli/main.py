@@ -11,10 +11,11 @@ import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import CycloptsError, Group, Parameter
 
 from nuclex import __version__
 from nuclex.cli import verbs
+from nuclex.cli.completion import CompletedApp
 from nuclex.cli.settings import rewrite_settings
 from nuclex.cli.show import show
 from nuclex.core.errors import DiskError, InputError, NuclexError
@@ -28,7 +29,7 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 CLOSED = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR}
 """What it says of a path that was given and cannot be opened."""
 
-app = App(
+app = CompletedApp(
     name="nuclex",
     version=__version__,
     suppress_keyboard_interrupt=False,
