@@ -13,7 +13,10 @@ import nuclex
 from nuclex.cli import main
 from nuclex.cli.main import run
 from nuclex.cli.schema import DIALECT, RESULTS, checked, kinds, schema
+from nuclex.core.config import load_config
+from nuclex.core.plain import plain
 from nuclex.training.finetune import FinetuneConfig
+from nuclex.training.pretrain import PretrainConfig
 
 
 def parts(found: Any) -> Iterator[dict[str, Any]]:
@@ -45,6 +48,21 @@ def test_every_key_is_described_and_no_other_is_allowed(verb: str) -> None:
         for name, value in part["properties"].items():
             assert value.get("description"), (part["title"], name)
             assert {"type", "$ref", "anyOf", "const", "enum"} & value.keys(), f"{part['title']}.{name} is anything"
+
+
+@pytest.mark.parametrize("verb", RESULTS)
+def test_other_programs_take_it_for_a_schema(verb: str) -> None:
+    validators = pytest.importorskip("jsonschema", reason="jsonschema is not installed").Draft202012Validator
+    validators.check_schema(schema(verb))
+    assert not validators(schema(verb)).is_valid({})
+
+
+def test_other_programs_judge_as_nuclex_does() -> None:
+    validators = pytest.importorskip("jsonschema", reason="jsonschema is not installed").Draft202012Validator
+    plan = nuclex.plan(load_config(PretrainConfig, "pretrain/rinalmo-nano"))
+    for verb, answer in (("plan", plan), ("pretrain", plan), ("doctor", nuclex.doctor())):
+        assert validators(schema(verb)).is_valid(plain(answer))
+        assert not validators(schema(verb)).is_valid({**answer, "more": 1})
 
 
 def test_two_kinds_of_one_verb_cannot_be_confused() -> None:
