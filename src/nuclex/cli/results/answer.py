@@ -20,9 +20,9 @@ class Answer(BaseModel):
     )
 
 
-def sometimes(**settings: Any) -> Any:
+def sometimes(alias: str | None = None) -> Any:
     """The default of a key that is not always there; where it is there, it is never null unless its kind says so."""
-    return Field(default=None, json_schema_extra=_without_default, **settings)
+    return Field(default=None, alias=alias, json_schema_extra=_without_default)
 
 
 def _without_default(schema: dict[str, Any]) -> None:
