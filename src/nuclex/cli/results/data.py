@@ -112,8 +112,8 @@ class Source(Answer):
     """Of the sequences kept."""
     composition: dict[str, int]
     """How often each letter occurs."""
-    unit: str = sometimes()
-    """What a record of the file is, where it is no plain sequence."""
+    unit: dict[str, Any] = sometimes()
+    """What the head of a file of antibodies (OAS) says of where they come from."""
     dataset: str = sometimes()
     """The data set of the catalogue that it is."""
     licence: str = sometimes()
@@ -160,7 +160,7 @@ class Split(Answer):
     """How a corpus is divided."""
 
     by: str
-    """What stays together: clusters, or nothing (random)."""
+    """What stays together: cluster, family or contig; or nothing (random, random-per-source)."""
     seed: int
     """The seed that it was drawn with."""
     train: Amount

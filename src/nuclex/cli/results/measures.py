@@ -101,13 +101,13 @@ class Line(Answer):
     metric: str
     """What was measured."""
     value: Number
-    """The mean over the seeds."""
+    """What was measured, all seeds together."""
     low: Number
     """Lower end of the interval."""
     high: Number
     """Upper end of the interval."""
     n: int
-    """Test rows."""
+    """Rows, such as test sequences."""
     seeds: int
     """Runs."""
 
@@ -188,11 +188,11 @@ class JudgedSet(Answer):
     cai: Interval | None
     """Codon adaptation index, 0 to 1."""
     diversity: Number
-    """Mean share of letters in which two sequences differ."""
+    """Mean edit distance of two sequences over the longer one's length, 0 to 1."""
     divergence: Number
     """Of its codon usage from the other real half's, in bits."""
     identity: Interval | None = sometimes()
-    """With `--training`: share of letters equal to the nearest training sequence."""
+    """With `--training`: 1 minus that distance to the nearest training sequence."""
     copies: Number = sometimes()
     """With `--training`: share of sequences that are in the training file."""
     criteria: tuple[float, float, float, float, float]
@@ -231,7 +231,7 @@ class Division(Answer):
     rand: Number
     """Adjusted Rand index of clusters and proteins; 0 by chance."""
     information: Number
-    """Adjusted mutual information, 0 to 1."""
+    """Normalised mutual information of clusters and proteins, 0 to 1."""
     silhouette: Number
     """Silhouette of the clusters."""
     davies_bouldin: Number

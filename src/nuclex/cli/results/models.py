@@ -19,9 +19,9 @@ class Quickstart(Answer):
     beats_markov: bool | None
     """Whether the model's lead over the Markov chain is significant; null where it cannot be told."""
     pairing_gain: Number
-    """What knowing the paired nucleotide adds to the log-probability of the true one, in nats, beyond a control."""
+    """How much more accurate guesses of paired nucleotides are with the partner in sight than with it hidden."""
     pairing_learned: bool
-    """Whether that gain is significant."""
+    """Whether that gain is more than a trace, and its interval above zero."""
     structure_f1: float
     """Mean F1 of base pairs on test, fine-tuned from the pre-trained model."""
     structure_f1_scratch: float

@@ -56,7 +56,7 @@ class ScoreVariants(Answer):
     around: int
     """Letters read around each."""
     strands: str
-    """Strands read: plus or both."""
+    """Strands read: forward or both."""
 
 
 class Generate(Answer):
