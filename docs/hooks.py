@@ -20,6 +20,7 @@ for folder in (DOCS, SOURCE):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
+import json_pages  # noqa: E402
 import reference_pages  # noqa: E402
 import source_blocks  # noqa: E402
 import verb_pages  # noqa: E402
@@ -46,7 +47,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds pages that are nowhere on disk: the reference, notebooks as text, verbs that nobody has written about."""
+    """Adds what is nowhere on disk: the reference, notebooks as text, verbs nobody has written about, JSON Schemas."""
     written = {file.src_uri for file in files}
     pages = {f"reference/{floor}.md": _reference(floor) for floor in reference_pages.FLOORS}
     pages |= {f"verbs/{verb_pages.file_of(verb)}": verb_pages.title_of(verb) for verb in VERBS}
@@ -55,7 +56,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for file in files
         if file.src_uri.endswith(".ipynb")
     }
-    for name, content in pages.items():
+    for name, content in (pages | json_pages.files()).items():
         if name not in written:
             files.append(File.generated(config, name, content=content))
     return files
@@ -66,7 +67,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     uri = page.file.src_uri
     for verb, target in VERBS.items():
         if uri == f"verbs/{verb_pages.file_of(verb)}":
-            markdown = verb_pages.completed(verb, markdown, target)
+            markdown = verb_pages.completed(verb, markdown, target, json_pages.section(verb))
+    if uri == "json.md":
+        markdown = markdown.replace("```json-verbs\n```", json_pages.index())
     return source_blocks.with_code(markdown, SOURCE)
 
 

@@ -11,7 +11,7 @@ import inspect
 import re
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from itertools import pairwise
 from typing import Any, Literal, Union, get_args, get_origin
@@ -58,10 +58,10 @@ def ordered(verbs: dict[str, str]) -> dict[str, list[str]]:
     }
 
 
-def completed(verb: str, written: str, target: str) -> str:
-    """The whole page: title, usage and help; what was written by hand; flags, settings and the Python function."""
+def completed(verb: str, written: str, target: str, more: Sequence[str] = ()) -> str:
+    """The whole page: title, usage, help; what was written by hand; flags, settings, ``more``, the Python function."""
     title, _, rest = written.partition("\n")
-    parts = [title, *_head(verb), rest.strip(), *_flags(verb), *_settings(verb), *_python(verb, target)]
+    parts = [title, *_head(verb), rest.strip(), *_flags(verb), *_settings(verb), *more, *_python(verb, target)]
     return "\n\n".join(part for part in parts if part)
 
 

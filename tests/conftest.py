@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -43,6 +44,29 @@ def _one_thread_a_worker() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and "PYTEST_XDIST_WORKER" in os.environ and torch.get_num_threads() != 1:
         torch.set_num_threads(1)
+
+
+@pytest.fixture
+def made_up_results() -> None:
+    """Asked for by a test whose verbs answer with something that its schema does not know."""
+
+
+@pytest.fixture(autouse=True)
+def _answers_are_as_their_schema_says(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every ``--json`` that any test prints in this process is held to the verb's schema; a key that drifts fails."""
+    main = sys.modules.get("nuclex.cli.main")
+    if main is None or "made_up_results" in request.fixturenames:
+        return
+    printed = main._one_object
+
+    def held(verb: str, result: dict[str, Any]) -> str:
+        from nuclex.cli.schema import checked
+
+        text: str = printed(verb, result)
+        checked(verb, text)
+        return text
+
+    monkeypatch.setattr(main, "_one_object", held)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ import pytest
 
 import nuclex
 from nuclex.cli.main import app
+from nuclex.cli.schema import kinds, schema
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -165,6 +166,21 @@ def test_every_verb_has_a_page_with_every_flag(site: Path) -> None:
             name = argument.names[0].removeprefix("--").upper() if argument.index is not None else argument.names[0]
             assert f"{name}" in text or name == "--set", (verb, name)
         assert nuclex.VERBS[verb].split(":")[1] in text, verb
+
+
+@pytest.mark.slow
+def test_every_verb_says_what_json_prints_and_has_a_schema_to_download(site: Path) -> None:
+    pages = module("verb_pages")
+    index = (site / "json.html").read_text()
+    for verb in nuclex.VERBS:
+        name = pages.file_of(verb).removesuffix(".md")
+        assert f'href="json/{name}.json"' in index
+        assert f'href="verbs/{name}.html#what-json-prints"' in index
+        assert json.loads((site / "json" / f"{name}.json").read_text()) == schema(verb)
+        text = (site / "verbs" / f"{name}.html").read_text()
+        for kind in kinds(verb):
+            for key, field in kind.model_fields.items():
+                assert f"<code>{field.alias or key}</code>" in text, (verb, key)
 
 
 @pytest.mark.slow

@@ -101,6 +101,7 @@ def test_main_leaves_with_the_code(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 # ---- what goes where ----
 
 
+@pytest.mark.usefixtures("made_up_results")
 def test_results_on_stdout_messages_on_stderr(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -198,22 +199,37 @@ def test_completion_is_installed_where_it_is_told_and_help_pays_nothing_for_it(t
     assert "'cyclopts.completion'" not in done.stdout
 
 
-def test_bash_completes_verbs_flags_and_choices(tmp_path: Path) -> None:
+def test_bash_completes_verbs_flags_choices_and_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))  # whose .bashrc gets a line
     bash = shutil.which("bash")
     if bash is None:
         pytest.skip("bash is not installed")
     script = tmp_path / "nuclex.bash"
-    script.write_text(app.generate_completion(shell="bash"))
+    assert run(["--install-completion", "--shell", "bash", "--output", str(script)]) == 0
+    assert "complete -F" in script.read_text()
+    (tmp_path / "mine.toml").touch()
 
     def completed(*words: str) -> set[str]:
         typed = " ".join(map(shlex.quote, words))
-        ask = f"source {script}; COMP_WORDS=({typed}); COMP_CWORD={len(words) - 1}; _nuclex; echo ${{COMPREPLY[*]}}"
+        ask = f"cd {tmp_path}; source {script}; COMP_WORDS=({typed}); COMP_CWORD={len(words) - 1}\n"
+        ask += 'answer=$(complete -p nuclex); answer=${answer#*-F }; ${answer% *}; echo "${COMPREPLY[*]}"'
         return set(subprocess.run([bash, "-c", ask], capture_output=True, text=True, check=True).stdout.split())
 
     assert completed("nuclex", "pre") == {"pretrain", "predict"}
     assert completed("nuclex", "corpus", "b") == {"build"}
     assert completed("nuclex", "embed", "--dev") == {"--device"}
     assert completed("nuclex", "evaluate", "--split", "v") == {"validation"}
+    assert completed("nuclex", "plan", "pretrain/rinalmo-m") == {
+        f"pretrain/rinalmo-{size}" for size in ("mega", "micro", "micro-absolute", "micro-gelu")
+    }
+    assert completed("nuclex", "finetune", "m") == {"mine.toml"}, "a file of one's own, too"
+    assert completed("nuclex", "finetune", "finetune/regr") == {"finetune/regression"}
+    assert completed("nuclex", "search", "search/rnaberta-l") == {"search/rnaberta-laptop"}
+    assert completed("nuclex", "benchmark", "smo") == {"smoke"}
+    assert completed("nuclex", "data", "fetch", "archiveii") >= {"archiveii"}
+    assert completed("nuclex", "corpus", "build", "mine.toml", "--config", "corpus/y") == {"corpus/yeast"}
+    assert completed("nuclex", "tokenizer", "train", "c", "--recipe", "tokenizer/r") == {"tokenizer/rnaberta"}
+    assert completed("nuclex", "embed", "pretrain/r") == set()
     for shell in ("zsh", "fish"):
         assert "pretrain" in app.generate_completion(shell=shell)
 

@@ -15,7 +15,9 @@ RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 
 
 @pytest.mark.slow
-def test_a_table_of_ones_own_by_the_names_of_its_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_of_ones_own_by_the_names_of_its_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The command of the recipe's second line, word by word, and then a prediction with what it made."""
     (tmp_path / "recipes").symlink_to(RECIPES)
     write_tiny_bundle(tmp_path / "pretrained", depth=1, width=8)
@@ -29,10 +31,15 @@ def test_a_table_of_ones_own_by_the_names_of_its_columns(tmp_path: Path, monkeyp
     typed = (RECIPES / "finetune" / "regression.toml").read_text().splitlines()[1].removeprefix("# nuclex ")
     flags = "--data.path my.csv --data.sequence cds --data.target expression"
     assert typed == f"finetune recipes/finetune/regression.toml {flags}"
-    assert run(typed.split()) == 0
+    assert run([*typed.split(), "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["task"]["train"] == "my.csv"
+    assert run([*typed.split(), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["bundle"] == "finetuned/bundle"
     tested = [json.loads(line) for line in (tmp_path / "finetuned" / "test.jsonl").read_text().splitlines()]
     truth = {name: float(value) for name, _, value in (row.split(",") for row in rows[1:])}
     assert len(tested) == 6  # 15 % of 40
     assert {row["id"]: row["truth"] for row in tested} == {row["id"]: truth[row["id"]] for row in tested}
-    assert run(["predict", "finetuned/bundle", "my.csv", "--out", "said.csv"]) == 0
+    capsys.readouterr()
+    assert run(["predict", "finetuned/bundle", "my.csv", "--out", "said.csv", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["sequences"] == 40
     assert len((tmp_path / "said.csv").read_text().splitlines()) == 41

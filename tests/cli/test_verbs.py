@@ -178,6 +178,15 @@ def test_the_catalogue(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(row["name"] for row in found)
 
 
+def test_the_files_of_a_data_set(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(vars(nuclex), "data_fetch", lambda name, out, unpack, trust_first: [Path("a"), Path("b/c")])
+    assert answer(capsys, "data", "fetch", "x") == {"files": ["a", "b/c"]}
+
+
+def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
+    assert answer(capsys, "doctor")["disk_free_bytes"] > 0
+
+
 def test_export(capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_bundle: Path) -> None:
     found = answer(capsys, "export", tiny_bundle, "--format", "rinalmo", "--out", tmp_path / "out")
     assert (found["format"], found["files"], found["class"]) == ("rinalmo", ["rinalmo.pt"], "RiNALMo")
@@ -277,6 +286,29 @@ WRONG = [
     ("score bundle odd.fa --out s.csv", 2, "odd.fa:3: b: 'X' at position 4"),
     ("score bundle a.fa --out a.fa/s.csv", 5, "a.fa/s.csv: cannot be written: Not a directory"),
     ("score spoilt a.fa --out s.csv", 4, "spoilt/model.safetensors"),
+    ("quickstart --out full", 2, "full: "),
+    ("quickstart --seed -1", 2, "seed: found -1; 0 or more is needed"),
+    ("doctor now", 2, "command line: "),
+    ("data list all", 2, "command line: "),
+    ("data fetch nowhere", 2, "data: unknown name 'nowhere'"),
+    ("finetune none.toml", 2, "none.toml: no such recipe file"),
+    ("finetune finetune/regression --bundle bundle --data.path none.csv", 2, "none.csv: "),
+    ("search none.toml --out new", 2, "none.toml: no such recipe file"),
+    ("benchmark none.toml bundle --out new", 2, "none.toml: no such "),
+    ("benchmark smoke nowhere --out new", 2, "nowhere: is not a bundle"),
+    ("generate bundle --out new.fa", 2, "bundle: "),
+    ("judge bundle a.fa a.fa --out full", 2, "full: exists already"),
+    ("judge bundle a.fa a.fa --out new", 2, "a.fa: has 1 sequences; 4 or more are needed"),
+    ("serve nowhere", 2, "nowhere: no such folder; a bundle is a folder"),
+    ("serve bundle --port 70000", 2, "port: found 70000; 0 to 65535 is allowed"),
+    ("serve bundle --leters 3", 2, "leters: unknown key (did you mean 'letters'?); allowed: "),
+    ("serve bundle --reference none.fa", 2, "none.fa: no such file"),
+    ("serve spoilt", 4, "spoilt/model.safetensors"),
+    ("publish bundle name --dry-run", 2, "repository: found 'name'; a name on the hub is needed: ORG/NAME or USER/NA"),
+    ("publish nowhere lab/name --dry-run", 2, "nowhere: no such folder; a bundle is a folder"),
+    ("publish bundle lab/name --dry-run --out full", 2, "full: exists already"),
+    ("publish bundle lab/name --dry-runn", 2, "dry_runn: unknown key (did you mean 'dry_run'?); allowed: "),
+    ("publish spoilt lab/name --dry-run", 4, "spoilt/model.safetensors"),
 ]  # fmt: skip
 
 
@@ -322,6 +354,11 @@ def test_every_mistake_gets_one_sentence_and_its_code(workplace: Path, capsys: p
             wrong.append(f"{arguments}: left {set(after) ^ set(before)}")
             before = after
     assert not wrong, "\n".join(wrong)
+
+
+def test_a_mistake_of_every_verb_is_tried() -> None:
+    tried = {"_".join(app.parse_commands(arguments.split())[0]) for arguments, *_ in WRONG}
+    assert tried >= nuclex.VERBS.keys()
 
 
 def test_help_names_every_suite_that_comes_with_nuclex(capsys: pytest.CaptureFixture[str]) -> None:

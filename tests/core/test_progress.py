@@ -103,3 +103,32 @@ def test_a_real_terminal_gets_a_bar_with_speed_and_time_left() -> None:
     assert "0:00:0" in text, "time left"
     assert "\x1b[" in text, "drawn in place"
     assert "3/?" in text
+
+
+def test_inside_a_bar_there_is_no_second_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look at validation during training scores tokens; rich refuses two live displays."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with bar("outer", 2) as outer:
+        outer.advance()
+        with bar("inner", 3) as inner:
+            inner.advance(3)
+        assert list(counted("inner", "ab", 2)) == ["a", "b"]
+        outer.advance()
+    drawn = capsys.readouterr().err
+    assert "2/2" in drawn
+    assert "inner" not in drawn
+    with pytest.raises(ValueError, match="x"), bar("outer", 2):
+        raise ValueError("x")
+    with bar("after", 1) as after:
+        after.advance()
+    assert "after" in capsys.readouterr().err, "a bar that ended badly makes room, too"
+
+
+def test_a_high_speed_is_told_in_digits(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = count(0, 10)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with bar("scoring tokens", 1_000_000) as made:
+        made.advance(82_345)
+    assert "scoring tokens: 82345/1000000 8 234/s 111 s left" in capsys.readouterr().err

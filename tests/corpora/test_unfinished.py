@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 
+from nuclex.cli.schema import checked
 from nuclex.core.errors import DiskError
 from nuclex.core.progress import quiet
 from nuclex.data import partition, stage, store
@@ -103,7 +104,7 @@ def test_what_a_killed_build_leaves_goes_with_the_next(source, fingerprint, tmp_
     assert left[0].name.startswith(".tmp-corpus-")
     again = _build(source, tmp_path / "corpus", place)
     assert again.returncode == 0, again.stderr
-    assert json.loads(again.stdout)["fingerprint"] == fingerprint
+    assert checked("corpus_build", again.stdout)["fingerprint"] == fingerprint
     assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
     assert not (tmp_path / "corpus" / ".work").exists()
 

@@ -68,7 +68,7 @@ def test_a_corpus_by_hand(tmp_path):
     assert corpus.families == ["x", "y", None, None]
     assert sorted(Counter(corpus.split_codes.tolist()).items()) == [(0, 2), (1, 1), (2, 1)]
     assert json.loads((tmp_path / "corpus" / "corpus.json").read_text()) == manifest == corpus.manifest
-    assert corpus_info(tmp_path / "corpus") == {"path": str(tmp_path / "corpus"), **manifest}
+    assert corpus_info(tmp_path / "corpus") == {"corpus": str(tmp_path / "corpus"), **manifest}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "one.fa", "two.fa.gz"]
 
 

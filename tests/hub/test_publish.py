@@ -259,7 +259,7 @@ def test_the_command_line_says_commit_and_address(hub, bundle, capsys):
     assert run(["publish", str(bundle), NAME, "--message", "first", "--json"]) == 0
     out, err = capsys.readouterr()
     told = json.loads(out)
-    assert (told["repository"], told["revision"], told["license"]) == (NAME, "main", "cc-by-4.0")
+    assert (told["repository"], told["revision"], told["licence"]) == (NAME, "main", "cc-by-4.0")
     assert told["url"].endswith(told["commit"])
     assert hub.repositories[NAME].messages[-1] == "first"
     assert TOKEN not in out + err

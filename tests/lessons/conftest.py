@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nuclex.cli.schema import RESULTS, checked
 from outsiders import OUTSIDE, python
 
 
@@ -40,7 +41,7 @@ def nuclex(site: Path, desk: Path) -> Callable[..., dict[str, Any]]:
     def run(*arguments: str) -> dict[str, Any]:
         done = python(["-m", "nuclex", *arguments, "--json"], desk, site)
         assert done.returncode == 0, done.stderr
-        answer: dict[str, Any] = json.loads(done.stdout)
-        return answer
+        words = list(itertools.accumulate(arguments[:2], "{}_{}".format))
+        return checked(next(verb for verb in words if verb in RESULTS), done.stdout)
 
     return run

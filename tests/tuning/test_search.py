@@ -21,8 +21,10 @@ import torch
 from drawn import check_report
 from learners import write_tiny_bundle
 from nuclex.cli.main import run as typed
+from nuclex.cli.schema import checked
 from nuclex.core.config import load_config
 from nuclex.core.errors import CorruptError, InputError
+from nuclex.core.plain import plain
 from nuclex.core.progress import quiet
 from nuclex.core.toml import toml_text
 from nuclex.training.pretrain import PretrainConfig
@@ -89,7 +91,8 @@ def whole(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     folder = tmp_path_factory.mktemp("whole")
     asked = config(recipe(folder, tiny_corpus, given=True))
     with quiet():
-        return folder / "out", search(asked, folder / "out", finals=True)
+        answer = search(asked, folder / "out", finals=True)
+    return folder / "out", checked("search", json.dumps(plain(answer)))
 
 
 def test_every_trial_is_told_by_the_loss_of_its_best_weights(whole: tuple[Path, dict[str, Any]]) -> None:

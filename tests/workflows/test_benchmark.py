@@ -14,8 +14,10 @@ import pytest
 from drawn import check_report
 from made import fasta, letters
 from nuclex.cli.main import run
+from nuclex.cli.schema import checked
 from nuclex.core.config import load_config
 from nuclex.core.errors import InputError, NonFiniteError, StoppedError
+from nuclex.core.plain import plain
 from nuclex.data.corpus import CorpusConfig, build_corpus
 from nuclex.data.simulate import SimulationConfig, simulate, write_fasta
 from nuclex.evaluation.suite import SuiteConfig
@@ -191,7 +193,7 @@ def test_a_stopped_benchmark_goes_on_where_it_was(
     shutil.copytree(models[0], tmp_path / "else" / "bundle")
     with pytest.raises(InputError, match=r"was begun with other options \(models.one was .*, now it is None\)"):
         benchmark(asked, [tmp_path / "else" / "bundle"], out, resume=True)
-    summary = benchmark(asked, one, out, resume=True)
+    summary = checked("benchmark", json.dumps(plain(benchmark(asked, one, out, resume=True))))
     assert {folder: (folder / "results.json").stat().st_mtime_ns for folder in done} == before
     straight = benchmark(asked, one, tmp_path / "straight")
     assert summary["numbers"] == straight["numbers"]

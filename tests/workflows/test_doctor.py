@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from nuclex.cli.schema import checked
+from nuclex.cli.show import show
+from nuclex.data.catalog import list_datasets
 from nuclex.workflows import doctor
 from nuclex.workflows.doctor import OPTIONAL
 
@@ -57,9 +60,57 @@ def test_disk_is_that_of_the_working_folder(monkeypatch: pytest.MonkeyPatch, tmp
     assert doctor.doctor()["disk_free_bytes"] == pytest.approx(free, rel=0.1)
 
 
-def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_missing_is_said_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "find_spec", lambda name: None)
-    assert {row["version"] for row in doctor.doctor()["optional"]} == {"not installed"}
+    rows = doctor.doctor()["optional"]
+    assert {row["version"] for row in rows} == {None}
+    shown = show({"optional": rows}).splitlines()
+    [wandb] = [line for line in shown if line.split()[0] == "wandb"]
+    assert "not installed" in wandb
+    assert wandb.endswith('pip install "nuclex[wandb]"')
+
+
+def test_what_is_there_is_not_told_to_be_installed() -> None:
+    assert "pip install" not in show(
+        {"optional": [{"library": "a", "version": "1", "for": "b", "install": "pip install c"}]}
+    )
+
+
+def test_where_data_sets_come_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NUCLEX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("NUCLEX_MIRROR", raising=False)
+    found = doctor.doctor()
+    nothing = {"place": None, "readable": None, "datasets_at_hand": 0, "datasets": len(list_datasets())}
+    assert found["mirror"] == nothing
+    assert found["cache"] == {"place": str(tmp_path / "cache"), "files": 0, "bytes": 0}
+    dataset = next(row for row in list_datasets() if row["bytes"] is not None and row["bytes"] < 10**6)
+    for folder in (tmp_path / "mirror", tmp_path / "cache"):
+        copy = folder / dataset["mirror"]
+        copy.parent.mkdir(parents=True)
+        copy.write_bytes(bytes(dataset["bytes"]))
+    monkeypatch.setenv("NUCLEX_MIRROR", str(tmp_path / "mirror"))
+    found = doctor.doctor()
+    assert (found["mirror"]["readable"], found["mirror"]["datasets_at_hand"]) == (True, 1)
+    assert (found["cache"]["files"], found["cache"]["bytes"]) == (1, dataset["bytes"])
+    for place, readable in ((str(tmp_path / "none"), False), ("https://mirror.example/data", None)):
+        monkeypatch.setenv("NUCLEX_MIRROR", place)
+        assert doctor.doctor()["mirror"] == {**nothing, "place": place, "readable": readable}
+
+
+def test_without_mmseqs_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nuclex.data.homology.util.find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", "")
+    assert doctor.doctor()["mmseqs"] is None
+
+
+def test_kernels_are_told_where_a_gpu_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "kernels" not in doctor.doctor() or torch.cuda.is_available()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    found = doctor.doctor()
+    assert [row["library"] for row in found["kernels"]] == ["triton", "mamba-ssm", "flash-linear-attention"]
+    assert "flash attention" in found["paths"]["cuda"]["attention"]
+    checked("doctor", json.dumps(found))
 
 
 @pytest.mark.slow

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import CycloptsError, Group, Parameter
 
 from nuclex import __version__
 from nuclex.cli import verbs
+from nuclex.cli.completion import CompletedApp
 from nuclex.cli.settings import rewrite_settings
 from nuclex.cli.show import show
 from nuclex.core.errors import DiskError, InputError, NuclexError
@@ -29,7 +30,7 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 CLOSED = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR}
 """What it says of a path that was given and cannot be opened."""
 
-app = App(
+app = CompletedApp(
     name="nuclex",
     version=__version__,
     suppress_keyboard_interrupt=False,
@@ -93,8 +94,13 @@ def launch(
             rewrite_settings(app, tokens), exit_on_error=False, print_error=False, result_action="return_value"
         )
     if isinstance(result, dict):
-        print(json_format.dumps(plain(result), allow_nan=False) if json else show(plain(result)))
+        print(_one_object("_".join(app.parse_commands(list(tokens))[0]), result) if json else show(plain(result)))
     return 0
+
+
+def _one_object(verb: str, result: dict[str, Any]) -> str:
+    """What ``--json`` prints, as ``nuclex.cli.schema`` declares it for the verb; the tests check each at this place."""
+    return json_format.dumps(plain(result), allow_nan=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

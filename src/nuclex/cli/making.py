@@ -120,7 +120,7 @@ def corpus_build(
         hint = "; the inputs come before --exclude" if exclude else ""
         raise InputError(f"command line: corpus build needs at least one input file; - is standard input{hint}")
     settings = load_config(CorpusConfig, config, parse_settings(set))
-    return nuclex.corpus_build(list(inputs), out, settings, exclude=exclude, engine=engine)
+    return {"corpus": str(out), **nuclex.corpus_build(list(inputs), out, settings, exclude=exclude, engine=engine)}
 
 
 def corpus_info(corpus: Path) -> dict[str, Any]:

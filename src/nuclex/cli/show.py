@@ -11,8 +11,9 @@ LICENCE_WIDTH = 48
 def show(result: dict[str, Any], indent: int = 0) -> str:
     """Spell a plain result out.
 
-    >>> print(show({"loss": 1.23456, "by_source": {"a": 1, "b": 2}}))
-    loss       1.2346
+    >>> print(show({"loss": 1.23456, "memory_bytes": 2_500_000, "by_source": {"a": 1, "b": 2}}))
+    loss          1.2346
+    memory_bytes  2.5 MB
     by_source
       a  1
       b  2
@@ -27,7 +28,8 @@ def show(result: dict[str, Any], indent: int = 0) -> str:
             brief = BRIEF.get(name)
             lines += [f"{pad}{name}", _table([brief(row) for row in value] if brief else value, indent + 2)]
         else:
-            lines.append(f"{pad}{name!s:<{width}}  {_text(value)}".rstrip())
+            said = _size(value) if name.endswith("bytes") and isinstance(value, int) else _text(value)
+            lines.append(f"{pad}{name:<{width}}  {said}".rstrip())
     return "\n".join(lines)
 
 
@@ -55,7 +57,22 @@ def _dataset(row: dict[str, Any]) -> dict[str, str]:
     }
 
 
-BRIEF: dict[str, Callable[[dict[str, Any]], dict[str, str]]] = {"datasets": _dataset}
+def _library(row: dict[str, Any]) -> dict[str, str]:
+    """An optional library on one line: how to install it only where it is missing."""
+    there = row["version"] is not None
+    return {
+        "library": row["library"],
+        "version": row["version"] if there else "not installed",
+        "for": row["for"],
+        "": "" if there else row.get("install", ""),
+    }
+
+
+BRIEF: dict[str, Callable[[dict[str, Any]], dict[str, str]]] = {
+    "datasets": _dataset,
+    "optional": _library,
+    "kernels": _library,
+}
 """How to tell a long record to a person, by the name of the list that it is in."""
 
 

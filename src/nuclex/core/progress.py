@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
@@ -12,6 +13,8 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 _quiet: ContextVar[bool] = ContextVar("nuclex_quiet", default=False)
+_shown = threading.Lock()
+"""Held by the bar that is shown: a terminal has room for one."""
 
 
 @contextlib.contextmanager
@@ -56,7 +59,10 @@ class Bar:
         return (self.done - self._start) / max(now - self._began, 1e-9)
 
     def _speed(self, now: float) -> str:
-        return f"{rate:.3g}/s" if (rate := self._rate(now)) > 0 else ""
+        rate = self._rate(now)
+        if rate <= 0:
+            return ""
+        return f"{rate:.3g}/s" if rate < 999.5 else f"{rate:,.0f}/s".replace(",", " ")
 
     def _left(self, now: float) -> str:
         rate = self._rate(now)
@@ -94,18 +100,27 @@ class _TerminalBar(Bar):
 
 @contextlib.contextmanager
 def bar(title: str, total: int, start: int = 0) -> Iterator[Bar]:
-    """A bar with speed and time left: rich on a terminal, a plain line every ten seconds where there is none."""
-    made: Bar
-    made = _TerminalBar(title, total, start) if sys.stderr.isatty() and not _quiet.get() else Bar(title, total, start)
+    """A bar with speed and time left: rich on a terminal, a plain line every ten seconds where there is none.
+
+    Inside another one it is not shown: what is told is how far the whole of the work has come.
+    """
+    if not _shown.acquire(blocking=False):
+        yield Bar(title, total, start, interval_s=float("inf"))
+        return
     try:
-        yield made
+        terminal = sys.stderr.isatty() and not _quiet.get()
+        made: Bar = _TerminalBar(title, total, start) if terminal else Bar(title, total, start)
+        try:
+            yield made
+        finally:
+            made.close()
     finally:
-        made.close()
+        _shown.release()
 
 
-def counted(title: str, items: Iterable[Item]) -> Iterator[Item]:
-    """The items as they come, with a bar that counts them; how many there will be is not known."""
-    with bar(title, 0) as progress:
+def counted(title: str, items: Iterable[Item], total: int = 0) -> Iterator[Item]:
+    """The items as they come, with a bar that counts them; a ``total`` of 0 is one that nobody knows."""
+    with bar(title, total) as progress:
         for item in items:
             yield item
             progress.advance()

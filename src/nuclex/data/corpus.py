@@ -161,7 +161,7 @@ def build_corpus(
 
 def corpus_info(corpus: str | Path) -> dict[str, Any]:
     """The manifest of a corpus, after every file of it was checked against its sha256."""
-    return {"path": str(corpus), **Corpus.open(corpus).manifest}
+    return {"corpus": str(corpus), **Corpus.open(corpus).manifest}
 
 
 class _Rows(NamedTuple):

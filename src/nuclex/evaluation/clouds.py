@@ -12,6 +12,7 @@ from pydantic import Field
 from nuclex.bundle import Bundle
 from nuclex.core.config import Config
 from nuclex.core.errors import InputError
+from nuclex.core.progress import counted
 from nuclex.core.randomness import key, permutation
 from nuclex.inference.embed import embed_sequences
 from nuclex.metrics.frechet import cover, frechet_distance, principal_axes
@@ -125,4 +126,5 @@ def _drawn(named: Named, size: int, stream: int) -> Named:
 
 
 def _embedded(bundle: Bundle, named: Named, layer: int | None) -> Vectors:
-    return np.stack([one.vectors for one in embed_sequences(bundle, named, layer=layer)]).astype(np.float64)
+    found = counted("embedding", embed_sequences(bundle, named, layer=layer), len(named))
+    return np.stack([one.vectors for one in found]).astype(np.float64)

@@ -70,7 +70,7 @@ def publish(
             "repository": repository,
             "revision": config.revision,
             "private": private,
-            **front_licence(staged.record),
+            **{key.replace("license", "licence"): said for key, said in front_licence(staged.record).items()},
             "files": _files(staged.path),
         }
         if config.dry_run:

@@ -22,7 +22,7 @@ from nuclex.bundle import Bundle
 from nuclex.core.artifact import atomic_file
 from nuclex.core.config import Config
 from nuclex.core.errors import InputError, at
-from nuclex.core.progress import say
+from nuclex.core.progress import counted, say
 from nuclex.core.randomness import key
 from nuclex.data.read import read_sequences
 from nuclex.inference.adaptation import codon_weights
@@ -131,7 +131,8 @@ def design(bundle: Bundle, out: Path, config: DesignConfig, proteins: str | Path
         check_table(config.table)
     found, rows = 0, list[Design]()
     with atomic_file(out) as temporary, temporary.open("w", encoding="utf-8") as handle:
-        for protein in design_sequences(bundle, config, _proteins(proteins, config.genetic_code)):
+        designs = design_sequences(bundle, config, _proteins(proteins, config.genetic_code))
+        for protein in counted("designing for proteins", designs):
             for made in protein:
                 rows.append(made)
                 if made.id == NATURAL:

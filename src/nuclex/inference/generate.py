@@ -23,7 +23,7 @@ from nuclex.bundle import Bundle, load
 from nuclex.core.artifact import atomic_file
 from nuclex.core.config import Config, load_config
 from nuclex.core.errors import InputError, shown
-from nuclex.core.progress import say
+from nuclex.core.progress import counted, say
 from nuclex.core.randomness import key, uniform
 from nuclex.data.read import read_sequences
 from nuclex.inference.design import DesignConfig, design
@@ -107,7 +107,8 @@ def generate(
     opened = _opened(bundle, device)
     begun = None if prompts is None else ((record.id, record.sequence) for record in read_sequences(prompts))
     count = tokens = ended = 0
-    results = generate_sequences(opened, settings, begun)
+    made_so_far = generate_sequences(opened, settings, begun)
+    results = counted("generating", made_so_far, settings.count if prompts is None else 0)
     with atomic_file(out) as temporary, within_memory(), temporary.open("w", encoding="utf-8") as handle:
         for made in results:
             end = "yes" if made.ended else "no"

@@ -41,6 +41,8 @@ from nuclex.tokenizers import tokenizer_hash
 from nuclex.training.environment import drift, environment
 
 BEGUN, PART, SUFFIX = "begun.json", "part.json", ".parts"
+TITLES = {"embed": "embedding", "score": "scoring"}
+"""What a verb's bar is called."""
 Item = TypeVar("Item")
 
 
@@ -55,7 +57,8 @@ class Part:
 class Parts:
     """The finished parts of one piece of work, in order; ``len`` is how many this process knows of."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, title: str = "items") -> None:
+        self.title = title
         self.folder, self._count = folder, 0
 
     def __len__(self) -> int:
@@ -74,7 +77,7 @@ class Parts:
 
         ``made_of`` is the digest of what a part is made of.
         """
-        with bar("items", 0) as progress:
+        with bar(self.title, 0) as progress:
             for chunk in chunks:
                 found = made_of(chunk)
                 if not self.finished(found):
@@ -132,7 +135,7 @@ def opened_parts(out: Path, bundle: Bundle, settings: dict[str, Any], *, resume:
                 with _gone_if_empty(work):
                     _begin(work, bundle, settings, resume=resume)
                 with _gone_if_empty(work, say_what_stays=True):
-                    yield Parts(work)
+                    yield Parts(work, TITLES.get(settings.get("verb", ""), "items"))
                 _empty(work)
         finally:
             with contextlib.suppress(OSError):  # not empty: there is something to go on from

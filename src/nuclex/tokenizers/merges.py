@@ -13,6 +13,8 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
+from nuclex.core.progress import bar
+
 Places = NDArray[np.int32]
 Queue = list[tuple[int, int, int, "Places | _Block | None"]]
 BREAK = 0
@@ -33,19 +35,21 @@ def learn_merges(text_T: NDArray[np.unsignedinteger], letters: int, merges: int,
         if count >= least:
             heappush(queue, (-count, left, right, None))
     learned: list[tuple[int, int]] = []
-    while queue and len(learned) < merges:
-        expected, left, right, where = heappop(queue)
-        if isinstance(where, _Block):
-            places = where.take(queue)
-        else:
-            places = where if where is not None else text.find(left, right)
-        places = text.still(places, left, right)
-        if len(places) == -expected:
-            codes_P, places_P = text.merge(places, left, right)
-            _Block.queue(queue, text.tokens - 1, codes_P, places_P, least)
-            learned.append((left, right))
-        elif len(places) >= least:  # a merge since has broken some of its pairs
-            heappush(queue, (-len(places), left, right, places))
+    with bar("learning tokens", merges) as progress:
+        while queue and len(learned) < merges:
+            expected, left, right, where = heappop(queue)
+            if isinstance(where, _Block):
+                places = where.take(queue)
+            else:
+                places = where if where is not None else text.find(left, right)
+            places = text.still(places, left, right)
+            if len(places) == -expected:
+                codes_P, places_P = text.merge(places, left, right)
+                _Block.queue(queue, text.tokens - 1, codes_P, places_P, least)
+                learned.append((left, right))
+                progress.advance()
+            elif len(places) >= least:  # a merge since has broken some of its pairs
+                heappush(queue, (-len(places), left, right, places))
     return learned
 
 

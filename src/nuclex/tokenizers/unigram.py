@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from nuclex.core.errors import CorruptError
+from nuclex.core.progress import bar
 from nuclex.tokenizers.base import TOKENIZERS
 from nuclex.tokenizers.exported import split_at, unigram_model
 from nuclex.tokenizers.learned import SPECIAL, LearnedConfig, LearnedTokenizer, stored_learned_model
@@ -51,15 +52,17 @@ class UnigramConfig(LearnedConfig):
         longest = min(self.max_token_length, self.piece_length)
         tokens = letters + frequent_words(text_RC.ravel(), longest, self.candidates * wanted)
         counts_V = np.ones(len(tokens))
-        while True:
-            trie = Trie(tokens)
-            for _ in range(self.rounds):
-                counts_V = _expected(text_RC, trie, _scores(counts_V))
-            if len(tokens) - len(letters) <= wanted:
-                break
-            kept = max(wanted, int(self.keep * (len(tokens) - len(letters))))
-            chosen = _needed(tokens, counts_V, kept + len(letters), len(letters))
-            tokens, counts_V = [tokens[index] for index in chosen], counts_V[chosen]
+        with bar("learning tokens, rounds", 0) as progress:
+            while True:
+                trie = Trie(tokens)
+                for _ in range(self.rounds):
+                    counts_V = _expected(text_RC, trie, _scores(counts_V))
+                    progress.advance(note=f"{len(tokens)} candidates")
+                if len(tokens) - len(letters) <= wanted:
+                    break
+                kept = max(wanted, int(self.keep * (len(tokens) - len(letters))))
+                chosen = _needed(tokens, counts_V, kept + len(letters), len(letters))
+                tokens, counts_V = [tokens[index] for index in chosen], counts_V[chosen]
         return self._reading(tokens, _scores(counts_V))
 
     def restore(self, tokenizer_json: str) -> LearnedTokenizer:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from pydantic import ConfigDict
+
 from nuclex.core.config import Config
 from nuclex.models import BackboneConfig
 from nuclex.models.architecture import MixerName
@@ -77,13 +79,20 @@ class Memory(Config):
     count what torch and its libraries take by themselves, nor gaps that an allocator leaves.
     """
 
+    model_config = ConfigDict(use_attribute_docstrings=True)  # for the schema of `nuclex plan --json`
+
     weights: int
+    """The network's numbers."""
     gradients: int
+    """Of every number its derivative."""
     optimizer: int
+    """What the optimizer keeps of earlier updates."""
     average: int
+    """The average of the weights, where the recipe asks for one."""
     activations: int
     """What is kept between forward and backward, copies of weights that autocast makes included."""
     peak: int
+    """The most at any moment."""
 
 
 def activation_bytes(config: BackboneConfig, vocabulary_size: int, run: Pass) -> int:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from nuclex.core.config import Config
 from nuclex.core.errors import InputError, shown
@@ -54,9 +54,14 @@ GPUS: dict[str, Gpu] = {
 class Plan(Config):
     """The consequences of a recipe; pure, printed by ``--dry-run``, saved with the run."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)  # for the schema of `nuclex plan --json`
+
     parameters: int
+    """Numbers that the network learns."""
     parameters_by_part: dict[str, int]
+    """The same by part of the network."""
     vocabulary_size: int
+    """Tokens that the tokenizer knows."""
     flops_per_token: float
     """Forward and backward, a token of a sequence of ``length`` tokens."""
     memory_bytes: int
@@ -66,8 +71,11 @@ class Plan(Config):
     fits: dict[str, bool]
     """Whether the peak is less than the memory of each named GPU; other programs and torch itself take some, too."""
     tokens_compute_optimal: int
+    """Tokens that a network of this size deserves: 20 a parameter (arXiv:2203.15556)."""
     length: float
+    """The length of a sequence, in tokens, that arithmetic is for."""
     steps: int | None = None
+    """Updates, where the recipe gives their number."""
     epochs: float | None = None
     """The length that the recipe gives, where it gives it in epochs: ``steps`` are counted on the corpus then."""
     tokens: int | None = None
@@ -77,9 +85,11 @@ class Plan(Config):
     epochs_compute_optimal: float | None = None
     """Epochs of the corpus in the compute-optimal number of tokens."""
     precision: Precision = "fp32"
+    """The numbers that it computes with."""
     hours: dict[str, float]
     """For each named GPU at ``utilisation`` of its peak: hours for ``tokens`` (or the compute-optimal number)."""
     utilisation: float = Field(default=0.4, gt=0, le=1)
+    """The share of its peak that a GPU reaches."""
     cost: dict[str, float] = Field(default={})
     """Hours times the price of an hour, in its currency, for each GPU whose price was said."""
 

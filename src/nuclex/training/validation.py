@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nuclex.bundle import Bundle
+from nuclex.core.progress import bar
 from nuclex.data.pack import PackedBatch, pack
 from nuclex.data.sample import Pieces, budget_cuts, overlapping_windows, windows
 from nuclex.data.tokens import TokenTable
@@ -187,7 +188,8 @@ def _scored(
     meaning_V = codon_meanings(*meant, model.config.rows(len(meant[0].vocabulary)))
     tokens, hits, nll, kin = (np.zeros(len(table)) for _ in range(4))
     device = next(model.parameters()).device
-    with torch.no_grad():
+    total = len(table.ids) + (len(table) if model.config.causal else 0)  # whose ends are foretold, too
+    with torch.no_grad(), bar("scoring tokens", total) as progress:
         for part, batch in batches:
             layout = Layout.of(batch.lengths_N, device)
             index_T = np.repeat(part.index_P, batch.lengths_N)
@@ -206,5 +208,6 @@ def _scored(
                     alike_M = meaning_V[guess_M] == meaning_V[question.targets_M]
                     kin += np.bincount(where, weights=alike_M, minlength=len(table))
                 nll += np.bincount(where, weights=cost_M, minlength=len(table))
+                progress.advance(len(where))
     kin_N = None if meaning_V is None else kin.astype(np.int64)
     return Scores(tokens.astype(np.int64), hits.astype(np.int64), nll, kin_N)

@@ -104,7 +104,7 @@ def _told(folder: Path, results: dict[str, Any], report: Path | None) -> dict[st
         for one in results["trials"]
     ]
     return {
-        "search": str(folder),
+        "out": str(folder),
         "best": {"number": best["number"], **best["settings"], results["goal"]["metric"]: best["score"]},
         "trials": trials,
         "transferred": results["transferred"],

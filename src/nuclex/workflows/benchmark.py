@@ -175,6 +175,7 @@ def _written(found: Benchmark, out: Path) -> dict[str, Any]:
         if any(line.metric == q.headline for q in found.questions if q.name == line.question)
     ]
     summary = {
+        "out": str(out),
         "numbers": [
             {
                 **{"question": line.question, "model": line.model, "start": line.arm, "metric": line.metric},

