@@ -13,6 +13,7 @@ import nuclex
 from nuclex.bundle import Record, TaskPart, load, write_bundle
 from nuclex.bundle.rinalmo import PREFIXES, Released, write_released
 from nuclex.bundle.weights import unshared
+from nuclex.core.artifact import sha256_file
 from nuclex.core.errors import InputError, OutsideError
 from nuclex.models.heads import ClassHeadConfig, PairHeadConfig
 from nuclex.tokenizers import NucleotideConfig
@@ -190,7 +191,9 @@ from nuclex.hub import import_bundle
 from nuclex.tokenizers import NucleotideConfig
 bundle = import_bundle(sys.argv[1], sys.argv[2], tokenizer=NucleotideConfig().build())
 record, alphabet = bundle.record, bundle.tokenizer.config.alphabet
-print(record.name, bundle.model.config.depth, alphabet, record.provenance["sha256"])
+print(record.name, bundle.model.config.depth, alphabet, record.provenance["imported_from"])
+print(record.provenance["sha256"]["model.safetensors"])
+print(record.notes[0])
 """
 
 
@@ -213,7 +216,19 @@ def test_an_id_of_the_hub_is_read_like_a_folder(hub, tmp_path, kind):
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert result.returncode == 0, result.stderr
     alphabet = "rna" if kind == "multimolecule" else "dna"
-    assert result.stdout.split() == ["small", "3", alphabet, "{}"]
+    told, digest, note = result.stdout.splitlines()
+    assert told == f"small 3 {alphabet} lab/small@{'0' * 40}"
+    assert digest == sha256_file(snapshot / "model.safetensors")
+    assert f"lab/small@{'0' * 40}" in note
+    assert str(tmp_path) not in note
+    assert f"lab/small: main is commit {'0' * 40}" in result.stderr
+    command[3:] = [f"lab/small@{'0' * 40}", str(tmp_path / "c")]
+    again = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert again.stdout == result.stdout
+    command[3:] = [f"lab/small@{'1' * 40}", str(tmp_path / "d")]
+    assert (
+        "OutsideError: lab/small@1" in subprocess.run(command, capture_output=True, text=True, env=environment).stderr
+    )
 
 
 # ---- transformers' folders ----
@@ -236,7 +251,9 @@ def test_what_is_nowhere_and_what_is_nothing_known(hub, tmp_path, monkeypatch):
     for nowhere in (tmp_path / "nothing", f"{tmp_path}/nothing", "../nothing", "rinalmo.pt", "a/b/c"):
         with pytest.raises(InputError, match="no such file or folder"):
             hub.import_bundle(nowhere, tmp_path / "b")
-    with pytest.raises(OutsideError, match="cannot be read by transformers"):
+    with pytest.raises(InputError, match="a commit, branch or tag is needed behind @"):
+        hub.import_bundle("lab/nothing@", tmp_path / "b")
+    with pytest.raises(OutsideError, match="no-user-of-this-name/nothing: cannot be fetched"):
         hub.import_bundle("no-user-of-this-name/nothing", tmp_path / "b")
     (tmp_path / "theirs").mkdir()
     with pytest.raises(InputError, match=r"has no config\.json"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from nuclex.bundle.rinalmo import HEADS, ROWS, read_released
 from nuclex.bundle.weights import filled, read_weights, refuse_unfit, skeleton, unshared
 from nuclex.core.artifact import sha256_file
 from nuclex.core.errors import CorruptError, InputError, OutsideError, one_line
+from nuclex.core.progress import say
 from nuclex.core.provenance import provenance
 from nuclex.hub.convert import failure, import_transformers
 from nuclex.models.architecture import BackboneConfig
@@ -38,6 +40,8 @@ from nuclex.tokenizers.base import CONFIG_FILE as TOKENIZER_CONFIG_FILE
 from nuclex.training.pairs import DecodingConfig
 
 WEIGHT_SUFFIXES = (".bin", ".pt", ".pth", ".safetensors")
+READ = ("*.json", "*.txt", "*.model", "README.md")
+"""What is fetched of a model on the hub beside its weights: no code."""
 USUAL_THRESHOLD = 0.5
 """Of multimolecule's folding, which keeps none."""
 
@@ -65,27 +69,54 @@ def import_bundle(
 
     ``source`` is one of RiNALMo's ``.pt`` files (pre-trained, or fine-tuned for structures or classes: ``classes``
     names them in their order, since the file does not; ``heads`` is the number of attention heads, which no weight
-    tells), or a folder, or an id on the Hugging Face hub: multimolecule's RiNALMo, or a RoBERTa, BERT, GPT-2, Mamba or
+    tells), or a folder, or an id on the Hugging Face hub, which ``@`` and a commit, branch or tag may follow (without
+    one the newest commit is taken, said and recorded): multimolecule's RiNALMo, or a RoBERTa, BERT, GPT-2, Mamba or
     Mamba-2. These need ``tokenizer``, the one of nuclex that reads as theirs does, unless nuclex wrote the one beside
     them; RiNALMo's is known. InputError for weights that are missing or left over and for variants that nuclex does
     not compute, OutsideError for what cannot be fetched. Nothing is left random, nothing in a file is executed. Without
     ``licence`` it is the one that the card beside the weights names, if there is one.
     """
-    path = Path(source)
     _refuse_absent(source)
+    path, called = _brought(source)
     try:
-        found = _of_rinalmo(path, heads, classes) if path.is_file() else _of_folder(source, tokenizer)
-    except CorruptError as error:  # nuclex did not write it
-        raise InputError(str(error)) from None
-    files = [path] if path.is_file() else sorted(path.glob("*.safetensors")) if path.is_dir() else []
+        found = _of_rinalmo(path, heads, classes) if path.is_file() else _of_folder(path, tokenizer)
+    except (CorruptError, InputError) as error:  # nuclex did not write it, and the cache's path says nothing
+        raise InputError(str(error).replace(str(path), called)) from None
+    files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.suffix in WEIGHT_SUFFIXES)
     sums = {file.name: sha256_file(file) for file in files}
-    facts = provenance(imported_from=str(source), sha256=sums)
-    notes = found.notes
-    if licence is None and not path.is_file() and (licence := _licence(source)) is not None:
+    facts = provenance(imported_from=called, sha256=sums)
+    notes = tuple(note.replace(str(path), called) for note in found.notes)
+    if licence is None and not path.is_file() and (licence := _licence(path)) is not None:
         notes += (f"The licence of the weights, {licence}, is the one that the card beside them names.",)
-    record = Record({}, facts, {}, None, path.stem or str(source), licence, notes)
+    name = path.stem if path == Path(source) else Path(called.partition("@")[0]).name
+    record = Record({}, facts, {}, None, name, licence, notes)
     write_bundle(out, found.model, found.tokenizer, record, task=found.task)
     return load(out)
+
+
+def _brought(source: str | Path) -> tuple[Path, str]:
+    """A path of this machine, and what it is called: of an id on the hub the files in its cache, and ``id@commit``."""
+    if isinstance(source, Path) or os.path.exists(source):
+        return Path(source), str(source)
+    from huggingface_hub import snapshot_download
+
+    name, at, asked = source.partition("@")
+    if at and not asked:
+        raise InputError(f"{source}: a commit, branch or tag is needed behind @")
+    try:
+        for weights in ("*.safetensors", "*.bin"):  # pickles only of who has nothing else
+            folder = Path(
+                snapshot_download(
+                    name, revision=asked or None, allow_patterns=[*READ, weights], ignore_patterns=["*/*"]
+                )
+            )
+            if any(folder.glob(weights)):
+                break
+    except Exception as error:  # the network can fail in any way
+        raise OutsideError(f"{source}: cannot be fetched: {one_line(str(error))}") from None
+    if asked != folder.name:
+        say(f"{name}: {asked or 'main'} is commit {folder.name}; {name}@{folder.name} gives the same again")
+    return folder, f"{name}@{folder.name}"
 
 
 def _refuse_absent(source: str | Path) -> None:
@@ -95,7 +126,7 @@ def _refuse_absent(source: str | Path) -> None:
         raise InputError(f"{source}: no such file or folder")
 
 
-def _of_folder(source: str | Path, tokenizer: Tokenizer | None) -> _Found:
+def _of_folder(source: Path, tokenizer: Tokenizer | None) -> _Found:
     keys = _config(source)
     if keys.get("model_type") == MULTIMOLECULE.name:
         return _of_multimolecule(source, keys)
@@ -122,8 +153,7 @@ def _of_rinalmo(path: Path, heads: int, classes: Sequence[str]) -> _Found:
     return _Found(model, tokenizer, notes, _part(config, released.head, released.head_weights, model))
 
 
-def _of_multimolecule(source: str | Path, keys: dict[str, Any]) -> _Found:
-    origin = Path(source)
+def _of_multimolecule(source: Path, keys: dict[str, Any]) -> _Found:
     vocabulary = _file(source, "vocab.txt")
     if vocabulary is not None and tuple(vocabulary.read_text(encoding="utf-8").split()) != VOCABULARY:
         raise InputError(f"{source}: vocab.txt is not multimolecule's RNA alphabet of {len(VOCABULARY)} tokens")
@@ -137,13 +167,13 @@ def _of_multimolecule(source: str | Path, keys: dict[str, Any]) -> _Found:
         of_head = {name: tensors.pop(name) for name in list(tensors) if name.startswith(PAIR_HEAD)}
         if MULTIMOLECULE.class_of(config.model_copy(update={"head": "none"})) in (keys.get("architectures") or []):
             config = config.model_copy(update={"head": "none"})
-        native = own_rows(from_foreign(with_both_biases(tensors), MULTIMOLECULE.weights(config), origin))
+        native = own_rows(from_foreign(with_both_biases(tensors), MULTIMOLECULE.weights(config), source))
         if of_head:
             blocks = len({name.split(".")[3] for name in of_head if ".convnet.layers." in name})
-            of_head = from_foreign(of_head, pair_head_weights(blocks), origin)
+            of_head = from_foreign(of_head, pair_head_weights(blocks), source)
             channels, kernel = of_head["decoder.weight"].shape[1:3]
             head = PairHeadConfig(channels=channels, blocks=blocks, kernel=kernel)
-        model = _filled(config, native, tokenizer, origin)
+        model = _filled(config, native, tokenizer, source)
     except (KeyError, ValueError, IndexError, TypeError) as error:
         raise InputError(f"{source}: is not a whole RiNALMo of multimolecule: {one_line(str(error))}") from None
     left = ", ".join(repr(token) for token in DROPPED)
@@ -154,9 +184,9 @@ def _of_multimolecule(source: str | Path, keys: dict[str, Any]) -> _Found:
     return _Found(model, tokenizer, notes, _pairs(head, of_head, USUAL_THRESHOLD, model))
 
 
-def _of_transformers(source: str | Path, tokenizer: Tokenizer | None) -> _Found:
+def _of_transformers(source: Path, tokenizer: Tokenizer | None) -> _Found:
     if tokenizer is None:
-        if not (Path(source) / TOKENIZER_CONFIG_FILE).is_file():
+        if not (source / TOKENIZER_CONFIG_FILE).is_file():
             raise InputError(f"{source}: has no tokenizer of nuclex beside it; give the one that reads as its own does")
         tokenizer = load_tokenizer(source)
     return _Found(import_transformers(source, tokenizer=tokenizer), tokenizer, (f"Imported from {source}.",))
@@ -181,7 +211,7 @@ def _part(config: dict[str, Any], head: HeadConfig, weights: dict[str, Tensor], 
     return TaskPart({**config, "head": head.to_data(), "digest": None}, weights)
 
 
-def _config(source: str | Path) -> dict[str, Any]:
+def _config(source: Path) -> dict[str, Any]:
     from transformers import PreTrainedConfig
 
     try:
@@ -193,7 +223,7 @@ def _config(source: str | Path) -> dict[str, Any]:
     return keys
 
 
-def _licence(source: str | Path) -> str | None:
+def _licence(source: Path) -> str | None:
     """The licence that the front matter of a model's card names, by its own name where the hub has none for it."""
     card = _file(source, "README.md")
     text = "" if card is None else card.read_text(encoding="utf-8", errors="replace")
@@ -208,15 +238,7 @@ def _licence(source: str | Path) -> str | None:
     return found if isinstance(found, str) and found else None
 
 
-def _file(source: str | Path, name: str) -> Path | None:
-    """A file of a folder or of a repository on the hub; None where it is not there."""
-    if Path(source).is_dir():
-        path = Path(source) / name
-        return path if path.is_file() else None
-    from transformers.utils import cached_file
-
-    try:
-        found = cached_file(str(source), name, _raise_exceptions_for_missing_entries=False)
-    except Exception as error:  # the network can fail in any way
-        raise OutsideError(f"{source}: {name} cannot be fetched: {one_line(str(error))}") from None
-    return None if found is None else Path(found)
+def _file(folder: Path, name: str) -> Path | None:
+    """A file of a folder; None where it is not there."""
+    path = folder / name
+    return path if path.is_file() else None
