@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nuclex.bio.folding import nested_part
 from nuclex.bio.secondary_structure import as_pairs, to_partners
-from nuclex.evaluation.colour_bar import colour_bar, colour_of, drawn_probability, letter_colour
+from nuclex.evaluation.colour_bar import SURE, colour_bar, colour_of, drawn_probability, letter_colour
 from nuclex.evaluation.drawing import counted, drawn
 from nuclex.evaluation.loops import Loop, backbone_points, loops_of, placed, way_between
 from nuclex.evaluation.numbering import draw_numbers
@@ -127,12 +127,15 @@ READING = (
 )
 
 
-def planar_drawing(sequence: str, pairs: ArrayLike, probability_LL: NDArray[np.floating], title: str) -> Figure:
+def planar_drawing(
+    sequence: str, pairs: ArrayLike, probability_LL: NDArray[np.floating], title: str, scale: str = SURE
+) -> Figure:
     """Draw a structure (P, 2) in the plane, each nucleotide and pair in the colour of its probability.
 
     A paired nucleotide has the colour of its pair, an unpaired one that of being unpaired (``drawn_probability``).
     Pairs that cross the nested part are dashed curves. Positions are counted from 1; letters are left out where they
-    would be too small to read. The picture of more than 500 nt grows with the root of their number.
+    would be too small to read. The picture of more than 500 nt grows with the root of their number. ``scale`` says what
+    the colours are, where they are no probabilities.
     """
     from matplotlib.collections import LineCollection
 
@@ -161,7 +164,7 @@ def planar_drawing(sequence: str, pairs: ArrayLike, probability_LL: NDArray[np.f
         draw_numbers(axes, positions_L2, unit)
         drawing.text(0.5, 1 - 0.08 / inches[1], drawable(title), ha="center", va="top", fontsize=9)
         place = (0.5 - 1.6 / inches[0], 0.45 / inches[1], 3.2 / inches[0], 0.11 / inches[1])
-        colour_bar(drawing, place, "probability of the pair, or of being unpaired")
+        colour_bar(drawing, place, scale)
 
     crossed = len(pairs_P2) - len(nested)
     rows = [(i + 1, j + 1, float(probability_LL[i, j]), (i, j) in nested) for i, j in pairs_P2.tolist()]
