@@ -13,7 +13,7 @@ from nuclex.tokenizers.base import Tokenizer
 
 LANGUAGE_HEAD = (
     "It was fine-tuned for another question, and its language head was not trained along: its likelihoods and "
-    "probabilities of letters can have lost their meaning. The model that it was made from gives better ones."
+    "probabilities of letters can have lost their meaning. For these, ask the model that it was made from."
 )
 SIMULATED = "It was trained on simulated sequences, which a program made up: it knows nothing of any organism."
 

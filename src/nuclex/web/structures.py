@@ -36,8 +36,8 @@ SCALES = {"head": SURE, "couplings": "strength of the coupling; unpaired: 1 less
 LONGEST = 1000
 """Letters that a fine-tuned head is given at most: it works on all pairs at once."""
 NOTES = {
-    "head": "Pairs by the head that was fine-tuned on structures; p is its probability of the pair. Pairs are taken from "
-    "p = {threshold:.2f} on, which was best on validation.",
+    "head": "Pairs by the head that was fine-tuned on structures; p is its probability of the pair. Pairs are taken "
+    "from p = {threshold:.2f} on, which was best on validation.",
     "couplings": "No head for structures: pairs by how strongly the model couples two letters (its categorical "
     "Jacobian). p is that strength from 0 to 1, not a probability: 0.5 is 2 standard deviations above the molecule's "
     "mean, and 0.6, from which pairs are taken, is 3. No label chose these numbers, and where a model has learned no "

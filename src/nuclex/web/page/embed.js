@@ -112,10 +112,11 @@ export function view(result, context) {
   const picture = canvas(WIDTH, HEIGHT, { class: "fits", "aria-hidden": "true" },
     frame(x, y, result, size), marks, names(spots, points, size));
   const pasted = points.filter((point) => point.kind === "pasted").length;
+  const among = points.length > pasted ? ` among ${count(points.length - pasted)} reference ones` : "";
   return [figure({
     title: "Where the sequences lie",
-    caption: `${many(pasted, "pasted sequence")}${points.length > pasted
-      ? ` among ${count(points.length - pasted)} reference ones` : ""}, by ${result.method} of the model's vectors: near means alike to the model. ${result.note}`,
+    caption: `${many(pasted, "pasted sequence")}${among}, by ${result.method} of the model's vectors: near means `
+      + `alike to the model. ${result.note}`,
     body: element("div", { class: "lines" }, pointed(picture, points, spots, order), legend), file: "map",
     picture: () => {
       const under = legend.cloneNode(true);
@@ -181,7 +182,7 @@ function pointed(picture, points, spots, order) {
   }, picture);
 }
 
-const angle = (cosine) => (1 - cosine < 1e-6 ? "below 10^−6" : probability(1 - cosine)); // cosines have seven digits
+const angle = (cosine) => (1 - cosine < 1e-6 ? "below 10⁻⁶" : probability(1 - cosine)); // cosines have seven digits
 
 function nearest(rows) {
   if (!rows || rows.length === 0) return element("p", { class: "quiet", text: "There is no reference to be near to." });
@@ -190,14 +191,15 @@ function nearest(rows) {
     element("p", {
       class: "quiet",
       text: "By the angle between the vectors: 1 − cosine is 0 for the same direction. All sequences of a model can "
-        + "be near to each other by this measure, so compare the rows, not the numbers with other models'.",
+        + "be near to each other by this measure, so compare the rows, not the numbers of two models. "
+        + "(same): the same letters.",
     }),
     element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table of nearest references" },
       element("table", {},
         element("thead", {}, element("tr", {},
-          ["pasted", "reference", "class", "1 − cosine"].map((text) => element("th", { scope: "col", text })))),
+          ["pasted", "reference", "1 − cosine", "class"].map((text) => element("th", { scope: "col", text })))),
         element("tbody", {}, rows.map((row, n) => element("tr", {},
           [n > 0 && rows[n - 1].name === row.name ? "" : row.name,
-            row.same ? `${row.reference} (the same letters)` : row.reference, row.class ?? "", angle(row.cosine)]
+            `${row.reference}${row.same ? " (same)" : ""}`, angle(row.cosine), row.class ?? ""]
             .map((text) => element("td", { text }))))))));
 }

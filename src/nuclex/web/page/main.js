@@ -196,8 +196,8 @@ async function begin() {
   byId("bundle").append(...about.bundles.map(({ id, name }) => entry(id, name)));
   const wanted = permalink.read(window.location.hash).settings.code;
   byId("code").append(...codes(wanted).map(([id, name]) => entry(id, name)));
-  byId("about").textContent = `nuclex ${about.version}. Sequences go to this server alone and are forgotten soon after. `
-    + "They are read as given, from 5′ to 3′; the other strand is not looked at. Positions are counted from 1."
+  byId("about").textContent = `nuclex ${about.version}. Sequences go to this server alone and are forgotten soon `
+    + "after. They are read as given, from 5′ to 3′; the other strand is not looked at. Positions are counted from 1."
     + (about.reference ? ` Reference: ${about.reference.name}, ${count(about.reference.count)} sequences.` : "");
   input.wired(about, () => { cursors.clear(); clear(); });
   wire();

@@ -68,8 +68,8 @@ export function view(result, context) {
   return [figure({
     title: `What each substitution does to ${name}`,
     caption: `${many(order.length, "substitution")} of ${many(text.length, "letter")}: ln p with it minus ln p `
-      + `without, in nats; ${WAYS[result.way]}. Above 0 the model finds the changed sequence likelier; what that does in `
-      + `a cell was not measured. ln p of the sequence = ${fixed(result.log_likelihood)} nats`
+      + `without, in nats; ${WAYS[result.way]}. Above 0 the model finds the changed sequence likelier; what it `
+      + `does in a cell was not measured. ln p of the sequence = ${fixed(result.log_likelihood)} nats`
       + `${blind(result.log_likelihood / text.length, 4, "letter")}. `
       + `Likeliest: ${best}. Least likely: ${worst}. Click a cell to make the change.`,
     body: strip.body, picture: () => strip.whole(), file: `${fileName(name)}.mutate`,
