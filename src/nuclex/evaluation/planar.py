@@ -127,6 +127,14 @@ READING = (
 )
 
 
+def _pairs_of(sequence: str, pairs: ArrayLike) -> tuple[NDArray[np.int32], set[tuple[int, ...]]]:
+    """All pairs (P, 2), and those of them in the nested part; ValueError for an empty sequence."""
+    if not sequence:
+        raise ValueError("an empty sequence has no picture")
+    pairs_P2 = as_pairs(pairs, len(sequence))
+    return pairs_P2, {tuple(pair) for pair in nested_part(pairs_P2, len(sequence)).tolist()}
+
+
 def planar_drawing(
     sequence: str, pairs: ArrayLike, probability_LL: NDArray[np.floating], title: str, scale: str = SURE
 ) -> Figure:
@@ -134,15 +142,11 @@ def planar_drawing(
 
     A paired nucleotide has the colour of its pair, an unpaired one that of being unpaired (``drawn_probability``).
     Pairs that cross the nested part are dashed curves. Positions are counted from 1; letters are left out where they
-    would be too small to read. The picture of more than 500 nt grows with the root of their number. ``scale`` says what
-    the colours are, where they are no probabilities.
+    would be too small to read. The picture of more than 500 nt grows with the root of their number. ``scale``: its words.
     """
     from matplotlib.collections import LineCollection
 
-    if not sequence:
-        raise ValueError("an empty sequence has no picture")
-    pairs_P2 = as_pairs(pairs, len(sequence))
-    nested = {tuple(pair) for pair in nested_part(pairs_P2, len(sequence)).tolist()}
+    pairs_P2, nested = _pairs_of(sequence, pairs)
     positions_L2 = planar_layout(pairs_P2, len(sequence))
     colour_L = drawn_probability(probability_LL, pairs_P2)
     low_2, high_2 = positions_L2.min(axis=0) - MARGIN, positions_L2.max(axis=0) + MARGIN
