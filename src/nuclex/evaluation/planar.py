@@ -142,7 +142,7 @@ def planar_drawing(
 
     A paired nucleotide has the colour of its pair, an unpaired one that of being unpaired (``drawn_probability``).
     Pairs that cross the nested part are dashed curves. Positions are counted from 1; letters are left out where they
-    would be too small to read. The picture of more than 500 nt grows with the root of their number. ``scale``: its words.
+    would be too small to read. A picture of more than 500 nt grows with the root of their number. ``scale``: its words.
     """
     from matplotlib.collections import LineCollection
 

@@ -77,7 +77,7 @@ class Served:
             "causal": bundle.model.config.causal,
             "task": task,
             "can": self.can,
-            "doubts": doubts(bundle.record, bundle.tokenizer, bundle.task and bundle.task.config),
+            "doubts": doubts(bundle.record, bundle.tokenizer, None if bundle.task is None else bundle.task.config),
         }
 
 
