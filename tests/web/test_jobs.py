@@ -56,6 +56,40 @@ def test_time_ends_a_job_with_a_sentence() -> None:
     jobs.close()
 
 
+def test_waiting_does_not_count_as_computing() -> None:
+    """A job that waits for four times its limit and then takes no time is answered."""
+    limit = 0.25
+
+    def slow(job: Job) -> Answer:
+        time.sleep(0.8 * limit)
+        job.step()
+        return Answer({})
+
+    jobs = Jobs(ServeConfig(seconds=limit))
+    several = [jobs.add("fold", slow) for _ in range(5)]
+    last = jobs.add("fold", lambda job: Answer({"x": 1}))
+    assert waited(last) == "done"
+    assert [job.state for job in several] == ["done"] * 5
+    assert (last.ended or 0) - (several[0].ended or 0) > 3 * limit
+    assert last.seconds < limit
+    jobs.close()
+
+
+def test_a_step_that_never_comes_does_not_outlive_the_next(gate: threading.Event) -> None:
+    """Work that is late says so at its first step after the limit, and the next job begins."""
+
+    def late(job: Job) -> Answer:
+        gate.wait(0.3)
+        job.expect(1)
+        raise AssertionError("the limit was not seen")
+
+    jobs = Jobs(ServeConfig(seconds=0.1))
+    job, after = jobs.add("fold", late), jobs.add("fold", lambda job: Answer({}))
+    assert (waited(job), waited(after)) == ("failed", "done")
+    assert "larger --seconds" in (job.error or "")
+    jobs.close()
+
+
 def test_a_full_queue_takes_no_more(gate: threading.Event) -> None:
     def blocked(job: Job) -> Answer:
         gate.wait(20)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import nuclex
 from asking import answer, client_of
 from nuclex.bundle import load
+from nuclex.core.config import load_config
 from nuclex.evaluation.contacts import squeezed
 from nuclex.inference.contacts import jacobian_contacts
+from nuclex.training.finetune import FinetuneConfig, finetune
 
 pytest.importorskip("fastapi")
 
@@ -40,3 +44,48 @@ def test_what_is_too_long_is_refused_with_its_record(tiny_bundle: Path) -> None:
         response = client.post("/api/v1/fold", json={"fasta": ">a\nACGU\n>b\n" + "ACGU" * 6})
     assert response.status_code == 400
     assert response.json()["error"].startswith("record 2 ('b'): has 24 letters; by couplings, at most 20")
+
+
+def test_a_head_folds_as_the_verb_does(tmp_path: Path) -> None:
+    """`nuclex fold` by the same bundle: the same files, byte by byte, and the same probabilities of the pairs."""
+    keys = {
+        "model": {"kind": "rinalmo", "depth": 1, "width": 16, "heads": 2},
+        "tokenizer": {"kind": "nucleotide"},
+        "training": {"steps": 4, "evaluate_every": 4, "schedule": {"rate": 3e-3}},
+        "batching": {"examples": 2},
+        "controls": [],
+        "task": {"kind": "simulated-structure", "simulation": {"families": 3, "members": 4}},
+        "head": {"kind": "pair", "channels": 4, "blocks": 1},
+    }
+    finetune(load_config(FinetuneConfig, None, keys), tmp_path / "run")
+    bundle = load(tmp_path / "run/bundle")
+    rows = [json.loads(line) for line in (tmp_path / "run/test.jsonl").read_text().splitlines()]
+    text = "".join(f">{row['id']} x\n{row['sequence']}\n" for row in rows[:3])
+    (tmp_path / "in.fa").write_text(text)
+    nuclex.fold(bundle, tmp_path / "in.fa", tmp_path / "out")
+    with client_of(bundle) as client:
+        found = answer(client, "fold", fasta=text)
+        for file in client.get(f"/api/v1/jobs/{found['job']}/files").json()["files"]:
+            if not file["name"].endswith(".svg"):
+                content = client.get(f"/api/v1/jobs/{found['job']}/files/{file['name']}").text
+                assert content == (tmp_path / "out" / file["name"]).read_text()
+        assert client.get("/api/v1/about").json()["bundles"][0]["doubts"][-1].startswith("It was fine-tuned")
+    assert found["way"] == "head"
+    first = json.loads((next((tmp_path / "out").glob("0001-*.json"))).read_text())
+    assert f"p = {first['threshold']:.2f} on" in found["note"]
+    assert sum(len(one["pairs"]) for one in found["sequences"]) > 0
+    for number, one in enumerate(found["sequences"], 1):
+        told = json.loads(next((tmp_path / "out").glob(f"{number:04}-*.json")).read_text())
+        assert one["dot_bracket"] == told["dot_bracket"]
+        expected = {(i, j): p for i, j, p in told["pairs"]}
+        assert {(i, j) for i, j, _ in one["pairs"]} == expected.keys()
+        assert all(p == pytest.approx(expected[i, j], abs=1e-6) for i, j, p in one["pairs"])
+
+
+def test_a_downloaded_picture_calls_couplings_so(tiny_bundle: Path) -> None:
+    with client_of(load(tiny_bundle)) as client:
+        found = answer(client, "fold", fasta=">x\nGGGAAACCCAUGCUUUGGG\n")
+        for name in ("0001-x.svg", "0001-x.arcs.svg"):
+            drawn = client.get(f"/api/v1/jobs/{found['job']}/files/{name}").text
+            assert "no probability" in drawn
+            assert "probability of the pair" not in drawn

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from nuclex.bundle.citation import bibtex
+from nuclex.bundle.doubts import LANGUAGE_HEAD, failures
 from nuclex.bundle.formats import class_of, own_class
 from nuclex.bundle.markdown import Markdown, as_json, bullets, cell, flat, folded, line, table, without_paths
 from nuclex.bundle.measured import NOT_RECORDED, model_index, told_measures
@@ -74,6 +75,7 @@ def model_card(
         _front_matter(record, model, task),
         f"# {cell(record.name)}",
         _summary(model, record, task),
+        *(f"**{line(failure)}**" for failure in failures(record, tokenizer, task)),
         "## Architecture",
         table(("property", "value"), _architecture(model)),
         "## Tokenizer",
@@ -91,7 +93,7 @@ def model_card(
         *told_measures(record),
         *(["## Fine-tuned head", as_json(without_paths(task))] if task is not None else []),
         "## Limits",
-        bullets([*_limits(model, record), *(line(without_paths(note)) for note in record.notes)]),
+        bullets([*_limits(model, record, task), *(line(without_paths(note)) for note in record.notes)]),
         "## Use",
         *_use(model, task, place),
         "## Citation",
@@ -269,13 +271,15 @@ def _spent(provenance: Mapping[str, Any]) -> Iterator[str]:
     yield f"{ENERGY if energy else 'Energy was not measured.'} {NOT_COUNTED}"
 
 
-def _limits(model: LanguageModel, record: Record) -> list[str]:
+def _limits(model: LanguageModel, record: Record, task: Mapping[str, Any] | None) -> list[str]:
     limits = [
         "It was measured only as the tables above say; other organisms, lengths and tasks were not tried.",
         "It is no medical device, and its scores are no evidence of what a variant does in a patient.",
     ]
     if model.config.longest is not None:
         limits.append(f"Inputs longer than {model.config.longest} tokens (start and end included) have no positions.")
+    if task is not None:
+        limits.append(LANGUAGE_HEAD)
     if is_simulated(record.corpus):
         limits.append("Simulated training sequences: no result on real sequences can be expected of it.")
     return limits

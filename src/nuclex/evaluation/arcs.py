@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nuclex.bio.folding import nested_part
 from nuclex.bio.secondary_structure import as_pairs
-from nuclex.evaluation.colour_bar import colour_bar, colour_of, drawn_probability, letter_colour
+from nuclex.evaluation.colour_bar import SURE, colour_bar, colour_of, drawn_probability, letter_colour
 from nuclex.evaluation.drawing import WIDE, counted, drawn, grid
 from nuclex.evaluation.palette import BLUE, INK, VERMILLION
 from nuclex.evaluation.report import Figure, Table
@@ -73,11 +73,13 @@ def arc_diagram(
     )
 
 
-def probability_arcs(sequence: str, pairs: ArrayLike, probability_LL: NDArray[np.floating], title: str) -> Figure:
+def probability_arcs(
+    sequence: str, pairs: ArrayLike, probability_LL: NDArray[np.floating], title: str, scale: str = SURE
+) -> Figure:
     """A structure (P, 2) as arcs above its sequence, each pair and nucleotide in the colour of its probability.
 
     Pairs that cross the nested part of the structure are dashed. Positions are counted from 1; letters are written up
-    to 150 nt.
+    to 150 nt. ``scale`` says what the colours are, where they are no probabilities.
     """
     if not sequence:
         raise ValueError("an empty sequence has no picture")
@@ -104,7 +106,7 @@ def probability_arcs(sequence: str, pairs: ArrayLike, probability_LL: NDArray[np
         axes.set_ylim(-2 * max(gap, 0.4), max(spans, default=1.0) + 3 * max(gap, 0.4))
         _number_positions(axes, sequence)
         drawing.text(0.5, 0.985, drawable(title), ha="center", va="top", fontsize=9)
-        colour_bar(drawing, (0.34, 0.105, 0.32, 0.026), "probability of the pair, or of being unpaired")
+        colour_bar(drawing, (0.34, 0.105, 0.32, 0.026), scale)
 
     crossed = len(pairs_P2) - len(nested)
     rows = [(i + 1, j + 1, float(probability_LL[i, j]), (i, j) in nested) for i, j in pairs_P2.tolist()]

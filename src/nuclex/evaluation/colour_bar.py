@@ -45,6 +45,9 @@ def drawn_probability(probability_LL: NDArray[np.floating], pairs: Any) -> NDArr
     return np.where(paired_L < 0, alone_L, paired_L)
 
 
+SURE = "probability of the pair, or of being unpaired"
+
+
 def colour_bar(drawing: Any, place: tuple[float, float, float, float], label: str) -> None:
     """Draw the scale from 0 to 1 into ``place`` (left, bottom, width, height, as shares of the picture)."""
     from matplotlib.patches import Rectangle

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nuclex.bio.folding import nested_part
 from nuclex.bio.secondary_structure import as_pairs, to_partners
-from nuclex.evaluation.colour_bar import colour_bar, colour_of, drawn_probability, letter_colour
+from nuclex.evaluation.colour_bar import SURE, colour_bar, colour_of, drawn_probability, letter_colour
 from nuclex.evaluation.drawing import counted, drawn
 from nuclex.evaluation.loops import Loop, backbone_points, loops_of, placed, way_between
 from nuclex.evaluation.numbering import draw_numbers
@@ -127,19 +127,26 @@ READING = (
 )
 
 
-def planar_drawing(sequence: str, pairs: ArrayLike, probability_LL: NDArray[np.floating], title: str) -> Figure:
+def _pairs_of(sequence: str, pairs: ArrayLike) -> tuple[NDArray[np.int32], set[tuple[int, ...]]]:
+    """All pairs (P, 2), and those of them in the nested part; ValueError for an empty sequence."""
+    if not sequence:
+        raise ValueError("an empty sequence has no picture")
+    pairs_P2 = as_pairs(pairs, len(sequence))
+    return pairs_P2, {tuple(pair) for pair in nested_part(pairs_P2, len(sequence)).tolist()}
+
+
+def planar_drawing(
+    sequence: str, pairs: ArrayLike, probability_LL: NDArray[np.floating], title: str, scale: str = SURE
+) -> Figure:
     """Draw a structure (P, 2) in the plane, each nucleotide and pair in the colour of its probability.
 
     A paired nucleotide has the colour of its pair, an unpaired one that of being unpaired (``drawn_probability``).
     Pairs that cross the nested part are dashed curves. Positions are counted from 1; letters are left out where they
-    would be too small to read. The picture of more than 500 nt grows with the root of their number.
+    would be too small to read. A picture of more than 500 nt grows with the root of their number. ``scale``: its words.
     """
     from matplotlib.collections import LineCollection
 
-    if not sequence:
-        raise ValueError("an empty sequence has no picture")
-    pairs_P2 = as_pairs(pairs, len(sequence))
-    nested = {tuple(pair) for pair in nested_part(pairs_P2, len(sequence)).tolist()}
+    pairs_P2, nested = _pairs_of(sequence, pairs)
     positions_L2 = planar_layout(pairs_P2, len(sequence))
     colour_L = drawn_probability(probability_LL, pairs_P2)
     low_2, high_2 = positions_L2.min(axis=0) - MARGIN, positions_L2.max(axis=0) + MARGIN
@@ -161,7 +168,7 @@ def planar_drawing(sequence: str, pairs: ArrayLike, probability_LL: NDArray[np.f
         draw_numbers(axes, positions_L2, unit)
         drawing.text(0.5, 1 - 0.08 / inches[1], drawable(title), ha="center", va="top", fontsize=9)
         place = (0.5 - 1.6 / inches[0], 0.45 / inches[1], 3.2 / inches[0], 0.11 / inches[1])
-        colour_bar(drawing, place, "probability of the pair, or of being unpaired")
+        colour_bar(drawing, place, scale)
 
     crossed = len(pairs_P2) - len(nested)
     rows = [(i + 1, j + 1, float(probability_LL[i, j]), (i, j) in nested) for i, j in pairs_P2.tolist()]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -177,27 +178,26 @@ def compare(both: list[Served], pasted: Pasted, job: Job) -> Answer:
     """How probable two models find each letter: that of a longer token is spread evenly over its letters.
 
     ``own`` is the probability of each letter (the root of its token's, by the number of its letters), ``difference``
-    ln own of the second model less that of the first, in nats; None where a letter stands in no token.
+    ln own of the second model less that of the first, in nats; None where a letter stands in no token. ``per_letter``
+    is the mean ln own of the letters that stand in tokens of both, of which there are ``shared``.
     """
     tables = [tokens_of(pasted.named(), served.bundle.tokenizer) for served in both]
     job.expect(sum(len(table.ids) for table in tables))
     rows = [log_p_rows(one, table, np.zeros(0, np.int64), job) for one, table in zip(both, tables, strict=True)]
     found, lines = [], list[list[object]]()
     for number, (name, letters) in enumerate(zip(pasted.names, pasted.letters, strict=True)):
-        told: dict[str, object] = {"name": name, "letters": letters}
+        told: dict[str, Any] = {"name": name, "letters": letters}
         spread = []
         for served, of_bundle in zip(both, rows, strict=True):
             log_T = of_bundle[number][:, 0]
             log_L = spread_over(log_T, served.bundle.tokenizer.spans(letters), len(letters))
             spread.append(log_L)
-            total = float(log_T.sum())
-            told[served.id] = {
-                "own": _known(np.exp(log_L)),
-                "log_likelihood": total,
-                "per_letter": total / len(letters),
-            }
+            told[served.id] = {"own": _known(np.exp(log_L)), "log_likelihood": float(log_T.sum())}
+        shared_L = ~np.isnan(spread[0] + spread[1])
+        for served, log_L in zip(both, spread, strict=True):
+            told[served.id] |= {"per_letter": float(log_L[shared_L].mean()) if shared_L.any() else None}
         own, difference = [_known(np.exp(log_L)) for log_L in spread], _known(spread[1] - spread[0])
-        found.append({**told, "difference": difference})
+        found.append({**told, "difference": difference, "shared": int(shared_L.sum())})
         places = enumerate(zip(letters, *own, difference, strict=True))
         lines += [[name, place, *values] for place, values in places]
     columns = ("name", "start", "letter", "own_a", "own_b", "difference")

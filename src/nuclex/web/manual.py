@@ -40,15 +40,28 @@ def _sections(document: Schema) -> Iterator[str]:
     for address, ways in document["paths"].items():
         for way, operation in ways.items():
             yield from _operation(document, f"{way.upper()} {address}", operation)
+    yield "<h2>What stands inside of answers</h2>"
+    for name, schema in _inside(document):
+        yield f"<h3>{html.escape(name)}</h3>"
+        yield _table(("key", "kind", "always", "meaning"), _keys(schema))
     yield "<h2>What a refusal looks like</h2><p>Every answer from 400 on is one sentence:</p>"
     yield _pre({"error": "record 1 ('x'), letter 5: found 'E'; A C G T U, … are allowed"})
+
+
+def _inside(document: Schema) -> Iterator[tuple[str, Schema]]:
+    """The shapes that other shapes refer to, by name."""
+    schemas = document["components"]["schemas"]
+    text = json.dumps(schemas)
+    for name, schema in schemas.items():
+        if f'"#/components/schemas/{name}"' in text and "properties" in schema:
+            yield name, schema
 
 
 def _operation(document: Schema, title: str, operation: Schema) -> Iterator[str]:
     yield f"<h2><code>{html.escape(title)}</code></h2>"
     summary = operation.get("summary", "")
     yield f"<p><strong>{html.escape(summary)}</strong></p>"
-    for paragraph in operation.get("description", "").split("\n\n"):
+    for paragraph in filter(None, operation.get("description", "").split("\n\n")):
         yield f"<p>{html.escape(paragraph)}</p>"
     rows = [
         (part["name"], part["in"], _kind(part["schema"]), part.get("description", ""))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nuclex.bio.alphabet import to_dna
 from nuclex.core.errors import InputError
 from nuclex.data.read import read_sequences, source_name
 from nuclex.inference.embed import embed_sequences
@@ -71,7 +72,8 @@ def embed(served: Served, pasted: Pasted, atlas: Atlas, job: Job) -> Answer:
     """The mean vectors of the sequences, as `nuclex embed` gives them, in two dimensions.
 
     Principal components of pasted and reference sequences together; ``explained`` is their share of the variance.
-    ``nearest``: the reference sequences with the highest cosine of their vectors, three for each pasted one.
+    ``nearest``: the reference sequences with the highest cosine of their vectors, three for each pasted one, and
+    whether they have the ``same`` letters.
     """
     known = atlas.vectors.get(served.id)
     job.expect(len(pasted) + (len(atlas.rows) if known is None else 0))
@@ -148,9 +150,12 @@ def _vectors(served: Served, rows: Rows, job: Job) -> Vectors:
 def _nearest(pasted: Pasted, own: Vectors, atlas: Atlas, known: Vectors) -> list[dict[str, Any]]:
     cosine_NR = _directions(own) @ _directions(known).T
     found = []
-    for name, cosine_R in zip(pasted.names, cosine_NR, strict=True):
+    for name, letters, cosine_R in zip(pasted.names, pasted.letters, cosine_NR, strict=True):
         for index in np.argsort(-cosine_R, kind="stable")[:CLOSEST].tolist():
-            found.append({"name": name, "reference": atlas.rows[index][0], "cosine": float(rounded(cosine_R[index]))})
+            reference, sequence = atlas.rows[index]
+            same = to_dna(letters) == to_dna(sequence.decode().upper())
+            row = {"name": name, "reference": reference, "class": atlas.classes[index], "same": same}
+            found.append({**row, "cosine": float(rounded(cosine_R[index]))})
     return found
 
 

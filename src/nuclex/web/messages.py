@@ -114,6 +114,7 @@ class Model(BaseModel):
     causal: bool
     task: Task | None
     can: dict[Kind, str | None] = Field(description="for each question null, or why it is not answered")
+    doubts: list[str] = Field(description="reasons to distrust it that its own record gives, for people to read")
 
 
 class Limits(BaseModel):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from nuclex.bundle import Bundle
+from nuclex.bundle.doubts import doubts
 from nuclex.core.errors import InputError
 from nuclex.inference.codon_reader import codon_ids
 from nuclex.inference.likelihood import Method, method_for
@@ -76,6 +77,7 @@ class Served:
             "causal": bundle.model.config.causal,
             "task": task,
             "can": self.can,
+            "doubts": doubts(bundle.record, bundle.tokenizer, None if bundle.task is None else bundle.task.config),
         }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from nuclex.bio.secondary_structure import as_dot_bracket
 from nuclex.core.errors import InputError, missing_extra
 from nuclex.evaluation.arcs import probability_arcs
+from nuclex.evaluation.colour_bar import SURE
 from nuclex.evaluation.contacts import squeezed
 from nuclex.evaluation.planar import planar_drawing, planar_layout
 from nuclex.evaluation.report import Figure
@@ -30,13 +31,17 @@ PROBABLE = 0.05
 """The probability from which a pair is shown."""
 STRONG, CHOSEN = 0.5, 0.6
 """Couplings that are shown, and those that a structure is made of: 2 and 3 standard deviations above the mean."""
+SCALES = {"head": SURE, "couplings": "strength of the coupling; unpaired: 1 less the strong ones; no probability"}
+"""What the colours of a downloaded picture are."""
 LONGEST = 1000
 """Letters that a fine-tuned head is given at most: it works on all pairs at once."""
 NOTES = {
-    "head": "Pairs by the head that was fine-tuned on structures; p is its probability of the pair.",
+    "head": "Pairs by the head that was fine-tuned on structures; p is its probability of the pair. Pairs are taken "
+    "from p = {threshold:.2f} on, which was best on validation.",
     "couplings": "No head for structures: pairs by how strongly the model couples two letters (its categorical "
     "Jacobian). p is that strength from 0 to 1, not a probability: 0.5 is 2 standard deviations above the molecule's "
-    "mean, and 0.6, from which pairs are taken, is 3. No label chose these numbers.",
+    "mean, and 0.6, from which pairs are taken, is 3. No label chose these numbers, and where a model has learned no "
+    "pairing some pairs reach them by chance.",
 }
 
 
@@ -73,8 +78,8 @@ def fold(served: Served, pasted: Pasted, job: Job) -> Answer:
             }
         )
         job.step(0)
-        files |= _files(number, rna)
-    return Answer({"way": way, "note": NOTES[way], "sequences": found}, files)
+        files |= _files(number, rna, way)
+    return Answer({"way": way, "note": NOTES[way].format(threshold=rna.threshold), "sequences": found}, files)
 
 
 def _by_head(served: Served, pasted: Pasted, job: Job) -> Iterator[Folded]:
@@ -99,7 +104,7 @@ def _rows(rna: Folded, i_C: np.ndarray, j_C: np.ndarray) -> list[list[float]]:
     return [list(row) for row in zip(i_C.tolist(), j_C.tolist(), p_C, strict=True)]
 
 
-def _files(number: int, rna: Folded) -> dict[str, File]:
+def _files(number: int, rna: Folded, way: str) -> dict[str, File]:
     name = file_name(number, rna.id)
     found = {}
     for ending, about in (
@@ -115,13 +120,16 @@ def _files(number: int, rna: Folded) -> dict[str, File]:
         )
 
     for ending, draw, about in ((".svg", planar_drawing, "in the plane"), (".arcs.svg", probability_arcs, "as arcs")):
-        found[f"{name}{ending}"] = File(f"{rna.id}: drawn {about}", "image/svg+xml", partial(_picture, draw, rna))
+        found[f"{name}{ending}"] = File(f"{rna.id}: drawn {about}", "image/svg+xml", partial(_picture, draw, rna, way))
     return found
 
 
-def _picture(draw: Draw, rna: Folded) -> bytes:
+def _picture(draw: Draw, rna: Folded, way: str) -> bytes:
+    shown = rna.probability_LL
+    if way == "couplings":  # of an unpaired letter the weak ones together say nothing
+        shown = np.where(shown >= STRONG, shown, 0)
     try:
-        figure = draw(rna.sequence, rna.pairs, rna.probability_LL, rna.id)
+        figure = draw(rna.sequence, rna.pairs, shown, rna.id, SCALES[way])
     except ModuleNotFoundError:
         raise missing_extra("matplotlib", "plots", "drawing structures") from None
     return inline(figure.svg, figure.name, f"{rna.id}: {figure.alt}").encode()

@@ -36,7 +36,7 @@ function farthest(pairs) {
 }
 
 /** {svg, point(x in pixels) → position or null, show(position)}. */
-export function arcs({ letters, pairs, probable }) {
+export function arcs({ letters, pairs, probable, below: said }) {
   const each = perLetter(letters.length);
   const most = Math.max(farthest(pairs), farthest(probable), 1);
   const rise = Math.min(each / 2, TALLEST / most);
@@ -47,7 +47,7 @@ export function arcs({ letters, pairs, probable }) {
   const faint = { opacity: 0.8 };
   const svg = canvas(wide + 2 * MARGIN, above + MIDDLE + below, { "aria-hidden": "true" },
     written(MARGIN, 12, `chosen pairs (n = ${count(pairs.length)})`, faint),
-    written(MARGIN, above + MIDDLE + below - 3, `pairs with p ≥ 0.05 (n = ${count(probable.length)})`, faint),
+    written(MARGIN, above + MIDDLE + below - 3, `${said} (n = ${count(probable.length)})`, faint),
     drawn("g", { transform: `translate(${MARGIN} ${above})` }, bundles(pairs, each, rise, true)),
     drawn("g", { transform: `translate(${MARGIN} ${above + MIDDLE})` }, bundles(probable, each, rise, false)),
     drawn("g", { transform: `translate(${MARGIN} ${above})` },

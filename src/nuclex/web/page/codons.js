@@ -91,7 +91,7 @@ export function view(result, context) {
       + "Grey bars: share of the codon among its synonyms in this sequence (usage); blue bars: its "
       + "probability of all codons (p). Click a codon for its synonyms.",
     body: element("div", {}, strip.body, panel), picture: () => strip.whole(), file: `${fileName(name)}.codons`,
-    rows: () => [["codon_number", "start", "codon", "amino_acid", "probability", "share", "usage", "alternatives"],
+    rows: () => [["codon_number", "position", "codon", "amino_acid", "probability", "share", "usage", "alternatives"],
       ...codons.map((one, n) => [n + 1, one.start + 1, one.codon, one.amino_acid, one.probability, one.share, one.usage,
         one.alternatives.map((other) => `${other.codon}:${other.share.toFixed(4)}`).join(" ")])],
   })];

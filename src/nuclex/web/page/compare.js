@@ -10,10 +10,12 @@ import { Strip } from "./strip.js";
 import { bars, letters, lines } from "./tracks.js";
 
 export function view(result, context) {
-  const { name, letters: text, a, b, difference } = result.sequences[context.record];
+  const { name, letters: text, a, b, difference, shared } = result.sequences[context.record];
   const [first, second] = result.bundles.map((id) => context.bundle(id).name);
-  const [one, other] = [a.own, b.own].map((row) => row.map((p) => Math.log(Math.max(p, 1e-12))));
-  const low = Math.min(-1.5, Math.floor(Math.min(...one.concat(other).map((value) => Math.max(value, -12)))));
+  const [one, other] = [a.own, b.own].map((row) => row.map((p) => (p === null ? null : Math.log(Math.max(p, 1e-12)))));
+  const low = [...one, ...other].reduce((least, value) => Math.min(least, Math.max(Math.floor(value ?? 0), -12)), -1.5);
+  const told = (value, text = fixed) => (value === null ? "not told" : text(value));
+  const spread = result.bundles.some((id) => context.bundle(id).tokenizer !== "nucleotide");
   const limit = around(difference);
   const strip = new Strip({
     length: text.length, wanted: 15, number: (n) => n + 1,
@@ -34,16 +36,19 @@ export function view(result, context) {
         colour: (value) => ofDifference(value, limit),
       }),
     ],
-    describe: (n) => `Position ${count(n + 1)}, ${text[n]}: a ${fixed(one[n])}, b ${fixed(other[n])}, `
-      + `b − a = ${signed(difference[n])} nats`,
+    describe: (n) => `Position ${count(n + 1)}, ${text[n]}: a ${told(one[n])}, b ${told(other[n])}, `
+      + `b − a = ${told(difference[n], signed)} (ln p in nats)`,
   });
-  const better = difference.filter((value) => value > 0).length;
+  const better = difference.filter((value) => value !== null && value > 0).length;
+  const three = (value) => fixed(value, 3);
   return [figure({
     title: `Two models on ${name}`,
     caption: `ln p of each of ${many(text.length, "letter")}, ${WAYS[result.way]}. `
-      + `Mean per letter: a ${fixed(a.per_letter, 3)}, b ${fixed(b.per_letter, 3)} nats; `
-      + `b finds ${count(better)} of ${count(text.length)} letters likelier than a does. `
-      + "Nearer to 0 is surer; bars above 0 (blue) are for b, below (red) for a.",
+      + (spread ? "What a longer token has is spread evenly over its letters. " : "")
+      + (shared < text.length ? `${many(text.length - shared, "letter")} outside of whole tokens left out. ` : "")
+      + `Mean per letter: a ${told(a.per_letter, three)}, b ${told(b.per_letter, three)} nats; `
+      + `b finds ${count(better)} of ${count(shared)} letters likelier than a does. `
+      + "Nearer to 0 is likelier; bars above 0 (blue) are for b, below (red) for a.",
     body: strip.body, picture: () => strip.whole(), file: `${fileName(name)}.compare`,
     rows: () => [["position", "letter", "p_a", "p_b", "ln_p_b_minus_a"],
       ...difference.map((value, n) => [n + 1, text[n], a.own[n], b.own[n], value])],

@@ -3,7 +3,7 @@ import { CLASSES, GREY, ofProbability, VERMILLION } from "./colours.js";
 import { canvas, drawn, element, written } from "./dom.js";
 import { choice, figure } from "./figure.js";
 import { colourBar, key } from "./legends.js";
-import { count, fixed, many, ticks, tickText } from "./numbers.js";
+import { count, fixed, many, probability, ticks, tickText } from "./numbers.js";
 import { say, tip, untip } from "./tip.js";
 
 const [LEFT, BOTTOM, MARGIN, NARROW, EACH] = [58, 46, 16, 600, 8.2]; // EACH: pixels of a bold letter, at most about
@@ -112,10 +112,11 @@ export function view(result, context) {
   const picture = canvas(WIDTH, HEIGHT, { class: "fits", "aria-hidden": "true" },
     frame(x, y, result, size), marks, names(spots, points, size));
   const pasted = points.filter((point) => point.kind === "pasted").length;
+  const among = points.length > pasted ? ` among ${count(points.length - pasted)} reference ones` : "";
   return [figure({
     title: "Where the sequences lie",
-    caption: `${many(pasted, "pasted sequence")} among ${count(points.length - pasted)} reference ones, `
-      + `by ${result.method} of the model's vectors: near means alike to the model. ${result.note}`,
+    caption: `${many(pasted, "pasted sequence")}${among}, by ${result.method} of the model's vectors: near means `
+      + `alike to the model. ${result.note}`,
     body: element("div", { class: "lines" }, pointed(picture, points, spots, order), legend), file: "map",
     picture: () => {
       const under = legend.cloneNode(true);
@@ -181,16 +182,24 @@ function pointed(picture, points, spots, order) {
   }, picture);
 }
 
+const angle = (cosine) => (1 - cosine < 1e-6 ? "below 10⁻⁶" : probability(1 - cosine)); // cosines have seven digits
+
 function nearest(rows) {
   if (!rows || rows.length === 0) return element("p", { class: "quiet", text: "There is no reference to be near to." });
   return element("section", { class: "picture", "aria-labelledby": "nearest-title" },
     element("h3", { id: "nearest-title", text: "Nearest reference sequences" }),
-    element("p", { class: "quiet", text: "By the cosine of the angle between the vectors: 1 is the same direction." }),
+    element("p", {
+      class: "quiet",
+      text: "By the angle between the vectors: 1 − cosine is 0 for the same direction. All sequences of a model can "
+        + "be near to each other by this measure, so compare the rows, not the numbers of two models. "
+        + "(same): the same letters.",
+    }),
     element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table of nearest references" },
       element("table", {},
         element("thead", {}, element("tr", {},
-          ["pasted", "reference", "cosine"].map((text) => element("th", { scope: "col", text })))),
+          ["pasted", "reference", "1 − cosine", "class"].map((text) => element("th", { scope: "col", text })))),
         element("tbody", {}, rows.map((row, n) => element("tr", {},
-          [n > 0 && rows[n - 1].name === row.name ? "" : row.name, row.reference, fixed(row.cosine, 4)]
+          [n > 0 && rows[n - 1].name === row.name ? "" : row.name,
+            `${row.reference}${row.same ? " (same)" : ""}`, angle(row.cosine), row.class ?? ""]
             .map((text) => element("td", { text }))))))));
 }

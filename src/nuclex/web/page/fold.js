@@ -9,10 +9,13 @@ import { planar } from "./planar.js";
 import { copied, fileName } from "./saving.js";
 import { say, tip, untip } from "./tip.js";
 
-const FROM = {
-  head: "by the model's own structure head",
-  couplings: "from what the model couples, learned without structures",
-  energy: "by energy alone",
+// what p is, and from which p on pairs are listed below the line
+const WAYS = {
+  head: { from: "by the model's own structure head", word: "probability", p: "probability of the pair", least: 0.05 },
+  couplings: {
+    from: "from what the model couples, learned without structures", word: "coupling", p: "strength of the coupling",
+    least: 0.5,
+  },
 };
 
 /** For each position its partners [position, probability], the likeliest first. */
@@ -25,14 +28,14 @@ function partnersOf(sequence) {
   return all.map((found) => [...found].sort((one, other) => other[1] - one[1]));
 }
 
-function words(sequence, partners, chosen, n) {
+function words(sequence, partners, chosen, n, sign) {
   const base = (at) => `${sequence.letters[at]}${at + 1}`;
   const mate = chosen.get(n);
   const first = mate === undefined ? `${base(n)} is unpaired`
-    : `${base(n)} pairs with ${base(mate)}, p = ${probability(partners[n].find(([other]) => other === mate)[1])}`;
+    : `${base(n)} pairs with ${base(mate)}, ${sign} ${probability(partners[n].find(([other]) => other === mate)[1])}`;
   const others = partners[n].filter(([other]) => other !== mate).slice(0, 3);
   if (others.length === 0) return `${first}.`;
-  return `${first}; also probable: ${others.map(([other, p]) => `${base(other)} (${probability(p)})`).join(", ")}.`;
+  return `${first}; also possible: ${others.map(([other, p]) => `${base(other)} (${probability(p)})`).join(", ")}.`;
 }
 
 /** A frame around a drawing that answers to the pointer and the arrow keys, and moves the cursor of all drawings. */
@@ -72,7 +75,7 @@ function pointed(drawing, name, cursor) {
   return frame;
 }
 
-function cursorOf(sequence, drawings) {
+function cursorOf(sequence, drawings, sign) {
   const partners = partnersOf(sequence);
   const chosen = new Map(sequence.pairs.flatMap(([i, j]) => [[i, j], [j, i]]));
   const show = (n) => drawings.forEach((drawing) => drawing.show(n, n === null ? [] : partners[n]));
@@ -80,14 +83,15 @@ function cursorOf(sequence, drawings) {
     at: 0, last: sequence.letters.length - 1, show, mate: (n) => chosen.get(n),
     move: (n) => { cursor.at = n; show(n); },
     leave: () => show(null),
-    words: (n) => words(sequence, partners, chosen, n),
+    words: (n) => words(sequence, partners, chosen, n, sign),
   };
   return cursor;
 }
 
 /** The structure as text, with a button that copies it and the files of the server. */
 function text(sequence, context) {
-  const both = `>${sequence.name}\n${sequence.letters}\n${sequence.dot_bracket}\n`;
+  const dots = sequence.dot_bracket ?? "(more layers of crossing pairs than there are kinds of brackets)";
+  const both = `>${sequence.name}\n${sequence.letters}\n${dots}\n`;
   const button = element("button", { type: "button", class: "plain", text: "Copy" });
   button.addEventListener("click", async () => {
     button.textContent = (await copied(both)) ? "Copied" : "Select the text and copy it";
@@ -105,7 +109,7 @@ function text(sequence, context) {
     element("div", { class: "tools" }, button, links),
     element("pre", {
       tabindex: 0, role: "region", "aria-label": "Letters and dot-bracket",
-      text: `${sequence.letters}\n${sequence.dot_bracket}`,
+      text: `${sequence.letters}\n${dots}`,
     }));
 }
 
@@ -123,13 +127,14 @@ export function view(result, context) {
     colour: ofProbability, low: 0, high: 1, title,
     marks: [[0, "0"], [0.25, "0.25"], [0.5, "0.5"], [0.75, "0.75"], [1, "1"]],
   });
-  const [plane, bows] = [planar(sequence), arcs(sequence)];
-  const cursor = cursorOf(sequence, [plane, bows]);
-  const [first, second] = [bar("probability of the pair; white: unpaired"), bar("probability of the pair")];
-  const energy = sequence.energy === null || sequence.energy === undefined ? ""
-    : ` Free energy ${fixed(sequence.energy, 1)} kcal/mol.`;
+  const way = WAYS[result.way];
+  const below = `${result.way === "head" ? "pairs with p" : "couplings"} ≥ ${way.least}`;
+  const [plane, bows] = [planar(sequence), arcs({ ...sequence, below })];
+  const cursor = cursorOf(sequence, [plane, bows], result.way === "head" ? "p =" : "coupling");
+  const [first, second] = [bar(`${way.p}; white: unpaired`), bar(way.p)];
   const paired = 2 * sequence.pairs.length;
-  const rows = (pairs) => () => [["i", "j", "letter_i", "letter_j", "probability"],
+  const rows = (pairs) => () => [["position_i", "position_j", "letter_i", "letter_j",
+    result.way === "head" ? "probability" : "coupling"],
     ...pairs.map(([i, j, p]) => [i + 1, j + 1, sequence.letters[i], sequence.letters[j], p])];
   const base = fileName(sequence.name);
   const framed = (drawing, what) => pointed(
@@ -139,13 +144,13 @@ export function view(result, context) {
     title: `Structure of ${sequence.name}`,
     caption: `${many(sequence.letters.length, "letter")}, ${many(sequence.pairs.length, "pair")} `
       + `(${fixed((100 * paired) / sequence.letters.length, 0)} % of the letters), `
-      + `${FROM[result.way] ?? result.way}.${energy} ${result.note}`,
+      + `${way.from}. ${result.note}`,
     body: element("div", { class: "lines" }, framed(plane, "Drawing"), first),
     picture: () => under(plane.svg, first), file: `${base}.structure`, rows: rows(sequence.pairs),
   }), figure({
     title: `Pairs of ${sequence.name} as arcs`,
     caption: `Position along the sequence from left to right (letters, n = ${count(sequence.letters.length)}). `
-      + "Above: the pairs that were chosen. Below: every pair with a probability of at least 0.05.",
+      + `Above: the pairs that were chosen. Below: every pair with a ${way.word} of at least ${way.least}.`,
     body: element("div", { class: "lines" }, framed(bows, "Arcs"), second),
     picture: () => under(bows.svg, second), file: `${base}.arcs`, rows: rows(sequence.probable),
   }), text(sequence, context)];

@@ -38,7 +38,16 @@ function settle(changes, inAddress = true) {
   byId("bundle-choice").hidden = about.bundles.length < 2 || settings.do === "compare";
   byId("code-choice").hidden = settings.do !== "codons";
   byId("code").value = settings.code;
+  doubtful(settings.do === "compare" ? about.bundles : [bundle]);
   byId("model").textContent = `${bundle.name} · ${bundle.architecture} · ${count(bundle.parameters)} parameters`;
+}
+
+/** What speaks against the models that are asked, as their own records say. */
+function doubtful(bundles) {
+  const all = bundles.flatMap((bundle) => bundle.doubts
+    .map((text) => (bundles.length > 1 ? `Model ${bundle.id}: ${text}` : text)));
+  byId("doubts").replaceChildren(...all.map((text) => element("p", { text })));
+  byId("doubts").hidden = all.length === 0;
 }
 
 function question() {
@@ -91,7 +100,7 @@ async function run(arrive = true) {
     return;
   }
   const reason = (bundleOf(settings.bundle).can)[settings.do];
-  if (reason) { input.refuse(reason); return; }
+  if (reason) { input.refuse(`${KINDS[settings.do].title} does not work with this model: ${reason}.`); return; }
   if (Number(settings.record) > records(input.text()).length) settle({ record: "1" });
   const inside = byId("pictures").contains(document.activeElement);
   byId("pictures").setAttribute("aria-busy", "true");
@@ -119,6 +128,8 @@ async function run(arrive = true) {
 /** Settings came from the address (a link, the back button): show what was answered to them, if it was. */
 function follow() {
   const { settings: said, fasta } = permalink.read(window.location.hash);
+  const { can } = bundleOf(said.bundle) ?? about.bundles[0];
+  if (window.location.hash === "" && can[said.do]) said.do = Object.keys(KINDS).find((kind) => !can[kind]);
   settle(said, false);
   if (fasta !== null && fasta !== input.text()) input.put(fasta);
   const found = input.text().trim() === "" ? undefined : remembered(question());
@@ -185,7 +196,8 @@ async function begin() {
   byId("bundle").append(...about.bundles.map(({ id, name }) => entry(id, name)));
   const wanted = permalink.read(window.location.hash).settings.code;
   byId("code").append(...codes(wanted).map(([id, name]) => entry(id, name)));
-  byId("about").textContent = `nuclex ${about.version}. Sequences go to this server alone and are forgotten soon after.`
+  byId("about").textContent = `nuclex ${about.version}. Sequences go to this server alone and are forgotten soon `
+    + "after. They are read as given, from 5′ to 3′; the other strand is not looked at. Positions are counted from 1."
     + (about.reference ? ` Reference: ${about.reference.name}, ${count(about.reference.count)} sequences.` : "");
   input.wired(about, () => { cursors.clear(); clear(); });
   wire();

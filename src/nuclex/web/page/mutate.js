@@ -3,7 +3,7 @@ import { inkOn, ofDifference } from "./colours.js";
 import { figure } from "./figure.js";
 import { colourBar } from "./legends.js";
 import { count, fixed, many, signed } from "./numbers.js";
-import { WAYS } from "./predict.js";
+import { blind, WAYS } from "./predict.js";
 import { fileName } from "./saving.js";
 import { Strip } from "./strip.js";
 import { bars, cells, letters } from "./tracks.js";
@@ -68,8 +68,10 @@ export function view(result, context) {
   return [figure({
     title: `What each substitution does to ${name}`,
     caption: `${many(order.length, "substitution")} of ${many(text.length, "letter")}: ln p with it minus ln p `
-      + `without, in nats; ${WAYS[result.way]}. ln p of the sequence = ${fixed(result.log_likelihood)} nats. `
-      + `Most welcome: ${best}. Least: ${worst}. Click a cell to make the change.`,
+      + `without, in nats; ${WAYS[result.way]}. Above 0 the model finds the changed sequence likelier; what it `
+      + `does in a cell was not measured. ln p of the sequence = ${fixed(result.log_likelihood)} nats`
+      + `${blind(result.log_likelihood / text.length, 4, "letter")}. `
+      + `Likeliest: ${best}. Least likely: ${worst}. Click a cell to make the change.`,
     body: strip.body, picture: () => strip.whole(), file: `${fileName(name)}.mutate`,
     rows: () => [["position", "from", "to", "delta_ln_p_nats"],
       ...delta.flatMap((row, n) => row.map((value, symbol) => [n + 1, text[n], symbols[symbol], value]))

@@ -15,7 +15,8 @@ export function signed(value, digits = 2) {
 /** A probability: two digits that mean something, also when it is small. */
 export function probability(value) {
   if (value === 0 || value >= 0.01) return value > 0.99 && value < 1 ? fixed(value, 4) : fixed(value, 3);
-  return value.toExponential(1).replace("e-", " × 10^−");
+  const [digits, power] = value.toExponential(1).split("e-");
+  return `${digits} × 10⁻${[...power].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]).join("")}`;
 }
 
 /** A count with narrow spaces between thousands. */

@@ -14,7 +14,7 @@ function scaled(layout) {
   const most = (all) => all.reduce((found, value) => Math.max(found, value), -Infinity);
   const [left, top, wide, tall] = [least(xs), least(ys), most(xs) - least(xs), most(ys) - least(ys)];
   const steps = layout.slice(1).map((spot, n) => distance(spot, layout[n])).sort((a, b) => a - b);
-  const step = steps[Math.floor(steps.length / 2)] || 1;
+  const step = steps[Math.floor(steps.length / 10)] || 1; // near the least: elsewhere backbone may be drawn out
   const [narrow, broad] = [layout.length > DETAILED ? 1.5 : 9, 22];
   const fits = Math.min((WIDEST * step) / (wide || 1), (TALLEST * step) / (tall || 1));
   const unit = Math.max(narrow, Math.min(broad, fits)); // pixels between neighbours
@@ -76,6 +76,7 @@ export function planar({ letters, pairs, layout }) {
   const colourOf = (n) => (chances.has(n) ? ofProbability(chances.get(n)) : null);
   const trail = spots.map(([x, y], n) => `${n ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
   const detailed = letters.length <= DETAILED;
+  const middle = [0, 1].map((axis) => spots.reduce((sum, spot) => sum + spot[axis], 0) / spots.length);
   const ends = detailed ? [[0, "5′"], [letters.length - 1, "3′"]] : [];
   const svg = canvas(...size, { "aria-hidden": "true", class: "fits" },
     drawn("path", {
@@ -87,7 +88,10 @@ export function planar({ letters, pairs, layout }) {
     ends.map(([n, text]) => {
       const next = spots[n === 0 ? Math.min(1, spots.length - 1) : n - 1];
       const long = distance(spots[n], next) || 1;
-      const [x, y] = [0, 1].map((axis) => spots[n][axis] + ((spots[n][axis] - next[axis]) / long) * unit * 1.1);
+      const meet = letters.length > 2 && distance(spots[0], spots[letters.length - 1]) < 4 * unit; // on a circle
+      const from = meet ? middle : next;
+      const far = meet ? distance(spots[n], middle) || 1 : long;
+      const [x, y] = [0, 1].map((axis) => spots[n][axis] + ((spots[n][axis] - from[axis]) / far) * unit * 1.1);
       const looks = { "text-anchor": "middle", "font-size": 12, "font-weight": 700 };
       return written(x.toFixed(1), (y + 4).toFixed(1), text, looks);
     }));

@@ -13,6 +13,13 @@ export const WAYS = {
   next: "each one foretold from those before it",
 };
 
+/** A word where a model finds the sequence less likely than who takes all `n` symbols for alike. */
+export function blind(mean, n, what) {
+  const alike = -Math.log(n);
+  return mean < alike
+    ? `: below the ${fixed(alike, 3)} of taking all ${n} ${what}s for alike, so it does not know such sequences` : "";
+}
+
 export function view(result, context) {
   const chosen = result.sequences[context.record];
   const { symbols, tokens, probabilities, own, information_bits: bits } = chosen;
@@ -46,11 +53,13 @@ export function view(result, context) {
     },
   });
   const what = wide ? "token" : "letter";
+  const mean = chosen.log_likelihood / tokens.length;
   return [figure({
     title: `What the model expects in ${chosen.name}`,
-    caption: `${many(tokens.length, what)}, ${WAYS[result.way]}. Tall stacks are where the model is sure. `
+    caption: `${many(tokens.length, what)}, ${WAYS[result.way]}. Tall stacks are where the model is sure, `
+      + "right or wrong. "
       + `Together ln p = ${fixed(chosen.log_likelihood)} nats, `
-      + `${fixed(chosen.log_likelihood / tokens.length, 3)} per ${what}.`,
+      + `${fixed(mean, 3)} per ${what}${blind(mean, symbols.length, what)}.`,
     body: strip.body, picture: () => strip.whole(), file: `${fileName(chosen.name)}.predict`,
     rows: () => [["position", what, "p_own", "information_bits", ...symbols.map((symbol) => `p_${symbol}`)],
       ...tokens.map((token, n) => [token.start + 1, token.text, own[n], bits[n], ...probabilities[n]])],

@@ -60,18 +60,18 @@ export function cells({ symbols, size, colour, marked, ink }) {
   };
 }
 
-/** Bars from 0 up or down, coloured by their value. */
+/** Bars from 0 up or down, coloured by their value; null has none. */
 export function bars({ values, low, high, title, height, colour }) {
   const y = (value) => height * (1 - (value - low) / (high - low));
   return {
     height,
     axis: () => axis(height, low, high, title),
     draw: (from, to, column) => [
-      values.slice(from, to).map((value, n) => drawn("rect", {
+      values.slice(from, to).map((value, n) => value !== null && drawn("rect", {
         x: n * column + 0.5, width: Math.max(column - 1.5, 1), y: Math.min(y(value), y(0)),
         height: Math.max(Math.abs(y(value) - y(0)), 0.5), fill: colour(value), stroke: "currentColor",
         "stroke-width": 0.4, "stroke-opacity": 0.5,
-      })),
+      })).filter(Boolean),
       drawn("line", {
         x1: 0, x2: (to - from) * column, y1: y(0), y2: y(0), stroke: "currentColor", "stroke-width": 0.8,
       }),
@@ -79,16 +79,18 @@ export function bars({ values, low, high, title, height, colour }) {
   };
 }
 
-/** Several series as lines with points, told apart by colour and by dashes. */
+/** Several series as lines with points, told apart by colour and by dashes; null is a gap. */
 export function lines({ series, low, high, title, height }) {
   const y = (value) => height * (1 - (Math.max(value, low) - low) / (high - low));
   return {
     height,
     axis: () => axis(height, low, high, title),
     draw: (from, to, column) => series.flatMap(({ values, colour, dash, shape }) => {
-      const places = values.slice(from, to).map((value, n) => [(n + 0.5) * column, y(value)]);
-      const path = places.map(([px, py], n) => `${n ? "L" : "M"}${px.toFixed(1)} ${py.toFixed(1)}`).join("");
-      const points = places.map(([px, py]) => (shape === "circle"
+      const here = values.slice(from, to);
+      const places = here.map((value, n) => [n, (n + 0.5) * column, y(value ?? 0)]).filter(([n]) => here[n] !== null);
+      const path = places.map(([n, px, py]) => `${n > 0 && here[n - 1] !== null ? "L" : "M"}${px.toFixed(1)} `
+        + py.toFixed(1)).join("");
+      const points = places.map(([, px, py]) => (shape === "circle"
         ? drawn("circle", { cx: px, cy: py, r: 2.2, fill: colour })
         : drawn("rect", { x: px - 2, y: py - 2, width: 4, height: 4, fill: colour })));
       return [drawn("path", { d: path, stroke: colour, "stroke-width": 1.4, "stroke-dasharray": dash }), points].flat();
