@@ -1,5 +1,5 @@
 # Everything a person or CI does with this repository. `make` alone lists the targets.
-# Needs GNU make and Python 3.11.4 or newer; the rest is installed into .venv by the first target that needs it.
+# Needs GNU make and Python 3.11.5 or newer; the rest is installed into .venv by the first target that needs it.
 
 PYTHON ?= python3
 WORKERS ?= 2
@@ -29,7 +29,7 @@ check: .venv/.installed ## format, lint, floors, types and the fast tests, in un
 	@echo '== tests: fast'
 	$(PYTEST) -m 'not slow and not long and not real' $(LATER)
 
-test: .venv/.installed ## all that CI runs: check, doctests, slow and real-data tests, coverage; under ten minutes
+test: .venv/.installed ## all that CI runs: check, doctests, slow and real-data tests, coverage; a quarter of an hour to forty minutes on two cores
 	$(static)
 	@echo '== tests: all but long, with coverage'
 	$(PYTEST) -m 'not long' --durations=10 --durations-min=1 $(COVERAGE)
@@ -71,9 +71,9 @@ endef
 
 # torch goes first and alone, so that its pin decides and no other package brings a build of its own.
 .venv/.installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 4))' 2>/dev/null || { \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 5))' 2>/dev/null || { \
 		found=$$($(PYTHON) -c 'import platform; print(platform.python_version())' 2>/dev/null || echo 'not installed'); \
-		echo "make: nuclex needs Python 3.11.4 or newer, $(PYTHON) is $$found; name one: make PYTHON=python3.12" >&2; exit 2; }
+		echo "make: nuclex needs Python 3.11.5 or newer, $(PYTHON) is $$found; name one: make PYTHON=python3.12" >&2; exit 2; }
 	@echo '== environment: .venv (a few minutes, once)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch

@@ -25,7 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 DISTRIBUTIONS = {
-    "Bio": "biopython", "RNA": "viennarna", "sklearn": "scikit-learn", "yaml": "pyyaml", "zlib_ng": "zlib-ng",
+    "Bio": "biopython", "RNA": "viennarna", "pynvml": "nvidia-ml-py",
+    "sklearn": "scikit-learn", "yaml": "pyyaml", "zlib_ng": "zlib-ng",
     "pytorch_optimizer": "pytorch-optimizer", "markupsafe": "jinja2", "starlette": "fastapi",
 }  # fmt: skip
 """Modules that another name is installed by, or that come with what is named."""

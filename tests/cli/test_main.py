@@ -87,6 +87,25 @@ def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pyte
         run(["--debug", "corpus", "info", "x"])
 
 
+@pytest.mark.parametrize(
+    ("signal_name", "code", "word"), [("SIGTERM", 143, "terminated"), ("SIGINT", 130, "interrupted")]
+)
+def test_what_stumbles_after_a_signal_is_told_as_the_signal(
+    signal_name: str, code: int, word: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped() -> None:
+        try:
+            raise module._Terminated if signal_name == "SIGTERM" else KeyboardInterrupt
+        finally:
+            raise RuntimeError("trying to pop from empty mode stack")
+
+    replaced(monkeypatch, stopped)
+    assert run(["corpus", "info", "x"]) == code
+    assert capsys.readouterr().err == (
+        f"nuclex: {word}; on the way out: RuntimeError: trying to pop from empty mode stack\n"
+    )
+
+
 def test_main_leaves_with_the_code(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     replaced(monkeypatch, raising(errors.CorruptError("damaged")))
     monkeypatch.setattr("signal.signal", lambda number, handler: None)  # the tests' own handlers stay

@@ -144,6 +144,10 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough: be silent
         return 0
     except Exception as error:
+        if (signal_came := _signal_before(error)) is not None:
+            name, code = ("terminated", 143) if isinstance(signal_came, _Terminated) else ("interrupted", 130)
+            _say(f"{name}; on the way out: {type(error).__name__}: {error}")
+            return code
         if isinstance(error, OSError) and error.errno in FULL:
             return _fail(DiskError(f"{error.filename or 'disk'}: cannot be written: {error.strerror}"), arguments)
         if isinstance(error, OSError) and error.errno in CLOSED and error.filename:
@@ -160,6 +164,16 @@ class _Terminated(KeyboardInterrupt):
 
 def _terminated(number: int, frame: object) -> None:
     raise _Terminated
+
+
+def _signal_before(error: BaseException | None) -> KeyboardInterrupt | None:
+    """The signal after which ``error`` came up: a library that is left half-way may stumble as it clears away.
+
+    Seen of torch, whose stack of modes was emptied by the signal before the mode that was to leave it.
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error
 
 
 def _fail(error: NuclexError, arguments: Sequence[str]) -> int:

@@ -227,8 +227,8 @@ def convert(
     Parameters
     ----------
     source:
-        One of RiNALMo's .pt files, or a folder or an id on the Hugging Face hub: multimolecule's RiNALMo, or a
-        RoBERTa, BERT, GPT-2, Mamba or Mamba-2 of transformers.
+        One of RiNALMo's .pt files, or a folder or an id on the Hugging Face hub (ORG/NAME, or ORG/NAME@REVISION):
+        multimolecule's RiNALMo, or a RoBERTa, BERT, GPT-2, Mamba or Mamba-2 of transformers.
     out:
         A folder that does not exist yet.
     tokenizer:

