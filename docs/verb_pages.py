@@ -40,7 +40,7 @@ KEYS = ("key", "kind", "default", "what it is")
 FAMILIES = ("tokenizers", "models", "objectives", "tasks")
 """Families of parts whose configs stand in the reference, a page for each."""
 FLAG = re.compile(r"(?<![\w`-])(--[a-z][\w.-]*\w)")
-EXAMPLE = re.compile(r"\s*Example: (nuclex .*)$")
+EXAMPLE = re.compile(r"\s*Example: (nuclex .*)$", re.MULTILINE)
 
 
 def file_of(verb: str) -> str:
@@ -88,11 +88,11 @@ def _head(verb: str) -> list[str]:
             words.append(f"{name}…" if many else name if argument.required else f"[{name}]")
         elif argument.required:
             words.append(f"{argument.names[0]} {_metavar(argument)}")
-    text = inspect.getdoc(command.default_command) or ""
-    first, _, more = re.split(r"\n+Parameters\n-+\n", text)[0].partition("\n\n")
-    example = EXAMPLE.search(first)
+    text = re.split(r"\n+Parameters\n-+\n", inspect.getdoc(command.default_command) or "")[0]
+    example = EXAMPLE.search(text)
+    first, _, more = EXAMPLE.sub("", text).partition("\n\n")
     lines = [f"$ {' '.join(words)} [options]", *([f"$ {example[1]}"] if example else [])]
-    return ["```console\n" + "\n".join(lines) + "\n```", _prose(EXAMPLE.sub("", first)), _prose(more)]
+    return ["```console\n" + "\n".join(lines) + "\n```", _prose(first), _prose(more)]
 
 
 def _flags(verb: str) -> list[str]:
