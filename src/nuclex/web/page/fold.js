@@ -100,9 +100,10 @@ function text(sequence, context) {
   const links = element("span", { class: "downloads" });
   context.files().then((files) => links.append(...files
     .filter((file) => file.name.startsWith(`${String(context.record + 1).padStart(4, "0")}-`))
-    .map((file) => element("a", {
+    .map((file) => [file, `Download ${file.name.match(/(\.arcs)?\.\w+$/)[0]}`])
+    .map(([file, text]) => element("a", {
       class: "plain", href: context.fileAddress(file.name), download: file.name, title: file.about,
-      text: `Download ${file.name.match(/(\.arcs)?\.\w+$/)[0]}`, "aria-label": `Download ${file.name}`,
+      text, "aria-label": `${text}: ${file.name}`,
     }))), () => {}); // a job that the server has forgotten has no files; the pictures' own downloads still work
   return element("section", { class: "picture", "aria-labelledby": "dots-title" },
     element("h3", { id: "dots-title", text: "The structure as text" }),
