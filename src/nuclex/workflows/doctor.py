@@ -29,13 +29,13 @@ OPTIONAL = {
     "peft": ("lora", "fine-tuning with low-rank adapters"),
     "ViennaRNA": ("fold", "folding by energy, to compare with"),
     "pytorch_optimizer": ("optimizers", "more optimizers"),
-    "pynvml": ("energy", "energy that a GPU took"),
+    "nvidia-ml-py": ("energy", "energy that a GPU took"),
     "ray": ("ray", "corpora built by a cluster"),
     "fastapi": ("web", "nuclex serve: a page and an API"),
     "uvicorn": ("web", "nuclex serve: a page and an API"),
 }
 """Library: the extra that installs it, and what it is for."""
-MODULES = {"ViennaRNA": "RNA"}
+MODULES = {"ViennaRNA": "RNA", "nvidia-ml-py": "pynvml"}
 """Libraries that are imported under another name."""
 KERNELS = {
     "triton": ("triton", "torch.compile on a GPU"),

@@ -152,6 +152,8 @@ class Search(Answer):
     """Every trial: `number`, `state`, its settings, its score."""
     transferred: str
     """The full model's recipe with the best settings, a TOML file."""
+    chosen: str = sometimes()
+    """The recipe of the full run that was best on validation, a TOML file."""
     importance: dict[str, float] = sometimes()
     """Share of the scores' variance that each key explains (fANOVA)."""
     saving: Saving = sometimes()
