@@ -29,7 +29,7 @@ check: .venv/.installed ## format, lint, floors, types and the fast tests, in un
 	@echo '== tests: fast'
 	$(PYTEST) -m 'not slow and not long and not real' $(LATER)
 
-test: .venv/.installed ## all that CI runs: check, doctests, slow and real-data tests, coverage; a quarter of an hour to forty minutes on two cores
+test: .venv/.installed ## all that CI runs: check, doctests, slow and real-data tests, coverage; 16 to 45 minutes on two cores
 	$(static)
 	@echo '== tests: all but long, with coverage'
 	$(PYTEST) -m 'not long' --durations=10 --durations-min=1 $(COVERAGE)
