@@ -38,6 +38,22 @@ def test_every_address_key_and_answer_is_there(read: tuple[str, dict[str, Any], 
     assert re.findall(r"<h(\d)>", text)[:2] == ["1", "2"]
 
 
+def test_every_key_has_a_meaning(read: tuple[str, dict[str, Any], Any]) -> None:
+    text, document, _ = read
+    shapes = document["components"]["schemas"].items()
+    keys = [(name, key, part) for name, shape in shapes for key, part in shape.get("properties", {}).items()]
+    assert len(keys) > 40
+    assert [(name, key) for name, key, part in keys if not part.get("description")] == []
+    assert "<td></td>" not in text
+
+
+def test_an_answer_that_is_never_given_is_not_described(read: tuple[str, dict[str, Any], Any]) -> None:
+    text, document, client = read
+    assert client.post("/api/v1/predict", json={}).status_code == 400
+    assert "422" not in text
+    assert "ValidationError" not in str(document)
+
+
 def test_its_examples_are_answered(read: tuple[str, dict[str, Any], Any]) -> None:
     """What a reader copies from the page works as it stands."""
     import json

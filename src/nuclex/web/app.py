@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
@@ -39,7 +39,23 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
     421: {"model": messages.Refusal, "description": "The server does not go by the name it was asked by"},
     429: {"model": messages.Refusal, "description": "Too many jobs wait already"},
 }
+JobName = Annotated[str, Path(description="the name that the question was answered with")]
+FileName = Annotated[str, Path(description="of the job's list of files")]
 EVERYWHERE: dict[int | str, dict[str, Any]] = {status: _REFUSALS[status] for status in (400, 403, 408, 413, 415, 421)}
+
+
+class Api(FastAPI):
+    """FastAPI whose description leaves out the answer 422, which is never given: what does not fit is answered 400."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        document = super().openapi()
+        for ways in document["paths"].values():
+            for operation in ways.values():
+                operation["responses"].pop("422", None)
+        for name in ("HTTPValidationError", "ValidationError"):
+            document["components"]["schemas"].pop(name, None)
+        return document
 
 
 def make_app(desk: Desk) -> FastAPI:
@@ -50,7 +66,7 @@ def make_app(desk: Desk) -> FastAPI:
         yield
         desk.jobs.close()
 
-    app = FastAPI(
+    app = Api(
         title="nuclex serve",
         version=__version__,
         description="A question is posted and becomes a job; the job is asked for until it is done.",
@@ -150,12 +166,12 @@ def _add_jobs(app: FastAPI, desk: Desk) -> None:
         return Response(content, media_type="application/json")
 
     @app.get(f"{PREFIX}/jobs/{{job}}", responses=missing, response_model=messages.Told, tags=["jobs"])
-    def state(job: str) -> Any:
+    def state(job: JobName) -> Any:
         """How far a job is, and its result when it is done."""
         return told(_found(desk, job))
 
     @app.delete(f"{PREFIX}/jobs/{{job}}", responses=missing, response_model=messages.Told, tags=["jobs"])
-    def cancel(job: str) -> Any:
+    def cancel(job: JobName) -> Any:
         """Cancel a job: one that waits at once, one that runs at its next step; one that has ended stays as it is."""
         desk.jobs.cancel(_found(desk, job))
         return told(_found(desk, job))
@@ -172,7 +188,7 @@ def _add_files(app: FastAPI, desk: Desk) -> None:
     missing: dict[int | str, dict[str, Any]] = {404: _REFUSALS[404]}
 
     @app.get(f"{PREFIX}/jobs/{{job}}/files", responses=missing, tags=["jobs"])
-    def files(job: str) -> messages.Downloads:
+    def files(job: JobName) -> messages.Downloads:
         """Which files a job that is done has."""
         rows = [(name, file.size, file.about) for name, file in _found(desk, job).files.items()]
         return messages.Downloads(files=[messages.Download(name=n, bytes=size, about=about) for n, size, about in rows])
@@ -183,7 +199,7 @@ def _add_files(app: FastAPI, desk: Desk) -> None:
         response_class=Response,
         tags=["jobs"],
     )
-    def file(job: str, name: str) -> Response:
+    def file(job: JobName, name: FileName) -> Response:
         """One file, to be saved."""
         one = _found(desk, job).files.get(name)
         if one is None:

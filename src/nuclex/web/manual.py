@@ -10,6 +10,7 @@ from typing import Any
 STYLE = """:root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 0 auto; padding: 1rem; }
 h1, h2 { line-height: 1.2; } h2 { border-top: 1px solid; padding-top: 1rem; margin-top: 2rem; }
+h2 code, td { overflow-wrap: anywhere; }
 code, pre { font: 0.9em/1.45 ui-monospace, monospace; } pre { overflow-x: auto; padding: 0.6rem; border: 1px solid; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: 0.25rem 0.5rem; }

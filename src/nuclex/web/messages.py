@@ -53,7 +53,8 @@ class Refusal(BaseModel):
     """Why a request was not served, in one sentence."""
 
     error: str = Field(
-        examples=["record 1 ('tRNA-Phe'), letter 5: found 'E'; A C G T U, the IUPAC letters … are allowed"]
+        description="what was found, where, and what is allowed",
+        examples=["record 1 ('tRNA-Phe'), letter 5: found 'E'; A C G T U, the IUPAC letters … are allowed"],
     )
 
 
@@ -61,16 +62,16 @@ class Accepted(BaseModel):
     """A job that waits now."""
 
     job: str = Field(description="the random name of the job; whoever knows it can read the result")
-    state: State
+    state: State = Field(description="how far it is")
     position: int | None = Field(description="how many jobs are before it")
 
 
 class Told(BaseModel):
     """What is known of a job."""
 
-    job: str
-    kind: Kind
-    state: State
+    job: str = Field(description="its name")
+    kind: Kind = Field(description="what was asked")
+    state: State = Field(description="how far it is")
     position: int | None = Field(description="how many jobs are before it; null unless it waits")
     done: int = Field(description="steps that are done")
     total: int | None = Field(description="steps there will be; null where that is not known yet")
@@ -83,36 +84,36 @@ class Told(BaseModel):
 class Download(BaseModel):
     """A file of a job."""
 
-    name: str
+    name: str = Field(description="the last part of its address")
     bytes: int | None = Field(description="its size; null where it is drawn when it is first asked for")
-    about: str
+    about: str = Field(description="what it holds")
 
 
 class Downloads(BaseModel):
     """The files of a job."""
 
-    files: list[Download]
+    files: list[Download] = Field(description="in the order of the sequences")
 
 
 class Task(BaseModel):
     """What a bundle was fine-tuned for."""
 
-    shape: str
-    name: str
-    classes: list[str] | None
+    shape: str = Field(description="what an answer is: a class, a number, pairs, …")
+    name: str = Field(description="the recipe's name for it")
+    classes: list[str] | None = Field(description="the classes in their order; null where there are none")
 
 
 class Model(BaseModel):
     """A bundle that is served."""
 
-    id: Literal["a", "b"]
-    name: str
-    architecture: str
-    parameters: int
-    alphabet: Literal["dna", "rna"]
-    tokenizer: str
-    causal: bool
-    task: Task | None
+    id: Literal["a", "b"] = Field(description="what `bundle` of a question names it by")
+    name: str = Field(description="of its recipe")
+    architecture: str = Field(description="its layers in words")
+    parameters: int = Field(description="how many, heads included")
+    alphabet: Literal["dna", "rna"] = Field(description="whether it writes T or U; both are read")
+    tokenizer: str = Field(description="how letters become tokens")
+    causal: bool = Field(description="whether it reads from left to right only")
+    task: Task | None = Field(description="null for a bundle that is pre-trained only")
     can: dict[Kind, str | None] = Field(description="for each question null, or why it is not answered")
     doubts: list[str] = Field(description="reasons to distrust it that its own record gives, for people to read")
 
@@ -120,10 +121,10 @@ class Model(BaseModel):
 class Limits(BaseModel):
     """What a request may have at most."""
 
-    body_bytes: int
-    sequences: int
+    body_bytes: int = Field(description="of the body")
+    sequences: int = Field(description="how many")
     letters: int = Field(description="of one sequence")
-    letters_together: int
+    letters_together: int = Field(description="of all sequences")
     letters_coupled: int = Field(description="of a sequence that is folded by couplings")
     seconds: float = Field(description="of computing")
     queue: int = Field(description="jobs that wait")
@@ -132,23 +133,23 @@ class Limits(BaseModel):
 class Reference(BaseModel):
     """The sequences that the map shows beside pasted ones."""
 
-    name: str
-    count: int
+    name: str = Field(description="of the file they come from")
+    count: int = Field(description="how many")
 
 
 class Sample(BaseModel):
     """Sequences to try."""
 
-    title: str
-    fasta: str
-    for_: list[Kind] = Field(alias="for")
+    title: str = Field(description="what they are")
+    fasta: str = Field(description="as it would be pasted")
+    for_: list[Kind] = Field(alias="for", description="the questions they suit")
 
 
 class About(BaseModel):
     """What is served here."""
 
-    version: str
-    bundles: list[Model]
-    limits: Limits
-    reference: Reference | None
-    examples: list[Sample]
+    version: str = Field(description="of nuclex")
+    bundles: list[Model] = Field(description="one or two")
+    limits: Limits = Field(description="beyond which a request is refused")
+    reference: Reference | None = Field(description="null where the server was started without --reference")
+    examples: list[Sample] = Field(description="to try")

@@ -88,6 +88,14 @@ function cursorOf(sequence, drawings, sign) {
   return cursor;
 }
 
+/** How sure the model is of the pairs it drew, and what that means where it is not. */
+function surely({ pairs }, way) {
+  if (pairs.length === 0) return "";
+  const mean = pairs.reduce((sum, [, , p]) => sum + p, 0) / pairs.length;
+  const few = way.word === "probability" && mean < 0.5 ? ", so it expects fewer than half of them to be right" : "";
+  return ` Mean ${way.word} of the pairs: ${probability(mean)}${few}.`;
+}
+
 /** The structure as text, with a button that copies it and the files of the server. */
 function text(sequence, context) {
   const dots = sequence.dot_bracket ?? "(more layers of crossing pairs than there are kinds of brackets)";
@@ -145,7 +153,7 @@ export function view(result, context) {
     title: `Structure of ${sequence.name}`,
     caption: `${many(sequence.letters.length, "letter")}, ${many(sequence.pairs.length, "pair")} `
       + `(${fixed((100 * paired) / sequence.letters.length, 0)} % of the letters), `
-      + `${way.from}. ${result.note}`,
+      + `${way.from}. ${result.note}${surely(sequence, way)}`,
     body: element("div", { class: "lines" }, framed(plane, "Drawing"), first),
     picture: () => under(plane.svg, first), file: `${base}.structure`, rows: rows(sequence.pairs),
   }), figure({

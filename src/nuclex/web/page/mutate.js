@@ -62,6 +62,7 @@ export function view(result, context) {
       context.edit(n, text[n], symbols[row], spelled(n, row));
     },
   });
+  const each = result.log_likelihood / text.length;
   const order = ranked(result);
   const listed = (some) => some.map((one) => `${spelled(one.n, one.symbol)} (${signed(one.value)})`).join(", ");
   const [best, worst] = [listed(order.slice(0, 3)), listed(order.slice(-3).reverse())];
@@ -69,8 +70,8 @@ export function view(result, context) {
     title: `What each substitution does to ${name}`,
     caption: `${many(order.length, "substitution")} of ${many(text.length, "letter")}: ln p with it minus ln p `
       + `without, in nats; ${WAYS[result.way]}. Above 0 the model finds the changed sequence likelier; what it `
-      + `does in a cell was not measured. ln p of the sequence = ${fixed(result.log_likelihood)} nats`
-      + `${blind(result.log_likelihood / text.length, 4, "letter")}. `
+      + `does in a cell was not measured. ln p of the sequence = ${fixed(result.log_likelihood)} nats, `
+      + `${fixed(each, 3)} per letter${blind(each, 4, "letter")}. `
       + `Likeliest: ${best}. Least likely: ${worst}. Click a cell to make the change.`,
     body: strip.body, picture: () => strip.whole(), file: `${fileName(name)}.mutate`,
     rows: () => [["position", "from", "to", "delta_ln_p_nats"],
