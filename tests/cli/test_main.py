@@ -283,6 +283,17 @@ def test_help_and_mistakes_import_nothing_heavy(arguments: list[str]) -> None:
     assert not HEAVY & set(imported)
 
 
+@pytest.mark.parametrize(("verb", "ending"), [("embed", "npz"), ("score", "csv"), ("fold", "dbn"), ("predict", "csv")])
+def test_a_missing_file_is_told_before_torch_is_imported(verb: str, ending: str, tmp_path: Path) -> None:
+    code = (
+        "import sys; from nuclex.cli.main import run; print(run(sys.argv[1:]), 'torch' in sys.modules)"
+    )
+    asked = [verb, str(tmp_path), str(tmp_path / "none.fa"), "--out", str(tmp_path / f"out.{ending}")]
+    done = subprocess.run([sys.executable, "-c", code, *asked], capture_output=True, text=True, check=True)
+    assert done.stdout == "2 False\n"
+    assert done.stderr == f"nuclex: {tmp_path / 'none.fa'}: no such file; a file of sequences is needed\n"
+
+
 def test_who_stops_reading_is_no_mistake() -> None:
     program = f"{sys.executable} -c 'from nuclex.cli.main import main; main()'"
     command = f"{program} --help | true; a=${{PIPESTATUS[0]}}; {program} data list | true; exit $((a + PIPESTATUS[0]))"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from nuclex.cli.values import Device, Names, Settings, Whole
+from nuclex.cli.values import Device, Names, Settings, Whole, refuse_missing
 
 
 def evaluate(
@@ -67,6 +67,7 @@ def predict(bundle: Path, inputs: Path, *, out: Path, device: Device = "auto", s
         The ending says how to write: .csv .tsv .parquet for classes and numbers, .dbn for structures, .airr.tsv for the
         regions of antibodies.
     """
+    refuse_missing(inputs)
     import nuclex
     from nuclex.core.config import load_config, parse_settings
     from nuclex.inference.changes import ChangeColumns
@@ -101,6 +102,7 @@ def embed(
     resume:
         Go on from the finished parts that a stopped process left beside the file.
     """
+    refuse_missing(inputs)
     import nuclex
     from nuclex.core.config import load_config, parse_settings
     from nuclex.inference.embed import EmbedConfig
@@ -132,6 +134,7 @@ def score(
     resume:
         Go on from the finished parts that a stopped process left beside the file.
     """
+    refuse_missing(inputs)
     import nuclex
     from nuclex.core.config import load_config, parse_settings
     from nuclex.inference.score import ScoreConfig
@@ -277,6 +280,7 @@ def fold(
     svg:
         A folder for pictures of each: in the plane, as arcs, and a dot plot of the probabilities.
     """
+    refuse_missing(inputs)
     import nuclex
     from nuclex.core.config import load_config, parse_settings
     from nuclex.inference.fold import FoldConfig

@@ -34,6 +34,17 @@ Prices = Annotated[tuple[str, ...] | None, Parameter(negative="", consume_multip
 """NAME=NUMBER, once or more behind one flag."""
 
 
+def refuse_missing(inputs: Path) -> None:
+    """InputError at once where there is no such file of sequences, before what is heavy is imported.
+
+    Nothing is opened, so that a pipe can still be read.
+    """
+    if str(inputs) != "-" and not inputs.exists():
+        from nuclex.data.compression import open_raw
+
+        open_raw(inputs, str(inputs)).close()
+
+
 def prices_of(texts: Sequence[str] | None) -> dict[str, float] | None:
     """Numbers by name; InputError where one is not written NAME=NUMBER.
 

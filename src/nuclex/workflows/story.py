@@ -295,7 +295,8 @@ def _next(story: Story) -> Section:
     steps = (
         Step("Embed your own sequences", f"nuclex embed {bundle} my.fa --out vectors.parquet"),
         Step(
-            "Predict structures with the fine-tuned model", f"nuclex predict {out}/structure/bundle my.fa --out my.dbn"
+            "Draw structures with the fine-tuned model",
+            f"nuclex fold {out}/structure/bundle my.fa --out my.dbn --svg pictures",
         ),
         Step("Score the model on another corpus", f"nuclex evaluate {bundle} my-corpus"),
         Step("Build a corpus of your own", "nuclex corpus build my.fa.gz --out my-corpus"),
