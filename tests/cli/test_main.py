@@ -285,9 +285,7 @@ def test_help_and_mistakes_import_nothing_heavy(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize(("verb", "ending"), [("embed", "npz"), ("score", "csv"), ("fold", "dbn"), ("predict", "csv")])
 def test_a_missing_file_is_told_before_torch_is_imported(verb: str, ending: str, tmp_path: Path) -> None:
-    code = (
-        "import sys; from nuclex.cli.main import run; print(run(sys.argv[1:]), 'torch' in sys.modules)"
-    )
+    code = "import sys; from nuclex.cli.main import run; print(run(sys.argv[1:]), 'torch' in sys.modules)"
     asked = [verb, str(tmp_path), str(tmp_path / "none.fa"), "--out", str(tmp_path / f"out.{ending}")]
     done = subprocess.run([sys.executable, "-c", code, *asked], capture_output=True, text=True, check=True)
     assert done.stdout == "2 False\n"
