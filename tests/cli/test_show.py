@@ -35,5 +35,25 @@ def test_a_result_is_spelled_out_for_people() -> None:
     assert show(result) == EXPECTED
 
 
+def test_what_only_programs_need_is_left_to_json() -> None:
+    """A newcomer drowned in 140 lines of a corpus, of which 70 were its config."""
+    result = {
+        "sequences": 3,
+        "cluster": {"method": "mmseqs", "arguments": ["--min-seq-id", "0.7"]},
+        "sources": [{"name": "a", "sha256": "0" * 64, "sequences_in": 3}],
+        "config": {"filter": {"min_length": 16}},
+        "provenance": {"created": "2026"},
+    }
+    assert show(result).splitlines() == [
+        "sequences  3",
+        "cluster",
+        "  method  mmseqs",
+        "sources",
+        "  name  sequences_in",
+        "  a     3",
+        "(--json also has config and provenance)",
+    ]
+
+
 def test_an_empty_result_shows_nothing() -> None:
     assert show({}) == ""

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 LICENCE_WIDTH = 48
+FOR_PROGRAMS = {"config", "provenance", "arguments", "linking_arguments"}
+"""What is needed to do a thing again, not to understand what came of it."""
 
 
 def show(result: dict[str, Any], indent: int = 0) -> str:
@@ -18,9 +20,10 @@ def show(result: dict[str, Any], indent: int = 0) -> str:
       a  1
       b  2
     """
-    width = max((len(str(name)) for name in result), default=0)
+    told = {name: value for name, value in result.items() if name not in FOR_PROGRAMS}
+    width = max((len(str(name)) for name in told), default=0)
     lines = []
-    for name, value in result.items():
+    for name, value in told.items():
         pad = " " * indent
         if isinstance(value, dict) and value:
             lines += [f"{pad}{name}", show(value, indent + 2)]
@@ -30,6 +33,8 @@ def show(result: dict[str, Any], indent: int = 0) -> str:
         else:
             said = _size(value) if name.endswith("bytes") and isinstance(value, int) else _text(value)
             lines.append(f"{pad}{name:<{width}}  {said}".rstrip())
+    if not indent and (more := [name for name in result if name in FOR_PROGRAMS]):
+        lines.append(f"(--json also has {' and '.join(more)})")
     return "\n".join(lines)
 
 
@@ -70,6 +75,7 @@ def _library(row: dict[str, Any]) -> dict[str, str]:
 
 BRIEF: dict[str, Callable[[dict[str, Any]], dict[str, str]]] = {
     "datasets": _dataset,
+    "sources": lambda row: {name: value for name, value in row.items() if name != "sha256"},
     "optional": _library,
     "kernels": _library,
 }

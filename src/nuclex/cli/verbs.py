@@ -37,7 +37,7 @@ nuclex: language models for DNA, RNA and mRNA, from FASTA to a measured model.
     nuclex pretrain pretrain/rinalmo-nano --corpus corpus --out run
 
   You have a model (a bundle) and want answers:
-    nuclex embed run/bundle my.fa --out vectors.parquet
+    nuclex embed run/bundle/best my.fa --out vectors.parquet
 
 All verbs:                 nuclex --help
 A verb, with an example:   nuclex embed --help
