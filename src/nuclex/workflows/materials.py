@@ -76,7 +76,7 @@ def gather(choice: Choice, folder: Path, seed: int) -> Materials:
     about = (
         f"{simulation.families} RNA families of {simulation.members} members were simulated: each family has one "
         "structure; along a random tree paired bases change together, unpaired bases change alone, loops gain and lose "
-        "bases. The seed alone decides everything, and every pair is known."
+        "bases. The seed alone decides what they are, and every pair is known."
     )
     return Materials(
         choice,

@@ -82,8 +82,9 @@ def _corpus(story: Story) -> Section:
     text = (
         f"{manifest['sequences_in']:,} sequences were read and {manifest['sequences_out']:,} kept. {how} found "
         f"{cluster['clusters']:,} clusters, {cluster.get('singletons', cluster['clusters']):,} of one sequence. "
-        "Whole clusters go to one split, and so do clusters that further alignments link: a test sequence has no near "
-        "relative in train. More distant ones of its family may be there; large linked groups are all in train."
+        "A cluster holds sequences alike letter by letter, so a family of one shape and many letters is many clusters. "
+        "Whole clusters go to one split, and so do groups of clusters that further alignments link (the largest groups "
+        "to train): a test sequence has no near relative in train, but more distant ones of its family may be there."
     )
     return Section("1. Corpus", text, tables=(filters, splits))
 
@@ -118,7 +119,8 @@ def _pretraining(story: Story) -> Section:
             "The Markov baseline was counted on train and sees all other positions of a sequence, on both sides, while "
             "the model has one position in seven hidden. Its order was chosen on validation, once for accuracy "
             f"({base.order}) and once for loss ({base.loss_order}).",
-            "In the picture the model is scored on validation, the baselines on the test split.",
+            "The baselines' lines in the picture are this table's, of the test split; the curve is of validation, on "
+            "which the model was looked at while it learned. Compare numbers in the table, shapes in the picture.",
         ),
         formats={"loss (nats)": ".3f"},
     )
@@ -177,10 +179,10 @@ def _pairing(story: Story) -> Section:
         else "tRNAs and 5S rRNAs of ArchiveII whose sequences are not in the train split (relatives of them are)"
     )
     text = (
-        f"At {pairing.positions:,} paired positions of {where}, a base was hidden with its partner in sight, and again "
-        "with the partner hidden too. In the first case as many other bases with the partners' letters were hidden "
-        "instead, so that the letters in sight are the same in both; the difference is what seeing the partner in its "
-        "place gave."
+        f"At {pairing.positions:,} paired positions of {where}, a base was hidden twice: once with its partner in "
+        "sight, once with the partner hidden too. A model could gain from the first by counting letters alone. So where the "
+        "partner is in sight, another base of the same letter is hidden in its stead: both times the same letters are "
+        "in sight, and the difference is what seeing the partner in its place gave."
     )
     figure = pairing_bars(pairing.visible, pairing.hidden, pairing.difference.difference)
     rows = (
