@@ -180,9 +180,9 @@ def _pairing(story: Story) -> Section:
     )
     text = (
         f"At {pairing.positions:,} paired positions of {where}, a base was hidden twice: once with its partner in "
-        "sight, once with the partner hidden too. A model could gain from the first by counting letters alone. So where the "
-        "partner is in sight, another base of the same letter is hidden in its stead: both times the same letters are "
-        "in sight, and the difference is what seeing the partner in its place gave."
+        "sight, once with the partner hidden too. A model could gain from the first by counting letters alone. So "
+        "where the partner is in sight, another base of the same letter is hidden in its stead: both times the same "
+        "letters are in sight, and the difference is what seeing the partner in its place gave."
     )
     figure = pairing_bars(pairing.visible, pairing.hidden, pairing.difference.difference)
     rows = (
