@@ -24,7 +24,7 @@ from nuclex.core.config import Config, load_config
 from nuclex.core.errors import InputError
 from nuclex.core.progress import say
 from nuclex.inference.parts import Part, chunked, opened_parts
-from nuclex.inference.reading import LETTERS, MICRO_TOKENS, MOST, Named, digest_of, named, named_in, tokens_of
+from nuclex.inference.reading import LETTERS, MICRO_TOKENS, MOST, Named, digest_of, how_many, named, named_in, tokens_of
 from nuclex.inference.vectors import Sizes, writer_for
 from nuclex.inference.windows import Windows, window_for, windows_of
 from nuclex.models import Layout
@@ -127,7 +127,7 @@ def embed(
     with within_memory(), opened_parts(out, opened, asked, resume=resume) as parts:
         chunks = _chunks(named_in(inputs), opened, config)
         computing = config.computing(opened)
-        parts.fill(chunks, digest_of, lambda chunk: _embedded(computing, chunk, config))
+        parts.fill(chunks, digest_of, lambda chunk: _embedded(computing, chunk, config), how_many(inputs))
         sizes = Sizes.of(parts, width)
         with atomic_file(out) as temporary:
             write(temporary, parts, sizes, per_token)

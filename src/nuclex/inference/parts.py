@@ -71,13 +71,17 @@ class Parts:
             yield Part(_read(path)[1], {file.stem: np.load(file, mmap_mode="r") for file in path.glob("*.npy")})
 
     def fill(
-        self, chunks: Iterable[list[Item]], made_of: Callable[[list[Item]], str], make: Callable[[list[Item]], Part]
+        self,
+        chunks: Iterable[list[Item]],
+        made_of: Callable[[list[Item]], str],
+        make: Callable[[list[Item]], Part],
+        total: int = 0,
     ) -> None:
         """Make every part that is not there yet, and see to it that there are no others.
 
-        ``made_of`` is the digest of what a part is made of.
+        ``made_of`` is the digest of what a part is made of; ``total``, how many items there are, is for the bar.
         """
-        with bar(self.title, 0) as progress:
+        with bar(self.title, total) as progress:
             for chunk in chunks:
                 found = made_of(chunk)
                 if not self.finished(found):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
@@ -23,6 +24,7 @@ from nuclex.inference.airr import AIRR, airr_columns, airr_row
 from nuclex.inference.changes import ChangeColumns, changes_in
 from nuclex.inference.fold import Folded
 from nuclex.inference.partners import PartnerColumns, pairs_in
+from nuclex.inference.reading import how_many
 from nuclex.inference.tables import TABLES, check_table, write_rows
 from nuclex.models.answering import AnsweringModel
 from nuclex.models.borders import BorderHead
@@ -74,7 +76,9 @@ def predict(
     check_table(target, endings, f"a {shape}")
     readings = _readings(opened, inputs, _asked(opened, inputs, settings))
     with atomic_file(target) as temporary, within_memory():
-        count = write(temporary, model, counted("predicting", readings), opened)
+        plain = shape not in (Shape.PARTNER, Shape.VARIANT)
+        parts = math.ceil(how_many(inputs) / AT_ONCE) if plain else 0
+        count = write(temporary, model, counted("predicting", readings, parts), opened)
     say(f"{target}: {count} sequences")
     return {"out": str(target), "sequences": count, "shape": str(shape)}
 

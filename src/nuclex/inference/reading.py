@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from nuclex.core.errors import at
+from nuclex.core.errors import InputError, at
 from nuclex.data.read import STDIN, read_sequences
 from nuclex.data.tokens import TokenTable, tokenize
 from nuclex.inference.parts import digest
@@ -31,6 +31,20 @@ class Named(NamedTuple):
 def label_of(inputs: str | Path) -> str:
     """What a file is called in messages."""
     return "stdin" if str(inputs) == STDIN else str(inputs)
+
+
+def how_many(inputs: str | Path, read: Callable[[str | Path], Iterator[Any]] = read_sequences) -> int:
+    """How many a file has, so that a bar can tell the time left: reading costs little beside what a model does.
+
+    0, which a bar takes for unknown, of what can be read once only, and of a file with a mistake, which is told when
+    it is reached.
+    """
+    if not Path(inputs).is_file():  # stdin, a pipe, nothing
+        return 0
+    try:
+        return sum(1 for _ in read(inputs))
+    except InputError:
+        return 0
 
 
 def named_in(inputs: str | Path) -> Iterator[Named]:

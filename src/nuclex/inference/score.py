@@ -25,7 +25,7 @@ from nuclex.data.variants import Variant, read_variants
 from nuclex.inference import effects
 from nuclex.inference.likelihood import Method, log_likelihoods, method_for
 from nuclex.inference.parts import Part, chunked, digest, opened_parts
-from nuclex.inference.reading import LETTERS, MOST, Named, digest_of, named, named_in, tokens_of
+from nuclex.inference.reading import LETTERS, MOST, Named, digest_of, how_many, named, named_in, tokens_of
 from nuclex.inference.tables import check_table, write_rows
 from nuclex.inference.windows import window_for, windows_of
 from nuclex.training.device import within_memory
@@ -133,7 +133,8 @@ def score(
             return _score_variants(opened, Reference(inputs, folder), out, config, resume=resume)
     asked = {"verb": "score", **config.to_data()}
     with within_memory(), opened_parts(out, opened, asked, resume=resume) as parts:
-        parts.fill(_chunks(named_in(inputs), config), digest_of, lambda chunk: _scored(opened, chunk, config))
+        chunks = _chunks(named_in(inputs), config)
+        parts.fill(chunks, digest_of, lambda chunk: _scored(opened, chunk, config), how_many(inputs))
         rows = ([*astuple(one), one.mean, config.method] for part in parts for one in _scores(part))
         with atomic_file(out) as temporary:
             count = write_rows(temporary, COLUMNS, rows)
@@ -173,7 +174,8 @@ def _score_variants(
     asked = {"verb": "score", **config.to_data(), "variants": "of a file", "reference": reference.digest}
     with opened_parts(out, bundle, asked, resume=resume) as parts:
         chunks = chunked(read_variants(config.variants), VARIANTS_AT_ONCE, lambda variant: 1, VARIANTS_AT_ONCE)
-        parts.fill(chunks, _digest, lambda chunk: effects.effects(bundle, reference, chunk, manner))
+        many = how_many(config.variants, read_variants)
+        parts.fill(chunks, _digest, lambda chunk: effects.effects(bundle, reference, chunk, manner), many)
         skipped = Counter(reason for part in parts for reason in part.texts["skipped"])
         rows = (row for part in parts for row in effects.effect_rows(part))
         with atomic_file(out) as temporary:

@@ -13,6 +13,7 @@ from nuclex.core.artifact import atomic_file, atomic_folder
 from nuclex.core.errors import InputError, missing_extra
 from nuclex.core.progress import counted, say
 from nuclex.inference.fold import ENDINGS, FoldConfig, Folded, folded
+from nuclex.inference.reading import how_many
 from nuclex.training.device import within_memory
 
 Keep = Callable[[int, Folded], None]
@@ -38,7 +39,7 @@ def fold(
     config = settings or FoldConfig()
     _check_places(target, pictures)
     opened = bundle if isinstance(bundle, Bundle) else load(bundle, device=device)
-    found = counted("folding", folded(opened, inputs, config))
+    found = counted("folding", folded(opened, inputs, config), how_many(inputs))
     count, pairs, total = 0, 0, 0.0
     with contextlib.ExitStack() as stack, within_memory():
         keeps = [stack.enter_context(_text(target, config.cut))]
