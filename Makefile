@@ -18,7 +18,7 @@ COVERAGE := --cov --cov-report=term
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-20s %s\n' "$$name" "$$text"; done
 
-quickstart: .venv/.installed ## from simulated RNA families to a measured model and quickstart/report.html, in minutes
+quickstart: .venv/.base ## from simulated RNA families to a measured model and quickstart/report.html, in minutes
 # Only what this very command makes is replaced; nuclex itself refuses any other folder that is there.
 	@if grep -qs '"data": "simulated"' '$(OUT)/quickstart.json' && grep -qs '"seed": 0$$' '$(OUT)/quickstart.json'; then \
 		echo '== $(OUT): the earlier result is replaced'; rm -rf '$(OUT)'; fi
@@ -69,13 +69,20 @@ define static
 @$(BIN)/mypy
 endef
 
-# torch goes first and alone, so that its pin decides and no other package brings a build of its own.
-.venv/.installed: pyproject.toml constraints.txt
+# What nuclex itself needs, its reports and its page. torch goes first and alone, so that its pin decides and no other
+# package brings a build of its own.
+.venv/.base: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 5))' 2>/dev/null || { \
 		found=$$($(PYTHON) -c 'import platform; print(platform.python_version())' 2>/dev/null || echo 'not installed'); \
 		echo "make: nuclex needs Python 3.11.5 or newer, $(PYTHON) is $$found; name one: make PYTHON=python3.12" >&2; exit 2; }
-	@echo '== environment: .venv, 3 GB (some six minutes on two cores, once; nothing is said meanwhile)'
+	@echo '== environment: .venv (minutes, once; nothing is said meanwhile)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[quickstart,web]'
+	@touch $@
+
+# What the tests need on top.
+.venv/.installed: .venv/.base
+	@echo '== environment: what the tests need (minutes, once)'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,oracle]'
 	@touch $@
