@@ -292,6 +292,11 @@ def test_a_missing_file_is_told_before_torch_is_imported(verb: str, ending: str,
     assert done.stderr == f"nuclex: {tmp_path / 'none.fa'}: no such file; a file of sequences is needed\n"
 
 
+def test_a_name_that_is_too_long_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["embed", "bundle", "a" * 300, "--out", "out.npz"]) == 2
+    assert "File name too long" in capsys.readouterr().err
+
+
 def test_who_stops_reading_is_no_mistake() -> None:
     program = f"{sys.executable} -c 'from nuclex.cli.main import main; main()'"
     command = f"{program} --help | true; a=${{PIPESTATUS[0]}}; {program} data list | true; exit $((a + PIPESTATUS[0]))"

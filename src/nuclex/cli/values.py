@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +40,7 @@ def refuse_missing(inputs: Path) -> None:
 
     Nothing is opened, so that a pipe can still be read.
     """
-    if str(inputs) != "-" and not inputs.exists():
+    if str(inputs) != "-" and not os.path.exists(inputs):  # Path.exists raises for a long name
         from nuclex.data.compression import open_raw
 
         open_raw(inputs, str(inputs)).close()

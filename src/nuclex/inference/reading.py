@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,7 +40,7 @@ def how_many(inputs: str | Path, read: Callable[[str | Path], Iterator[Any]] = r
     0, which a bar takes for unknown, of what can be read once only, and of a file with a mistake, which is told when
     it is reached.
     """
-    if not Path(inputs).is_file():  # stdin, a pipe, nothing
+    if not os.path.isfile(inputs):  # stdin, a pipe, nothing, a name too long
         return 0
     try:
         return sum(1 for _ in read(inputs))
