@@ -84,6 +84,7 @@ def test_shipped_recipes_are_found_by_name() -> None:
     [
         ("a.toml", f"seed = {'[' * 5000}{']' * 5000}\n", "a.toml: holds tables in tables in tables without end"),
         ("a.yaml", f"seed: {'[' * 5000}{']' * 5000}\n", "a.yaml: holds tables in tables in tables without end"),
+        ("a.yaml", f"seed:{' {a:' * 5000}\n", "a.yaml: holds tables in tables in tables without end"),
         ("a.yaml", "seed: 1\nname: \x01\n", r"a.yaml:2: not valid YAML: '\x01' is not allowed in it"),
         ("a.yaml", "seed: 1\nname: a\x00b\n", r"a.yaml:2: not valid YAML: '\x00' is not allowed in it"),
     ],

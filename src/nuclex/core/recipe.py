@@ -203,6 +203,12 @@ def _yaml_loader() -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
+        def fetch_flow_collection_start(self, token: Any) -> None:
+            """Begin [ or {; each that is open costs time at every later token, a thousand of them seconds."""
+            if self.flow_level > 4 * _MOST_LEVELS:
+                raise RecursionError
+            super().fetch_flow_collection_start(token)
+
         def construct_object(self, node: Any, deep: bool = False) -> Any:
             """The value of a node; PyYAML leaves it to Python to complain of a 13th month or of ``!!int x``."""
             try:
