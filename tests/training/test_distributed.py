@@ -13,16 +13,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nuclex.bundle import load
 from nuclex.core.artifact import verify_folder
 from nuclex.core.config import parse_settings
-from nuclex.core.errors import CorruptError, InputError
+from nuclex.core.errors import CorruptError, InputError, OutsideError
 from nuclex.data.sample import SamplingConfig, plan_epoch
 from nuclex.data.tokens import TokenTable
-from nuclex.training.distributed import ALONE, DistributedConfig, joined, refuse_several
+from nuclex.training.distributed import ALONE, DistributedConfig, Group, _asked_to_end, joined, refuse_several
 from nuclex.training.duration import TrainingConfig
 from nuclex.training.tracking import read_metrics
 from processes import free_port, lines_in, started
@@ -242,6 +243,22 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(runs: Runs, whole: d
     verify_folder(last)
     assert json.loads((last / "checkpoint.json").read_text())["devices"] == 2
     assert not list((runs.folder / "stopped").rglob(".lock"))
+
+
+@pytest.mark.parametrize(("noticed", "raised"), [(False, OutsideError), (True, KeyboardInterrupt)])
+def test_who_is_asked_to_end_because_another_was_lost_says_that(noticed: bool, raised: type[BaseException]) -> None:
+    """torchrun is sometimes quicker than the one who would notice; asked by a person, nobody is lost."""
+    store, before = torch.distributed.HashStore(), signal.getsignal(signal.SIGTERM)
+    for rank in range(2):
+        store.set(f"beat/{rank}", "7")  # and never again
+    if noticed:
+        store.set("here/1", "yes")
+    try:
+        with pytest.raises(raised) as found, _asked_to_end(store, Group(0, 2, "ddp")):
+            raise KeyboardInterrupt
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert noticed or "process 1 of 2 ended or does not answer; the run ended with it" in str(found.value)
 
 
 @pytest.mark.slow

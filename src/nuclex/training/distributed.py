@@ -136,17 +136,29 @@ def joined(config: DistributedConfig, device: str) -> Iterator[Group]:
         return
     group = Group(_number("RANK"), _number("WORLD_SIZE"), config.kind)
     store = _met(group, config, device)
-    try:
-        with _beating(store, group), contextlib.nullcontext() if group.first else quiet():
-            yield group
-    except NuclexError as error:
-        error.told = _told(store)
-        raise
-    except RuntimeError as error:
-        if isinstance(error, dist.DistError) or _BROKEN.search(str(error)):
-            raise _lost(store, group) from error
-        raise
+    with _asked_to_end(store, group):
+        try:
+            with _beating(store, group), contextlib.nullcontext() if group.first else quiet():
+                yield group
+        except NuclexError as error:
+            error.told = _told(store)
+            raise
+        except RuntimeError as error:
+            if isinstance(error, dist.DistError) or _BROKEN.search(str(error)):
+                raise _lost(store, group) from error
+            raise
     dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def _asked_to_end(store: dist.Store, group: Group) -> Iterator[None]:
+    """torchrun ends the others where one was lost, maybe before they have noticed: then they are lost, not ended."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if missing := _missing(store, group):
+            raise _lost(store, group, missing) from error
+        raise
 
 
 def refuse_several(verb: str) -> None:
@@ -209,14 +221,11 @@ def _told(store: dist.Store) -> bool:
     return False
 
 
-def _lost(store: dist.Store, group: Group) -> OutsideError:
+def _lost(store: dist.Store, group: Group, missing: list[int] | None = None) -> OutsideError:
     """What a run ends with that has lost a process; the first to notice finds out which, and tells."""
-    with contextlib.suppress(ValueError):  # torchrun now asks the others to end; they are about to, with a sentence
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    with contextlib.suppress(RuntimeError):
-        store.set(f"here/{group.rank}", "yes")
     told = _told(store)
-    missing = [] if told else _missing(store, group)
+    if missing is None:
+        missing = _missing(store, group, told=told)
     who = f"process {missing[0]}" if len(missing) == 1 else f"processes {', '.join(map(str, missing))}"
     who = f"{who} of {group.world} ended or does" if missing else f"one of {group.world} processes ended or does"
     error = OutsideError(f"{who} not answer; the run ended with it: start all again with --resume")
@@ -224,9 +233,14 @@ def _lost(store: dist.Store, group: Group) -> OutsideError:
     return error
 
 
-def _missing(store: dist.Store, group: Group) -> list[int]:
-    """The processes that neither have noticed too nor are still there; none where that cannot be told."""
+def _missing(store: dist.Store, group: Group, *, told: bool = False) -> list[int]:
+    """The processes that neither have noticed too nor are still there; none where that cannot be told, or is."""
+    with contextlib.suppress(ValueError):  # torchrun now asks the others to end; they are about to, with a sentence
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with contextlib.suppress(RuntimeError):
+        store.set(f"here/{group.rank}", "yes")
+        if told:
+            return []
         before = _beats(store, group)
         time.sleep(4 * _BEAT_S)
         now = _beats(store, group)
