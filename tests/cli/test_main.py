@@ -3,8 +3,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -16,7 +14,7 @@ import pytest
 
 import nuclex
 from nuclex.cli import main as module
-from nuclex.cli.main import app, run
+from nuclex.cli.main import run
 from nuclex.cli.verbs import ORDER
 from nuclex.core import errors
 from nuclex.core.errors import StoppedError
@@ -202,55 +200,6 @@ def test_help_tells_verbs_in_the_order_in_which_data_flows(capsys: pytest.Captur
 def test_what_is_mistyped_is_guessed(typed: str, meant: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(typed.split()) == 2
     assert meant in capsys.readouterr().err
-
-
-def test_completion_is_installed_where_it_is_told_and_help_pays_nothing_for_it(tmp_path: Path) -> None:
-    environment = {**os.environ, "HOME": str(tmp_path)}
-    command = [*PROGRAM, "--install-completion", "--shell", "bash", "-o", str(tmp_path / "nuclex.bash")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert "nuclex.bash" in done.stdout
-    assert "pretrain" in (tmp_path / "nuclex.bash").read_text()
-    assert "nuclex.bash" in (tmp_path / ".bashrc").read_text()
-    code = "import sys\nfrom nuclex.cli.main import run\nrun(['--help'])\nprint(sorted(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "--install-completion" in done.stdout
-    assert "'rich.panel'" in done.stdout
-    assert "'cyclopts.completion'" not in done.stdout
-
-
-def test_bash_completes_verbs_flags_choices_and_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))  # whose .bashrc gets a line
-    bash = shutil.which("bash")
-    if bash is None:
-        pytest.skip("bash is not installed")
-    script = tmp_path / "nuclex.bash"
-    assert run(["--install-completion", "--shell", "bash", "--output", str(script)]) == 0
-    assert "complete -F" in script.read_text()
-    (tmp_path / "mine.toml").touch()
-
-    def completed(*words: str) -> set[str]:
-        typed = " ".join(map(shlex.quote, words))
-        ask = f"cd {tmp_path}; source {script}; COMP_WORDS=({typed}); COMP_CWORD={len(words) - 1}\n"
-        ask += 'answer=$(complete -p nuclex); answer=${answer#*-F }; ${answer% *}; echo "${COMPREPLY[*]}"'
-        return set(subprocess.run([bash, "-c", ask], capture_output=True, text=True, check=True).stdout.split())
-
-    assert completed("nuclex", "pre") == {"pretrain", "predict"}
-    assert completed("nuclex", "corpus", "b") == {"build"}
-    assert completed("nuclex", "embed", "--dev") == {"--device"}
-    assert completed("nuclex", "evaluate", "--split", "v") == {"validation"}
-    assert completed("nuclex", "plan", "pretrain/rinalmo-m") == {
-        f"pretrain/rinalmo-{size}" for size in ("mega", "micro", "micro-absolute", "micro-gelu")
-    }
-    assert completed("nuclex", "finetune", "m") == {"mine.toml"}, "a file of one's own, too"
-    assert completed("nuclex", "finetune", "finetune/regr") == {"finetune/regression"}
-    assert completed("nuclex", "search", "search/rnaberta-l") == {"search/rnaberta-laptop"}
-    assert completed("nuclex", "benchmark", "smo") == {"smoke"}
-    assert completed("nuclex", "data", "fetch", "archiveii") >= {"archiveii"}
-    assert completed("nuclex", "corpus", "build", "mine.toml", "--config", "corpus/y") == {"corpus/yeast"}
-    assert completed("nuclex", "tokenizer", "train", "c", "--recipe", "tokenizer/r") == {"tokenizer/rnaberta"}
-    assert completed("nuclex", "embed", "pretrain/r") == set()
-    for shell in ("zsh", "fish"):
-        assert "pretrain" in app.generate_completion(shell=shell)
 
 
 def test_help_names_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:

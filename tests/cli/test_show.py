@@ -9,7 +9,7 @@ learned   True
 nothing
 name      a b
 interval  0.1, 0.25
-empty
+empty     none
 inner
   a       1
   longer

@@ -70,6 +70,32 @@ def test_what_is_missing_is_said_with_the_command_that_installs_it(monkeypatch: 
     assert wandb.endswith('pip install "nuclex[wandb]"')
 
 
+def test_nothing_stands_in_the_way_of_a_sound_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NUCLEX_MIRROR", raising=False)
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    monkeypatch.setattr(doctor, "ROOM", 0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    found = doctor.doctor()
+    assert found["problems"] == {}
+    assert found["verdict"] == f"Nothing stands in the way; models can compute on {' and '.join(found['devices'])}."
+
+
+def test_problems_are_told_with_what_to_do_about_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NUCLEX_MIRROR", str(tmp_path / "nowhere"))
+    monkeypatch.setattr(doctor, "ROOM", shutil.disk_usage(tmp_path).total + 1)
+    monkeypatch.setattr(doctor.os, "sched_getaffinity", lambda process: {0}, raising=False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: "/usr/bin/nvidia-smi" if name == "nvidia-smi" else None)
+    found = doctor.doctor()
+    assert found["problems"].keys() == {"mirror", "disk", "threads", "cuda"}
+    assert str(tmp_path / "nowhere") in found["problems"]["mirror"]
+    assert "OMP_NUM_THREADS=1" in found["problems"]["threads"]
+    assert torch.__version__ in found["problems"]["cuda"]
+    assert found["verdict"].startswith("4 problems; ")
+    checked("doctor", json.dumps(found))
+
+
 def test_what_is_there_is_not_told_to_be_installed() -> None:
     assert "pip install" not in show(
         {"optional": [{"library": "a", "version": "1", "for": "b", "install": "pip install c"}]}

@@ -99,6 +99,8 @@ def _text(value: Any) -> str:
         return f"{value:.5g}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}".replace(",", " ")
+    if isinstance(value, list | tuple | dict) and not value:
+        return "none"
     if isinstance(value, list | tuple):
         return ", ".join(_text(item) for item in value)
     return str(value)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import sys
+from collections.abc import Mapping
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,10 +46,14 @@ KERNELS = {
 }
 """Module: the package that has it, and what it is for. None is an extra: they are built for a GPU and its driver."""
 
+ROOM = 10**9
+"""Bytes of free disk below which a run is warned about, long before it fails."""
+
 
 def doctor() -> dict[str, Any]:
-    """What is installed and what is not, where models can compute, and which way each mixer takes there.
+    """What is installed and what is not, where models can compute, which way each mixer takes there, and a verdict.
 
+    ``problems`` tell, by what they are about, what will fail or be needlessly slow; a missing optional library is none.
     ``disk_free_bytes`` is of the working folder, where runs go by default.
     Nothing is downloaded or changed. ``paths`` has a sentence for each mixer on each device at hand, ``kernels`` is
     there where a GPU of NVIDIA is. A version is None where a library is not installed.
@@ -59,7 +65,7 @@ def doctor() -> dict[str, Any]:
         {"library": package, "version": _version(package, module), "for": purpose}
         for module, (package, purpose) in KERNELS.items()
     ]
-    return {
+    found = {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpus": os.cpu_count(),
@@ -80,6 +86,34 @@ def doctor() -> dict[str, Any]:
         **({"kernels": kernels} if "cuda" in devices else {}),
         "paths": {name: paths for name, (_, paths) in devices.items()},
     }
+    problems = _problems(found)
+    count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}" if problems else "Nothing stands in the way"
+    return {**found, "problems": problems, "verdict": f"{count}; models can compute on {' and '.join(devices)}."}
+
+
+def _problems(found: Mapping[str, Any]) -> dict[str, str]:
+    """What will fail or be needlessly slow, and what to do about it."""
+    usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    problems = {}
+    if found["mirror"]["readable"] is False:
+        place = f"{MIRROR}={found['mirror']['place']}"
+        problems["mirror"] = f"{place}: no folder that can be read; name the mirror of the catalogue, or unset it"
+    if (free := found["disk_free_bytes"]) < ROOM:
+        problems["disk"] = (
+            f"{free / 1e9:.1f} GB are free in the working folder, and checkpoints soon fill less than "
+            f"{ROOM / 1e9:.0f} GB: make room, or work where there is more"
+        )
+    if (threads := found["threads"]) > usable:
+        problems["threads"] = (
+            f"torch computes with {threads} threads, and {usable} CPU{'s' if usable > 1 else ''} can be used, which is "
+            f"slower than with as many: set OMP_NUM_THREADS={usable}"
+        )
+    if "cuda" not in found["devices"] and (tool := shutil.which("nvidia-smi")):
+        problems["cuda"] = (
+            f"{tool} is there, so there may be a GPU of NVIDIA, but torch {found['packages']['torch']} sees none: "
+            "install the build of torch that fits the driver (https://pytorch.org)"
+        )
+    return problems
 
 
 def _devices() -> dict[str, tuple[str, dict[str, str]]]:

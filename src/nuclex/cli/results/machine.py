@@ -80,3 +80,7 @@ class Doctor(Answer):
     """Libraries for a GPU of NVIDIA, where there is one."""
     paths: dict[str, dict[str, str]]
     """By device and mixer: which way it computes."""
+    problems: dict[str, str]
+    """What will fail or be needlessly slow, and what to do about it; empty if nothing."""
+    verdict: str
+    """How many problems there are, and where models can compute."""
