@@ -75,14 +75,15 @@ endef
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 5))' 2>/dev/null || { \
 		found=$$($(PYTHON) -c 'import platform; print(platform.python_version())' 2>/dev/null || echo 'not installed'); \
 		echo "make: nuclex needs Python 3.11.5 or newer, $(PYTHON) is $$found; name one: make PYTHON=python3.12" >&2; exit 2; }
-	@echo '== environment: .venv (minutes, once; nothing is said meanwhile)'
+	@echo '== environment: .venv, once; torch first (minutes)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	@echo '== environment: nuclex and what it needs (minutes)'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[quickstart,web]'
 	@touch $@
 
 # What the tests need on top.
 .venv/.installed: .venv/.base
-	@echo '== environment: what the tests need (minutes, once)'
+	@echo '== environment: what the tests need, once (minutes)'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,oracle]'
 	@touch $@
