@@ -47,7 +47,7 @@ KERNELS = {
 """Module: the package that has it, and what it is for. None is an extra: they are built for a GPU and its driver."""
 
 ROOM = 10**9
-"""Bytes of free disk below which a run is warned about, long before it fails."""
+"""Bytes of free disk below which people are warned, before a run fails for want of them."""
 
 
 def doctor() -> dict[str, Any]:
